@@ -1,0 +1,171 @@
+//! A way to the control plane that survives the loss of any one server.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tonic::Status;
+use tonic::transport::{Channel, Uri};
+
+use crate::Endpoint;
+
+/// Metadata of an UNAVAILABLE answer: the endpoint of the leader, where the server knows it.
+pub const LEADER_METADATA: &str = "roadstead-leader";
+
+const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+
+/// No server of the control plane could be reached.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot reach the control plane at {}", .tried.join(", "))]
+pub struct ConnectError {
+    pub tried: Vec<String>,
+    #[source]
+    pub cause: tonic::transport::Error,
+}
+
+/// Knows every server, and which one to ask next. Cheap to clone; clones share what they learn.
+#[derive(Debug, Clone)]
+pub struct ControlPlane {
+    endpoints: Arc<[Endpoint]>,
+    preferred: Arc<Mutex<Endpoint>>,
+}
+
+impl ControlPlane {
+    /// Returns a way to `endpoints`; nothing is connected yet.
+    ///
+    /// # Panics
+    /// Panics if `endpoints` is empty: a caller's configuration has checked that.
+    #[must_use]
+    pub fn new(endpoints: Vec<Endpoint>) -> Self {
+        let first = endpoints
+            .first()
+            .expect("a control plane has an endpoint")
+            .clone();
+        Self {
+            endpoints: endpoints.into(),
+            preferred: Arc::new(Mutex::new(first)),
+        }
+    }
+
+    /// Connects to the server that answered last, or else to the first of the others that accepts.
+    ///
+    /// # Errors
+    /// Fails when no server accepts a connection.
+    pub async fn connect(&self) -> Result<Channel, ConnectError> {
+        let preferred = self.preferred();
+        let others = self
+            .endpoints
+            .iter()
+            .filter(|endpoint| **endpoint != preferred);
+        let mut failure = None;
+        for endpoint in std::iter::once(&preferred).chain(others) {
+            match dial(endpoint).await {
+                Ok(channel) => {
+                    self.prefer(endpoint.clone());
+                    return Ok(channel);
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        let tried = self.endpoints.iter().map(ToString::to_string).collect();
+        Err(ConnectError {
+            tried,
+            cause: failure.expect("there is at least one endpoint"),
+        })
+    }
+
+    /// Learns from a refusal: prefers the leader that it names, or else the next server.
+    pub fn learn(&self, refusal: &Status) {
+        let named = refusal
+            .metadata()
+            .get(LEADER_METADATA)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| text.parse().ok());
+        let next = named.unwrap_or_else(|| {
+            let at = self
+                .endpoints
+                .iter()
+                .position(|endpoint| *endpoint == self.preferred());
+            self.endpoints[at.map_or(0, |at| (at + 1) % self.endpoints.len())].clone()
+        });
+        self.prefer(next);
+    }
+
+    fn preferred(&self) -> Endpoint {
+        self.preferred
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn prefer(&self, endpoint: Endpoint) {
+        *self
+            .preferred
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = endpoint;
+    }
+}
+
+async fn dial(endpoint: &Endpoint) -> Result<Channel, tonic::transport::Error> {
+    let path = endpoint.path().to_owned();
+    let connector = tower::service_fn(move |_: Uri| {
+        let path = path.clone();
+        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    // The connector decides where to go; the URI only fills the :authority header.
+    tonic::transport::Endpoint::from_static("http://control-plane")
+        .connect_timeout(CONNECT_DEADLINE)
+        .http2_keep_alive_interval(Duration::from_secs(5))
+        .keep_alive_timeout(Duration::from_secs(5))
+        .connect_with_connector(connector)
+        .await
+}
+
+/// Builds the answer of a server that is not the leader.
+#[must_use]
+pub fn not_leader(leader: Option<&Endpoint>) -> Status {
+    let Some(endpoint) = leader else {
+        return Status::unavailable("no leader is elected at the moment; try again");
+    };
+    let mut status = Status::unavailable(format!("this server is not the leader; ask {endpoint}"));
+    if let Ok(value) = endpoint.to_string().parse() {
+        status.metadata_mut().insert(LEADER_METADATA, value);
+    }
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(name: &str) -> Endpoint {
+        format!("unix:/run/{name}").parse().unwrap()
+    }
+
+    #[test]
+    fn a_refusal_that_names_the_leader_is_followed() {
+        let servers = ControlPlane::new(vec![endpoint("a"), endpoint("b"), endpoint("c")]);
+        servers.learn(&not_leader(Some(&endpoint("c"))));
+        assert_eq!(servers.preferred(), endpoint("c"));
+    }
+
+    #[test]
+    fn a_refusal_without_a_leader_tries_the_next_server() {
+        let servers = ControlPlane::new(vec![endpoint("a"), endpoint("b")]);
+        servers.learn(&not_leader(None));
+        assert_eq!(servers.preferred(), endpoint("b"));
+        servers.learn(&not_leader(None));
+        assert_eq!(servers.preferred(), endpoint("a"));
+    }
+
+    #[tokio::test]
+    async fn an_error_names_every_server_that_was_tried() {
+        let servers = ControlPlane::new(vec![endpoint("nobody-1"), endpoint("nobody-2")]);
+        let error = servers.connect().await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot reach the control plane at unix:/run/nobody-1, unix:/run/nobody-2"
+        );
+    }
+}

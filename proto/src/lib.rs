@@ -1,0 +1,61 @@
+//! The contract, and nothing but the contract.
+//!
+//! `ecs` and `elb` are the public API in the words of Amazon ECS and Elastic Load Balancing v2;
+//! serde gives their messages the JSON shapes of the AWS CLI. `console` is what `ctl` needs beside
+//! them. `agent`, `lb` and `raft` are internal.
+
+#![allow(
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code"
+)]
+
+/// Amazon ECS, operation by operation.
+pub mod ecs {
+    pub use v1::*;
+    pub mod v1 {
+        tonic::include_proto!("roadstead.ecs.v1");
+    }
+}
+
+/// Elastic Load Balancing v2, operation by operation.
+pub mod elb {
+    pub use v1::*;
+    pub mod v1 {
+        tonic::include_proto!("roadstead.elb.v1");
+    }
+}
+
+/// Live views and logs: what a console needs and AWS has no operation for.
+pub mod console {
+    pub use v1::*;
+    pub mod v1 {
+        tonic::include_proto!("roadstead.console.v1");
+    }
+}
+
+/// The session of an agent.
+pub mod agent {
+    pub use v1::*;
+    pub mod v1 {
+        tonic::include_proto!("roadstead.agent.v1");
+    }
+}
+
+/// The session of a load balancer.
+pub mod lb {
+    pub use v1::*;
+    pub mod v1 {
+        tonic::include_proto!("roadstead.lb.v1");
+    }
+}
+
+/// What the servers of the control plane say to each other.
+pub mod raft {
+    pub use v1::*;
+    pub mod v1 {
+        tonic::include_proto!("roadstead.raft.v1");
+    }
+}
