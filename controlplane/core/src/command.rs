@@ -1,0 +1,176 @@
+//! Every write, as the log stores it.
+//!
+//! The encoding names variants and fields: variants are appended, fields are added with a default,
+//! nothing is renamed. Time and ids are made by whoever proposes the command.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::id::{
+    ClusterName, ContainerInstanceId, DeploymentId, ListenerRef, LoadBalancerName, NodeId, RuleId,
+    ServiceId, TargetGroupName, TaskDefinitionId, TaskId,
+};
+use crate::state::Identity;
+use crate::state::container_instance::{InstanceRegistration, InstanceStatus};
+use crate::state::load_balancer::{Forward, Rule};
+use crate::state::service::{Counts, ServiceSpec, ServiceUpdate};
+use crate::state::target_group::TargetGroupSpec;
+use crate::state::task::{NewTask, StopCode, TargetHealth};
+use crate::state::task_definition::NewTaskDefinition;
+
+pub use crate::state::task::TaskStateChange;
+
+/// One write.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// Gives the control plane its identity; the first leader does it once.
+    NameControlPlane(Identity),
+
+    CreateCluster {
+        cluster: ClusterName,
+    },
+    DeleteCluster {
+        cluster: ClusterName,
+    },
+
+    RegisterTaskDefinition {
+        definition: NewTaskDefinition,
+        at: Timestamp,
+    },
+    DeregisterTaskDefinition {
+        id: TaskDefinitionId,
+        at: Timestamp,
+    },
+
+    CreateService {
+        id: ServiceId,
+        spec: ServiceSpec,
+        deployment: DeploymentId,
+        at: Timestamp,
+    },
+    /// `deployment` is used only when the update makes a new deployment.
+    UpdateService {
+        id: ServiceId,
+        update: ServiceUpdate,
+        deployment: DeploymentId,
+        at: Timestamp,
+    },
+    DeleteService {
+        id: ServiceId,
+        force: bool,
+        at: Timestamp,
+    },
+    ReportSteadyState {
+        service: ServiceId,
+        at: Timestamp,
+    },
+    ReportProblem {
+        service: ServiceId,
+        message: String,
+        at: Timestamp,
+    },
+    CompleteDeployment {
+        service: ServiceId,
+        deployment: DeploymentId,
+        counts: Counts,
+        at: Timestamp,
+    },
+    FinishServiceDeletion {
+        service: ServiceId,
+    },
+
+    /// Places and starts all of these tasks, or none.
+    StartTasks {
+        tasks: Vec<NewTask>,
+        at: Timestamp,
+    },
+    StopTasks {
+        tasks: Vec<TaskId>,
+        code: StopCode,
+        reason: String,
+        at: Timestamp,
+    },
+    /// What an agent observed.
+    SubmitTaskStateChanges {
+        changes: Vec<TaskStateChange>,
+        at: Timestamp,
+    },
+    /// Drops tasks that stopped long ago.
+    ForgetTasks {
+        tasks: Vec<TaskId>,
+    },
+
+    RegisterContainerInstance {
+        instance: InstanceRegistration,
+        at: Timestamp,
+    },
+    SetAgentConnected {
+        id: ContainerInstanceId,
+        connected: bool,
+        at: Timestamp,
+    },
+    SetContainerInstanceStatus {
+        id: ContainerInstanceId,
+        status: InstanceStatus,
+    },
+    DeregisterContainerInstance {
+        id: ContainerInstanceId,
+        force: bool,
+        at: Timestamp,
+    },
+
+    /// The verdict of all load balancers together.
+    SetTargetHealth {
+        task: TaskId,
+        target_group: TargetGroupName,
+        health: TargetHealth,
+        at: Timestamp,
+    },
+    /// Every load balancer has let go of the task, or the deregistration delay has passed.
+    FinishDrain {
+        task: TaskId,
+    },
+
+    CreateLoadBalancer {
+        name: LoadBalancerName,
+        at: Timestamp,
+    },
+    DeleteLoadBalancer {
+        name: LoadBalancerName,
+    },
+    CreateTargetGroup {
+        name: TargetGroupName,
+        spec: TargetGroupSpec,
+    },
+    ModifyTargetGroup {
+        name: TargetGroupName,
+        spec: TargetGroupSpec,
+    },
+    DeleteTargetGroup {
+        name: TargetGroupName,
+    },
+    CreateListener {
+        id: ListenerRef,
+        port: u16,
+        default: Vec<Forward>,
+    },
+    DeleteListener {
+        id: ListenerRef,
+    },
+    CreateRule {
+        listener: ListenerRef,
+        id: RuleId,
+        rule: Rule,
+    },
+    DeleteRule {
+        listener: ListenerRef,
+        id: RuleId,
+    },
+    RegisterLoadBalancerNode {
+        node: NodeId,
+        at: Timestamp,
+    },
+    ForgetLoadBalancerNode {
+        node: NodeId,
+    },
+}

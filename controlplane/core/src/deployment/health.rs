@@ -1,0 +1,74 @@
+//! Whether a task of a service counts as healthy.
+
+use std::time::Duration;
+
+use crate::Timestamp;
+use crate::state::ClusterState;
+use crate::state::service::Service;
+use crate::state::task::{DesiredStatus, HealthStatus, LastStatus, TargetHealth, Task};
+
+/// Without a load balancer and without a health check, a task has to run so long before it counts
+/// towards the minimum healthy percent.
+const PROBATION: Duration = Duration::from_secs(40);
+
+/// What a task is worth to its service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fitness {
+    /// Not RUNNING yet, or no verdict yet.
+    Pending,
+    Healthy,
+    /// Says which check failed, in ECS's words for the task's stopped reason.
+    Unhealthy(String),
+}
+
+/// Judges a task of `service` that shall run.
+///
+/// With a load balancer the targets' health counts, with container checks theirs, with neither the
+/// time that the task has been RUNNING.
+#[must_use]
+pub fn fitness(state: &ClusterState, service: &Service, task: &Task, now: Timestamp) -> Fitness {
+    if task.desired_status != DesiredStatus::Running || task.last_status != LastStatus::Running {
+        return Fitness::Pending;
+    }
+    let age = now.since(task.times.started.unwrap_or(now));
+    let grace = Duration::from_secs(u64::from(service.spec.health_check_grace_period_seconds));
+    let verdict = verdict(state, service, task, age);
+    match verdict {
+        Fitness::Unhealthy(_) if age < grace => Fitness::Pending,
+        Fitness::Unhealthy(_) | Fitness::Pending | Fitness::Healthy => verdict,
+    }
+}
+
+fn verdict(state: &ClusterState, service: &Service, task: &Task, age: Duration) -> Fitness {
+    let checked = state
+        .task_definitions
+        .get(&task.task_definition)
+        .is_some_and(|definition| {
+            definition
+                .content
+                .containers
+                .iter()
+                .any(|one| one.health_check.is_some())
+        });
+    if checked && task.health == HealthStatus::Unhealthy {
+        return Fitness::Unhealthy("Task failed container health checks".to_owned());
+    }
+    let mut pending = checked && task.health != HealthStatus::Healthy;
+    for balancer in &service.spec.load_balancers {
+        let group = &balancer.target_group;
+        match task.target_health.get(group) {
+            Some(TargetHealth::Healthy) => {}
+            Some(TargetHealth::Initial { .. }) | None => pending = true,
+            Some(TargetHealth::Unhealthy { .. }) => {
+                let arn = state.arns().target_group(group);
+                return Fitness::Unhealthy(format!("Task failed ELB health checks in ({arn})"));
+            }
+        }
+    }
+    let unchecked = !checked && service.spec.load_balancers.is_empty();
+    if pending || (unchecked && age < PROBATION) {
+        Fitness::Pending
+    } else {
+        Fitness::Healthy
+    }
+}

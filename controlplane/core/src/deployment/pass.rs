@@ -1,0 +1,254 @@
+//! One look at a service: which tasks stay, which go, and how many of each may move now.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::floor_and_ceiling;
+use super::health::{Fitness, fitness};
+use crate::Timestamp;
+use crate::id::{ContainerInstanceId, TaskId};
+use crate::state::ClusterState;
+use crate::state::container_instance::InstanceStatus;
+use crate::state::service::Service;
+use crate::state::task::{DesiredStatus, LastStatus, Task};
+
+/// A task that shall run, judged.
+struct Member<'a> {
+    task: &'a Arc<Task>,
+    fitness: Fitness,
+    /// Of the primary deployment, on an instance that is not draining.
+    at_home: bool,
+}
+
+impl Member<'_> {
+    fn healthy(&self) -> bool {
+        self.fitness == Fitness::Healthy
+    }
+
+    fn runs(&self) -> bool {
+        self.task.last_status == LastStatus::Running
+    }
+
+    fn stays(&self) -> bool {
+        self.at_home && !matches!(self.fitness, Fitness::Unhealthy(_))
+    }
+}
+
+pub(super) struct Pass<'a> {
+    pub(super) service: &'a Service,
+    pub(super) now: Timestamp,
+    desired: usize,
+    floor: usize,
+    ceiling: usize,
+    members: Vec<Member<'a>>,
+    /// Tasks that were asked to stop and have not yet.
+    leaving: usize,
+    /// Tasks of older deployments among those.
+    leaving_old: usize,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(state: &'a ClusterState, service: &'a Service, now: Timestamp) -> Self {
+        let primary = service.primary().id;
+        let is_old = |task: &Task| {
+            task.service
+                .as_ref()
+                .is_some_and(|of| of.deployment != primary)
+        };
+        let draining = |task: &Task| {
+            let instance = state.container_instances.get(&task.container_instance);
+            instance.is_none_or(|instance| instance.status != InstanceStatus::Active)
+        };
+        let spec = &service.spec;
+        let (floor, ceiling) = floor_and_ceiling(spec.desired_count, spec.deployment_configuration);
+        let (mut members, mut leaving, mut leaving_old) = (Vec::new(), 0, 0);
+        for task in state.live_tasks_of(&service.id) {
+            if task.desired_status == DesiredStatus::Stopped {
+                leaving += 1;
+                leaving_old += usize::from(is_old(task));
+                continue;
+            }
+            let at_home = !is_old(task) && !draining(task);
+            members.push(Member {
+                task,
+                fitness: fitness(state, service, task, now),
+                at_home,
+            });
+        }
+        let desired = service.spec.desired_count as usize;
+        Self {
+            service,
+            now,
+            desired,
+            floor,
+            ceiling,
+            members,
+            leaving,
+            leaving_old,
+        }
+    }
+
+    fn staying(&self) -> usize {
+        self.members.iter().filter(|member| member.stays()).count()
+    }
+
+    fn healthy(&self) -> usize {
+        self.members
+            .iter()
+            .filter(|member| member.healthy())
+            .count()
+    }
+
+    /// Returns whether the floor is kept when `leaving` are stopped: those that are healthy count.
+    pub(super) fn floor_kept_without(&self, leaving: &[TaskId]) -> bool {
+        let lost = self
+            .members
+            .iter()
+            .filter(|one| one.healthy() && leaving.contains(&one.task.id));
+        let lost = lost.count();
+        lost == 0 || self.healthy() - lost >= self.floor
+    }
+
+    /// Returns whether `more` tasks may be wanted besides those that are.
+    pub(super) fn ceiling_kept_with(&self, more: usize) -> bool {
+        self.members.len() + more <= self.ceiling
+    }
+
+    /// Returns how many tasks of the primary deployment may be started.
+    pub(super) fn may_start(&self) -> usize {
+        if self
+            .service
+            .retry_at
+            .is_some_and(|retry_at| self.now < retry_at)
+        {
+            return 0;
+        }
+        let wanted = self.desired.saturating_sub(self.staying());
+        wanted.min(self.ceiling.saturating_sub(self.members.len()))
+    }
+
+    /// Returns the tasks to stop now, by the reason that they are given.
+    pub(super) fn may_stop(&self) -> BTreeMap<String, Vec<TaskId>> {
+        let mut stop: BTreeMap<String, Vec<TaskId>> = BTreeMap::new();
+        let mut add =
+            |reason: String, task: &Task| stop.entry(reason).or_default().push(task.id.clone());
+        let scaling = format!(
+            "Scaling activity initiated by (deployment {})",
+            self.service.primary().id
+        );
+
+        // What is not healthy holds up no floor. Of the primary deployment's own, only as many go
+        // as are replaced already or could never be: they may be all that still answers.
+        let mut replaced = self.replaced_unhealthy();
+        for member in &self.members {
+            match &member.fitness {
+                Fitness::Healthy => {}
+                Fitness::Pending if member.at_home => {}
+                // It runs but has no verdict yet: it may be what serves now.
+                Fitness::Pending if member.runs() && self.healthy() < self.floor => {}
+                Fitness::Pending => add(scaling.clone(), member.task),
+                Fitness::Unhealthy(reason) if !member.at_home => add(reason.clone(), member.task),
+                Fitness::Unhealthy(reason) if replaced > 0 => {
+                    replaced -= 1;
+                    add(reason.clone(), member.task);
+                }
+                Fitness::Unhealthy(_) => {}
+            }
+        }
+        // The healthy ones that have no place here, oldest first, down to the floor.
+        let spare = self.healthy().saturating_sub(self.floor);
+        let mut outgoing: Vec<_> = self
+            .members
+            .iter()
+            .filter(|member| member.healthy() && !member.at_home)
+            .collect();
+        outgoing.sort_by_key(|member| (member.task.created_at, &member.task.id));
+        for member in outgoing.into_iter().take(spare) {
+            add(scaling.clone(), member.task);
+        }
+        for task in self.surplus() {
+            add(scaling.clone(), task);
+        }
+        stop
+    }
+
+    /// How many unhealthy tasks of the primary deployment may go: those whose replacement is
+    /// healthy, and all when the ceiling leaves no room to start one first.
+    fn replaced_unhealthy(&self) -> usize {
+        let unhealthy = self
+            .members
+            .iter()
+            .filter(|one| one.at_home && !one.stays())
+            .count();
+        let healthy_home = self
+            .members
+            .iter()
+            .filter(|one| one.at_home && one.healthy())
+            .count();
+        if self.members.len() >= self.ceiling {
+            let missing = self.desired.saturating_sub(self.staying());
+            return unhealthy.min(missing.max(self.members.len().saturating_sub(self.ceiling)));
+        }
+        unhealthy.min((healthy_home + unhealthy).saturating_sub(self.desired))
+    }
+
+    /// The tasks that a lower desired count makes superfluous: first those that do not serve yet,
+    /// then from the instance with most of the service, the newest first.
+    fn surplus(&self) -> Vec<&'a Task> {
+        let mut staying: Vec<&Member<'a>> = self
+            .members
+            .iter()
+            .filter(|member| member.stays())
+            .collect();
+        let mut chosen = Vec::new();
+        let mut per_instance: BTreeMap<&ContainerInstanceId, usize> = BTreeMap::new();
+        for member in &staying {
+            *per_instance
+                .entry(&member.task.container_instance)
+                .or_default() += 1;
+        }
+        while staying.len() > self.desired {
+            let worst = staying
+                .iter()
+                .enumerate()
+                .max_by_key(|(_, member)| {
+                    let crowd = per_instance.get(&member.task.container_instance).copied();
+                    (
+                        !member.healthy(),
+                        crowd,
+                        member.task.created_at,
+                        &member.task.id,
+                    )
+                })
+                .map(|(index, _)| index);
+            let Some(index) = worst else { break };
+            let member = staying.swap_remove(index);
+            if let Some(crowd) = per_instance.get_mut(&member.task.container_instance) {
+                *crowd -= 1;
+            }
+            chosen.push(member.task.as_ref());
+        }
+        chosen
+    }
+
+    /// Returns whether the service is as it shall be, with nothing on its way.
+    pub(super) fn settled(&self) -> bool {
+        let all_home = self
+            .members
+            .iter()
+            .all(|member| member.at_home && member.healthy());
+        all_home && self.members.len() == self.desired && self.leaving_old == 0 && self.leaving == 0
+    }
+
+    /// Says so when the deployment's limits let it neither start nor stop anything.
+    pub(super) fn stuck(&self) -> Option<String> {
+        let wanted = self.desired > self.staying() && self.desired > 0;
+        let quiet = self.leaving == 0 && self.members.iter().all(Member::healthy);
+        let full = self.members.len() >= self.ceiling;
+        (wanted && quiet && full && self.may_stop().is_empty()).then(|| {
+            "was unable to stop or start tasks during a deployment because of the service deployment \
+             configuration. Update the minimumHealthyPercent or maximumPercent value and try again."
+                .to_owned()
+        })
+    }
+}

@@ -1,0 +1,34 @@
+//! What a write changed, in the past tense: for logs and tests. Loops are woken by the new
+//! snapshot, and look at all of it.
+
+use crate::id::{
+    ClusterName, ContainerInstanceId, DeploymentId, NodeId, ServiceId, TargetGroupName,
+    TaskDefinitionId, TaskId,
+};
+use crate::state::task::LastStatus;
+
+/// One change that an applied command made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    ClusterCreated(ClusterName),
+    ClusterDeleted(ClusterName),
+    TaskDefinitionRegistered(TaskDefinitionId),
+    TaskDefinitionDeregistered(TaskDefinitionId),
+    ServiceCreated(ServiceId),
+    ServiceUpdated(ServiceId),
+    ServiceDeleted(ServiceId),
+    DeploymentStarted(ServiceId, DeploymentId),
+    DeploymentCompleted(ServiceId, DeploymentId),
+    TaskStarted(TaskId, ContainerInstanceId),
+    TaskStopRequested(TaskId),
+    TaskStatusChanged(TaskId, LastStatus),
+    TaskForgotten(TaskId),
+    TargetHealthChanged(TaskId, TargetGroupName),
+    TargetsDrained(TaskId),
+    ContainerInstanceRegistered(ContainerInstanceId),
+    ContainerInstanceChanged(ContainerInstanceId),
+    ContainerInstanceDeregistered(ContainerInstanceId),
+    RoutingChanged,
+    LoadBalancerNodeRegistered(NodeId),
+    LoadBalancerNodeForgotten(NodeId),
+}

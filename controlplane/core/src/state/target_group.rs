@@ -1,0 +1,169 @@
+//! Target groups: targets that serve the same thing, and how they are probed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ClusterState;
+use crate::id::TargetGroupName;
+use crate::{Event, Exception, Rejection};
+
+const LONGEST_NAME: usize = 32;
+
+/// How targets are probed. Times are seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetHealthCheck {
+    pub path: String,
+    pub interval: u32,
+    pub timeout: u32,
+    pub healthy_threshold: u32,
+    pub unhealthy_threshold: u32,
+    /// Ranges of status codes that count as success, both ends included.
+    pub success_codes: Vec<(u16, u16)>,
+}
+
+/// What the user says of a target group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetGroupSpec {
+    pub health_check: TargetHealthCheck,
+    /// Seconds that requests under way may take after a target has left.
+    pub deregistration_delay: u32,
+}
+
+/// Targets that serve the same thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetGroup {
+    pub name: TargetGroupName,
+    pub spec: TargetGroupSpec,
+}
+
+impl TargetGroup {
+    /// Returns how long requests under way may take after a target has left.
+    #[must_use]
+    pub fn deregistration_delay(&self) -> Duration {
+        Duration::from_secs(u64::from(self.spec.deregistration_delay))
+    }
+}
+
+impl ClusterState {
+    pub(super) fn create_target_group(
+        &mut self,
+        name: TargetGroupName,
+        spec: TargetGroupSpec,
+    ) -> Result<Vec<Event>, Rejection> {
+        check_name(name.as_str())?;
+        spec.check()?;
+        match self.target_groups.get(&name) {
+            Some(known) if known.spec == spec => return Ok(Vec::new()),
+            Some(_) => {
+                return Err(Rejection::new(
+                    Exception::DuplicateTargetGroupName,
+                    format!(
+                        "A target group with the name '{name}' exists already with other settings."
+                    ),
+                ));
+            }
+            None => {}
+        }
+        self.target_groups
+            .insert(name.clone(), Arc::new(TargetGroup { name, spec }));
+        Ok(self.routing_changed())
+    }
+
+    pub(super) fn modify_target_group(
+        &mut self,
+        name: &TargetGroupName,
+        spec: TargetGroupSpec,
+    ) -> Result<Vec<Event>, Rejection> {
+        spec.check()?;
+        let group = self
+            .target_groups
+            .get_mut(name)
+            .ok_or_else(|| group_not_found(name))?;
+        if group.spec == spec {
+            return Ok(Vec::new());
+        }
+        Arc::make_mut(group).spec = spec;
+        Ok(self.routing_changed())
+    }
+
+    pub(super) fn delete_target_group(
+        &mut self,
+        name: &TargetGroupName,
+    ) -> Result<Vec<Event>, Rejection> {
+        if !self.target_groups.contains_key(name) {
+            return Err(group_not_found(name));
+        }
+        if self.target_group_in_use(name) {
+            return Err(Rejection::new(
+                Exception::ResourceInUse,
+                format!("Target group '{name}' is currently in use by a listener or a rule"),
+            ));
+        }
+        self.target_groups.remove(name);
+        Ok(self.routing_changed())
+    }
+}
+
+impl TargetGroupSpec {
+    fn check(&self) -> Result<(), Rejection> {
+        let check = &self.health_check;
+        let within = |name: &str, value: u32, least: u32, most: u32| {
+            if (least..=most).contains(&value) {
+                return Ok(());
+            }
+            Err(Rejection::validation(format!(
+                "{name} must be {least} to {most}, not {value}"
+            )))
+        };
+        if !check.path.starts_with('/')
+            || check.path.len() > 1024
+            || check.path.contains(char::is_whitespace)
+        {
+            return Err(Rejection::validation(
+                "healthCheckPath must begin with / and have at most 1024 characters",
+            ));
+        }
+        within("healthCheckIntervalSeconds", check.interval, 1, 300)?;
+        within("healthCheckTimeoutSeconds", check.timeout, 1, 120)?;
+        within("healthyThresholdCount", check.healthy_threshold, 1, 10)?;
+        within("unhealthyThresholdCount", check.unhealthy_threshold, 1, 10)?;
+        within(
+            "deregistrationDelaySeconds",
+            self.deregistration_delay,
+            0,
+            3600,
+        )?;
+        let ordered =
+            |(from, to): &(u16, u16)| (200..=499).contains(from) && from <= to && *to <= 499;
+        if check.success_codes.is_empty() || !check.success_codes.iter().all(ordered) {
+            return Err(Rejection::validation(
+                "matcher.httpCode must name codes from 200 to 499",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// ELB: at most 32 letters, digits and hyphens, none at either end.
+pub(super) fn check_name(name: &str) -> Result<(), Rejection> {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || character == '-';
+    if (1..=LONGEST_NAME).contains(&name.len())
+        && name.chars().all(allowed)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+    {
+        return Ok(());
+    }
+    Err(Rejection::validation(format!(
+        "name '{name}' must have 1 to 32 letters, digits or hyphens, and no hyphen at either end"
+    )))
+}
+
+pub(super) fn group_not_found(name: &TargetGroupName) -> Rejection {
+    Rejection::new(
+        Exception::TargetGroupNotFound,
+        format!("Target group '{name}' not found"),
+    )
+}

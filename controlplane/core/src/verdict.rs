@@ -1,0 +1,186 @@
+//! What the reports of all load balancers mean together: is a target healthy, has it drained.
+//!
+//! A target becomes healthy when every load balancer has seen it healthy, and unhealthy when every
+//! one that knows it says so; in between the verdict stays. It has drained when every registered
+//! load balancer has let go of it, or when the deregistration delay is over.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::id::{NodeId, TargetGroupName, TaskId};
+use crate::state::task::{DesiredStatus, LastStatus, TargetHealth, Task};
+use crate::{ClusterState, Command, Timestamp};
+
+/// Load balancers cut what is left at the deadline; they get so long to say that they have.
+const TIME_TO_REPORT: Duration = Duration::from_secs(2);
+
+/// One target as one load balancer sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetView {
+    Serving(TargetHealth),
+    Draining,
+    /// Nothing that this load balancer sent there is under way, and nothing will be sent.
+    Drained,
+}
+
+/// Everything that one load balancer reported last.
+pub type NodeView = BTreeMap<(TargetGroupName, TaskId), TargetView>;
+
+/// Returns the changes of verdict that the reports call for.
+#[must_use]
+pub fn judge(
+    state: &ClusterState,
+    views: &BTreeMap<NodeId, NodeView>,
+    now: Timestamp,
+) -> Vec<Command> {
+    let mut commands = Vec::new();
+    for service in state
+        .services
+        .values()
+        .filter(|one| !one.spec.load_balancers.is_empty())
+    {
+        for task in state.live_tasks_of(&service.id) {
+            let groups: Vec<_> = service
+                .spec
+                .load_balancers
+                .iter()
+                .map(|one| &one.target_group)
+                .collect();
+            if let Some(until) = task.draining_until {
+                let overdue = now > until.after(TIME_TO_REPORT);
+                if overdue
+                    || groups
+                        .iter()
+                        .all(|group| drained(state, views, group, task))
+                {
+                    commands.push(Command::FinishDrain {
+                        task: task.id.clone(),
+                    });
+                }
+            } else if task.desired_status == DesiredStatus::Running
+                && task.last_status == LastStatus::Running
+            {
+                commands.extend(
+                    groups
+                        .into_iter()
+                        .filter_map(|group| health(state, views, group, task, now)),
+                );
+            }
+        }
+    }
+    commands
+}
+
+fn drained(
+    state: &ClusterState,
+    views: &BTreeMap<NodeId, NodeView>,
+    group: &TargetGroupName,
+    task: &Task,
+) -> bool {
+    let key = (group.clone(), task.id.clone());
+    let view = |node| views.get(node).and_then(|view| view.get(&key));
+    state
+        .load_balancer_nodes
+        .keys()
+        .all(|node| view(node) == Some(&TargetView::Drained))
+}
+
+fn health(
+    state: &ClusterState,
+    views: &BTreeMap<NodeId, NodeView>,
+    group: &TargetGroupName,
+    task: &Task,
+    at: Timestamp,
+) -> Option<Command> {
+    let key = (group.clone(), task.id.clone());
+    let seen: Vec<Option<&TargetHealth>> = state
+        .load_balancer_nodes
+        .keys()
+        .map(|node| match views.get(node)?.get(&key)? {
+            TargetView::Serving(health) => Some(health),
+            TargetView::Draining | TargetView::Drained => None,
+        })
+        .collect();
+    let known = task.target_health.get(group);
+    let verdict = verdict(&seen, known)?;
+    (known != Some(&verdict)).then(|| Command::SetTargetHealth {
+        task: task.id.clone(),
+        target_group: group.clone(),
+        health: verdict,
+        at,
+    })
+}
+
+fn verdict(seen: &[Option<&TargetHealth>], known: Option<&TargetHealth>) -> Option<TargetHealth> {
+    let mut told = seen.iter().flatten();
+    if !seen.is_empty() && seen.iter().all(|one| *one == Some(&TargetHealth::Healthy)) {
+        return Some(TargetHealth::Healthy);
+    }
+    let unhealthy = |health: &&&TargetHealth| matches!(health, TargetHealth::Unhealthy { .. });
+    if told.clone().count() > 0 && told.clone().all(|health| unhealthy(&health)) {
+        return told.next().map(|health| (*health).clone());
+    }
+    // A load balancer that has just started knows nothing yet: what was known stays.
+    match known {
+        Some(TargetHealth::Healthy | TargetHealth::Unhealthy { .. }) => None,
+        Some(TargetHealth::Initial { .. }) | None => told
+            .find(|health| matches!(health, TargetHealth::Initial { .. }))
+            .map(|health| (*health).clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unhealthy() -> TargetHealth {
+        TargetHealth::Unhealthy {
+            reason: "Target.Timeout".into(),
+            description: "Request timed out".into(),
+        }
+    }
+
+    fn initial() -> TargetHealth {
+        TargetHealth::Initial {
+            reason: "Elb.InitialHealthChecking".into(),
+            description: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_target_is_healthy_when_every_load_balancer_says_so() {
+        let healthy = TargetHealth::Healthy;
+        assert_eq!(
+            verdict(&[Some(&healthy), Some(&healthy)], None),
+            Some(TargetHealth::Healthy)
+        );
+        assert_eq!(verdict(&[Some(&healthy), None], None), None);
+        assert_eq!(
+            verdict(&[Some(&healthy), Some(&initial())], None),
+            Some(initial())
+        );
+        assert_eq!(verdict(&[], None), None);
+    }
+
+    #[test]
+    fn a_load_balancer_that_has_just_started_changes_no_verdict() {
+        assert_eq!(
+            verdict(&[Some(&initial())], Some(&TargetHealth::Healthy)),
+            None
+        );
+        assert_eq!(verdict(&[Some(&initial())], Some(&unhealthy())), None);
+    }
+
+    #[test]
+    fn one_of_two_load_balancers_alone_does_not_condemn_a_target() {
+        let healthy = TargetHealth::Healthy;
+        assert_eq!(
+            verdict(&[Some(&healthy), Some(&unhealthy())], Some(&healthy)),
+            None
+        );
+        assert_eq!(
+            verdict(&[None, Some(&unhealthy())], Some(&healthy)),
+            Some(unhealthy())
+        );
+    }
+}

@@ -1,0 +1,69 @@
+//! The public API: one handler for each operation, the same for every encoding.
+//!
+//! A handler reads the request, checks what only it can know, and either reads a linearizable
+//! snapshot or writes one command. `convert` is the only place where wire and core types meet.
+
+mod cluster;
+mod console;
+mod container_instance;
+pub(crate) mod convert;
+mod ecs;
+mod elb;
+mod listener;
+mod load_balancer;
+mod page;
+mod rule;
+mod service;
+pub(crate) mod status;
+mod target_group;
+mod task;
+mod task_definition;
+mod task_placement;
+
+use std::sync::Arc;
+
+use roadstead_core::{ClusterState, Command, Rejection};
+
+use crate::raft::Node;
+pub(crate) use console::Console;
+pub(crate) use ecs::Ecs;
+pub(crate) use elb::Elb;
+use status::Refusal;
+
+/// What every handler works with.
+#[derive(Debug, Clone)]
+struct Api {
+    node: Arc<Node>,
+}
+
+impl Api {
+    /// Returns a state that holds every acknowledged write.
+    async fn read(&self) -> Result<Arc<ClusterState>, Refusal> {
+        Ok(self.node.read().await?)
+    }
+
+    /// Writes a command and returns a state that holds it.
+    async fn write(&self, command: Command) -> Result<Arc<ClusterState>, Refusal> {
+        self.node.write(command).await??;
+        Ok(self.node.newest())
+    }
+}
+
+/// The failure of a describe for something that does not exist.
+fn missing(arn: String) -> roadstead_proto::ecs::Failure {
+    roadstead_proto::ecs::Failure {
+        arn: Some(arn),
+        reason: Some("MISSING".to_owned()),
+        detail: None,
+    }
+}
+
+/// Refuses a list in a request that is longer than ECS takes.
+fn within(length: usize, most: usize, field: &str) -> Result<(), Rejection> {
+    if length <= most {
+        return Ok(());
+    }
+    Err(Rejection::invalid(format!(
+        "{field} may have at most {most} entries."
+    )))
+}

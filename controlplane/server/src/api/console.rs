@@ -1,0 +1,219 @@
+//! Live views and logs, served by the leader: it has the counts and the agents' sessions.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use roadstead_core::ClusterState;
+use roadstead_core::Rejection;
+use roadstead_core::id::ServiceId;
+use roadstead_core::state::task::Task;
+use roadstead_proto::agent::OpenLogs;
+use roadstead_proto::console::console_server::Console as Wire;
+use roadstead_proto::console::{
+    ControlPlaneMember, DescribeControlPlaneRequest, DescribeControlPlaneResponse, LogChunk,
+    ServiceView, TaskLogsRequest, WatchServiceRequest,
+};
+use tokio::sync::mpsc;
+use tokio::time::{Duration, MissedTickBehavior, interval};
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::convert::service::view;
+use super::status::Refusal;
+use super::task;
+use crate::clock;
+use crate::leader::{Reign, Reigns};
+use crate::raft::Node;
+use crate::session::LogRelay;
+
+/// Views on their way to one caller.
+const QUEUE: usize = 8;
+/// Counts change without a write: a view is looked at again so often.
+const REFRESH: Duration = Duration::from_millis(250);
+
+/// Serves consoles.
+#[derive(Debug)]
+pub(crate) struct Console {
+    node: Arc<Node>,
+    reigns: Reigns,
+    relay: LogRelay,
+    stop: CancellationToken,
+}
+
+impl Console {
+    pub(crate) fn new(
+        node: &Arc<Node>,
+        reigns: &Reigns,
+        relay: &LogRelay,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            node: Arc::clone(node),
+            reigns: reigns.clone(),
+            relay: relay.clone(),
+            stop,
+        }
+    }
+
+    async fn read(&self) -> Result<Arc<ClusterState>, Refusal> {
+        Ok(self.node.read().await?)
+    }
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Wire for Console {
+    type WatchServiceStream = Answers<ServiceView>;
+    type TaskLogsStream = Answers<LogChunk>;
+
+    async fn watch_service(
+        &self,
+        request: Request<WatchServiceRequest>,
+    ) -> Result<Response<Answers<ServiceView>>, Status> {
+        let request = request.into_inner();
+        let reign = self.reigns.current()?;
+        let id = super::service::reference(request.cluster.as_deref(), request.service.as_deref());
+        let id = id.map_err(Refusal::from)?;
+        let state = self.read().await?;
+        state.service(&id).map_err(Refusal::from)?;
+        let (views, stream) = mpsc::channel(QUEUE);
+        let (node, stop) = (Arc::clone(&self.node), self.stop.clone());
+        tokio::spawn(async move {
+            let ended = reign.ended.clone();
+            let moved = tokio::select! {
+                () = stop.cancelled() => true,
+                () = ended.cancelled() => true,
+                () = watch(&node, &reign, &id, &views) => false,
+            };
+            if moved {
+                let moved = Status::unavailable("this server no longer leads; watch again");
+                // A caller that has hung up needs no answer.
+                drop(views.try_send(Err(moved)));
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn task_logs(
+        &self,
+        request: Request<TaskLogsRequest>,
+    ) -> Result<Response<Answers<LogChunk>>, Status> {
+        let request = request.into_inner();
+        let reign = self.reigns.current()?;
+        let state = self.read().await?;
+        let task = task::find(&state, request.cluster.as_deref(), request.task.as_deref());
+        let task = task.map_err(Refusal::from)?;
+        let container = container_of(&state, task, request.container).map_err(Refusal::from)?;
+        let open = OpenLogs {
+            request_id: String::new(),
+            task_id: task.id.to_string(),
+            container,
+            follow: request.follow.unwrap_or(false),
+            tail: request
+                .tail
+                .and_then(|tail| u32::try_from(tail).ok())
+                .unwrap_or(0),
+        };
+        let lines = self
+            .relay
+            .open(&reign, &task.container_instance, open)
+            .await?;
+        Ok(Response::new(Box::pin(ReceiverStream::new(lines))))
+    }
+
+    async fn describe_control_plane(
+        &self,
+        _request: Request<DescribeControlPlaneRequest>,
+    ) -> Result<Response<DescribeControlPlaneResponse>, Status> {
+        let (term, applied, members) = self.node.members();
+        let state = self.node.newest();
+        let member = |(id, endpoint, leader): (u64, String, bool)| ControlPlaneMember {
+            id: i64::try_from(id).ok(),
+            endpoint: Some(endpoint),
+            leader: Some(leader),
+        };
+        Ok(Response::new(DescribeControlPlaneResponse {
+            members: members.into_iter().map(member).collect(),
+            term: i64::try_from(term).ok(),
+            applied_index: i64::try_from(applied).ok(),
+            load_balancer_nodes: state
+                .load_balancer_nodes
+                .keys()
+                .map(ToString::to_string)
+                .collect(),
+        }))
+    }
+}
+
+/// Sends a view at once and after every change, until the caller hangs up.
+async fn watch(
+    node: &Node,
+    reign: &Reign,
+    id: &ServiceId,
+    views: &mpsc::Sender<Result<ServiceView, Status>>,
+) {
+    let mut newest = node.watch();
+    let mut refresh = interval(REFRESH);
+    refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut sent = None;
+    loop {
+        tokio::select! {
+            () = views.closed() => return,
+            changed = newest.changed() => if changed.is_err() { return },
+            _ = refresh.tick() => {}
+        }
+        let state = Arc::clone(&newest.borrow_and_update());
+        match view(&state, id, clock::now(), |deployment| {
+            reign.presence.counts(deployment)
+        }) {
+            Ok(view) => {
+                // The duration moves with every look and is no news by itself.
+                let news = without_durations(view.clone());
+                if sent.as_ref() != Some(&news) {
+                    sent = Some(news);
+                    if views.send(Ok(view)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            Err(rejection) => {
+                drop(views.send(Err(Refusal::from(rejection).into())).await);
+                return;
+            }
+        }
+    }
+}
+
+fn without_durations(mut view: ServiceView) -> ServiceView {
+    for receipt in &mut view.receipts {
+        receipt.duration_ms = None;
+    }
+    view
+}
+
+fn container_of(
+    state: &ClusterState,
+    task: &Task,
+    named: Option<String>,
+) -> Result<String, Rejection> {
+    let definition = state.task_definitions.get(&task.task_definition);
+    let containers = definition
+        .map(|one| one.content.containers.as_slice())
+        .unwrap_or_default();
+    let names: Vec<&str> = containers.iter().map(|one| one.name.as_str()).collect();
+    match (named, names.as_slice()) {
+        (Some(named), _) if names.contains(&named.as_str()) => Ok(named),
+        (None, [only]) => Ok((*only).to_owned()),
+        (Some(named), _) => Err(Rejection::invalid(format!(
+            "container '{named}' is not in the task; it has {}.",
+            names.join(", ")
+        ))),
+        (None, _) => Err(Rejection::invalid(format!(
+            "container must name one of {}.",
+            names.join(", ")
+        ))),
+    }
+}

@@ -1,0 +1,90 @@
+//! Operations on listeners.
+
+use roadstead_core::id::ListenerRef;
+use roadstead_core::{Command, Rejection};
+use roadstead_proto::elb::{
+    CreateListenerRequest, CreateListenerResponse, DeleteListenerRequest, DeleteListenerResponse,
+    DescribeListenersRequest, DescribeListenersResponse,
+};
+
+use super::convert::{listener as convert, name};
+use super::status::Refusal;
+use super::{Api, within};
+use crate::id;
+
+pub(super) async fn create(
+    api: &Api,
+    request: CreateListenerRequest,
+) -> Result<CreateListenerResponse, Refusal> {
+    match request.protocol.as_deref() {
+        None | Some("HTTP") => {}
+        Some(other) => {
+            return Err(Rejection::validation(format!(
+                "protocol '{other}' is not supported; use HTTP"
+            ))
+            .into());
+        }
+    }
+    let load_balancer = name::load_balancer(request.load_balancer_arn.as_deref())?;
+    let port = request
+        .port
+        .and_then(|port| u16::try_from(port).ok())
+        .filter(|port| *port > 0);
+    let port = port.ok_or_else(|| Rejection::validation("port must be 1 to 65535"))?;
+    let default = convert::forwards(&request.default_actions)?;
+    let id = ListenerRef {
+        load_balancer,
+        listener: id::listener(),
+    };
+    let state = api
+        .write(Command::CreateListener {
+            id: id.clone(),
+            port,
+            default,
+        })
+        .await?;
+    let listener = convert::to_proto(&state.arns(), state.listener(&id)?.as_ref());
+    Ok(CreateListenerResponse {
+        listeners: vec![listener],
+    })
+}
+
+pub(super) async fn describe(
+    api: &Api,
+    request: DescribeListenersRequest,
+) -> Result<DescribeListenersResponse, Refusal> {
+    within(request.listener_arns.len(), 100, "listenerArns")?;
+    let state = api.read().await?;
+    let arns = state.arns();
+    if !request.listener_arns.is_empty() {
+        let find = |arn: &String| {
+            let id = name::listener(Some(arn))?;
+            Ok::<_, Rejection>(convert::to_proto(&arns, state.listener(&id)?.as_ref()))
+        };
+        let listeners: Result<Vec<_>, Rejection> = request.listener_arns.iter().map(find).collect();
+        return Ok(DescribeListenersResponse {
+            listeners: listeners?,
+        });
+    }
+    let of = request
+        .load_balancer_arn
+        .as_deref()
+        .map(|arn| name::load_balancer(Some(arn)))
+        .transpose()?;
+    let listed = state
+        .listeners
+        .values()
+        .filter(|one| of.as_ref().is_none_or(|name| one.id.load_balancer == *name));
+    Ok(DescribeListenersResponse {
+        listeners: listed.map(|one| convert::to_proto(&arns, one)).collect(),
+    })
+}
+
+pub(super) async fn delete(
+    api: &Api,
+    request: DeleteListenerRequest,
+) -> Result<DeleteListenerResponse, Refusal> {
+    let id = name::listener(request.listener_arn.as_deref())?;
+    api.write(Command::DeleteListener { id }).await?;
+    Ok(DeleteListenerResponse {})
+}

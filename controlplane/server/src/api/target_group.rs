@@ -1,0 +1,192 @@
+//! Operations on target groups, and the health of their targets.
+
+use roadstead_core::id::TargetGroupName;
+use roadstead_core::state::task::TargetHealth;
+use roadstead_core::targets::{self, Target};
+use roadstead_core::{ClusterState, Command, Exception, Rejection};
+use roadstead_proto::elb::{
+    self, CreateTargetGroupRequest, CreateTargetGroupResponse, DeleteTargetGroupRequest,
+    DeleteTargetGroupResponse, DescribeTargetGroupsRequest, DescribeTargetGroupsResponse,
+    DescribeTargetHealthRequest, DescribeTargetHealthResponse, ModifyTargetGroupRequest,
+    ModifyTargetGroupResponse,
+};
+
+use super::convert::{name, target_group as convert};
+use super::status::Refusal;
+use super::{Api, within};
+
+pub(super) async fn create(
+    api: &Api,
+    request: CreateTargetGroupRequest,
+) -> Result<CreateTargetGroupResponse, Refusal> {
+    match request.protocol.as_deref() {
+        None | Some("HTTP") => {}
+        Some(other) => {
+            return Err(Rejection::validation(format!(
+                "protocol '{other}' is not supported; use HTTP"
+            ))
+            .into());
+        }
+    }
+    let name = TargetGroupName::new(request.name.unwrap_or_default());
+    let settings = ModifyTargetGroupRequest {
+        target_group_arn: None,
+        health_check_path: request.health_check_path,
+        health_check_interval_seconds: request.health_check_interval_seconds,
+        health_check_timeout_seconds: request.health_check_timeout_seconds,
+        healthy_threshold_count: request.healthy_threshold_count,
+        unhealthy_threshold_count: request.unhealthy_threshold_count,
+        matcher: request.matcher,
+        deregistration_delay_seconds: request.deregistration_delay_seconds,
+    };
+    let spec = convert::changed(convert::default_spec(), &settings)?;
+    let state = api
+        .write(Command::CreateTargetGroup {
+            name: name.clone(),
+            spec,
+        })
+        .await?;
+    Ok(CreateTargetGroupResponse {
+        target_groups: described(&state, &[name])?,
+    })
+}
+
+pub(super) async fn modify(
+    api: &Api,
+    request: ModifyTargetGroupRequest,
+) -> Result<ModifyTargetGroupResponse, Refusal> {
+    let name = name::target_group(request.target_group_arn.as_deref())?;
+    let state = api.read().await?;
+    let group = state
+        .target_groups
+        .get(&name)
+        .ok_or_else(|| not_found(&name))?;
+    let spec = convert::changed(group.spec.clone(), &request)?;
+    let state = api
+        .write(Command::ModifyTargetGroup {
+            name: name.clone(),
+            spec,
+        })
+        .await?;
+    Ok(ModifyTargetGroupResponse {
+        target_groups: described(&state, &[name])?,
+    })
+}
+
+pub(super) async fn describe(
+    api: &Api,
+    request: DescribeTargetGroupsRequest,
+) -> Result<DescribeTargetGroupsResponse, Refusal> {
+    within(
+        request.target_group_arns.len() + request.names.len(),
+        100,
+        "names",
+    )?;
+    let state = api.read().await?;
+    let mut names: Vec<TargetGroupName> = Vec::new();
+    for reference in request.target_group_arns.iter().chain(&request.names) {
+        names.push(name::target_group(Some(reference))?);
+    }
+    if names.is_empty() {
+        names = state.target_groups.keys().cloned().collect();
+    }
+    Ok(DescribeTargetGroupsResponse {
+        target_groups: described(&state, &names)?,
+    })
+}
+
+pub(super) async fn delete(
+    api: &Api,
+    request: DeleteTargetGroupRequest,
+) -> Result<DeleteTargetGroupResponse, Refusal> {
+    let name = name::target_group(request.target_group_arn.as_deref())?;
+    api.write(Command::DeleteTargetGroup { name }).await?;
+    Ok(DeleteTargetGroupResponse {})
+}
+
+pub(super) async fn health(
+    api: &Api,
+    request: DescribeTargetHealthRequest,
+) -> Result<DescribeTargetHealthResponse, Refusal> {
+    let name = name::target_group(request.target_group_arn.as_deref())?;
+    let state = api.read().await?;
+    if !state.target_groups.contains_key(&name) {
+        return Err(not_found(&name).into());
+    }
+    let found = targets::groups(&state)
+        .into_iter()
+        .find(|one| one.group.name == name);
+    let targets = found.map(|one| one.targets).unwrap_or_default();
+    let described = targets
+        .iter()
+        .map(|target| target_health(&state, &name, target))
+        .collect();
+    Ok(DescribeTargetHealthResponse {
+        target_health_descriptions: described,
+    })
+}
+
+fn target_health(
+    state: &ClusterState,
+    group: &TargetGroupName,
+    target: &Target,
+) -> elb::TargetHealthDescription {
+    let task = state.tasks.get(&target.task);
+    let verdict = task.and_then(|task| task.target_health.get(group));
+    let told = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let (health, reason, description) = match verdict {
+        _ if target.draining_until.is_some() => (
+            "draining",
+            told("Target.DeregistrationInProgress"),
+            told("Target deregistration is in progress"),
+        ),
+        Some(TargetHealth::Healthy) => ("healthy", None, None),
+        Some(TargetHealth::Unhealthy {
+            reason,
+            description,
+        }) => ("unhealthy", told(reason), told(description)),
+        Some(TargetHealth::Initial {
+            reason,
+            description,
+        }) => ("initial", told(reason), told(description)),
+        None => (
+            "initial",
+            told("Elb.RegistrationInProgress"),
+            told("Target registration is in progress"),
+        ),
+    };
+    // ELB names the instance; its host name is what an operator knows it by.
+    let instance = task.and_then(|task| state.container_instances.get(&task.container_instance));
+    elb::TargetHealthDescription {
+        target: Some(elb::TargetDescription {
+            id: instance.map(|instance| instance.id.to_string()),
+            port: Some(i32::from(target.port)),
+        }),
+        target_health: Some(elb::TargetHealth {
+            state: Some(health.to_owned()),
+            reason,
+            description,
+        }),
+    }
+}
+
+fn described(
+    state: &ClusterState,
+    names: &[TargetGroupName],
+) -> Result<Vec<elb::TargetGroup>, Rejection> {
+    let find = |name: &TargetGroupName| {
+        let found = state
+            .target_groups
+            .get(name)
+            .map(|one| convert::to_proto(state, one));
+        found.ok_or_else(|| not_found(name))
+    };
+    names.iter().map(find).collect()
+}
+
+fn not_found(name: &TargetGroupName) -> Rejection {
+    Rejection::new(
+        Exception::TargetGroupNotFound,
+        format!("Target group '{name}' not found"),
+    )
+}

@@ -1,0 +1,61 @@
+//! What the other members ask of this one.
+
+use std::sync::Arc;
+
+use roadstead_proto::raft::raft_server::Raft;
+use roadstead_proto::raft::{Payload, ReadIndexRequest, ReadIndexResponse};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tonic::{Request, Response, Status};
+
+use super::{Node, decode, encode};
+
+/// Answers the other members.
+#[derive(Debug)]
+pub(crate) struct RaftService(pub(crate) Arc<Node>);
+
+#[tonic::async_trait]
+impl Raft for RaftService {
+    async fn append(&self, request: Request<Payload>) -> Result<Response<Payload>, Status> {
+        answer(&self.0.raft.append_entries(question(request)?).await)
+    }
+
+    async fn vote(&self, request: Request<Payload>) -> Result<Response<Payload>, Status> {
+        answer(&self.0.raft.vote(question(request)?).await)
+    }
+
+    async fn install_snapshot(
+        &self,
+        request: Request<Payload>,
+    ) -> Result<Response<Payload>, Status> {
+        answer(&self.0.raft.install_snapshot(question(request)?).await)
+    }
+
+    async fn propose(&self, request: Request<Payload>) -> Result<Response<Payload>, Status> {
+        match self.0.propose_here(question(request)?).await? {
+            Ok(written) => answer(&written),
+            Err(leader) => Err(roadstead_client::not_leader(leader.endpoint().as_ref())),
+        }
+    }
+
+    async fn read_index(
+        &self,
+        _request: Request<ReadIndexRequest>,
+    ) -> Result<Response<ReadIndexResponse>, Status> {
+        match self.0.read_index_here().await? {
+            Ok(index) => Ok(Response::new(ReadIndexResponse { index })),
+            Err(leader) => Err(roadstead_client::not_leader(leader.endpoint().as_ref())),
+        }
+    }
+}
+
+fn question<T: DeserializeOwned>(request: Request<Payload>) -> Result<T, Status> {
+    let body = request.into_inner().body;
+    decode(&body)
+        .map_err(|error| Status::invalid_argument(format!("message of another version: {error}")))
+}
+
+fn answer<T: Serialize>(value: &T) -> Result<Response<Payload>, Status> {
+    let body = encode(value).map_err(|error| Status::internal(error.to_string()))?;
+    Ok(Response::new(Payload { body }))
+}

@@ -1,0 +1,82 @@
+//! The leader's loops. A wake-up carries no data: each pass looks at the newest whole snapshot,
+//! and the next pass is the retry, so restart, failover and missed events are one path.
+
+mod liveness;
+mod reaper;
+mod service;
+mod targets;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use roadstead_core::{ClusterState, Command};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::Config;
+use crate::leader::Reign;
+use crate::raft::Node;
+
+/// A pass without a wake-up: for what only time changes.
+const TICK: Duration = Duration::from_millis(250);
+/// The most commands in one entry of the log.
+const MOST_COMMANDS: usize = 256;
+
+/// Starts every loop; they end with `reign`.
+pub(crate) fn spawn(
+    node: &Arc<Node>,
+    config: &Arc<Config>,
+    reign: &Arc<Reign>,
+    loops: &TaskTracker,
+) {
+    let start = |name, decide: Decide| {
+        loops.spawn(run(name, Arc::clone(node), Arc::clone(reign), decide));
+    };
+    start("service", Box::new(service::decide));
+    start("targets", Box::new(targets::decide));
+    let settings = Arc::clone(config);
+    start(
+        "liveness",
+        Box::new(move |state, reign| liveness::decide(state, reign, &settings)),
+    );
+    let settings = Arc::clone(config);
+    start(
+        "reaper",
+        Box::new(move |state, _| reaper::decide(state, settings.stopped_task_retention)),
+    );
+}
+
+type Decide = Box<dyn Fn(&ClusterState, &Reign) -> Vec<Command> + Send + Sync>;
+
+async fn run(name: &'static str, node: Arc<Node>, reign: Arc<Reign>, decide: Decide) {
+    let mut newest = node.watch();
+    let mut reports = reign.presence.watch();
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = reign.ended.cancelled() => return,
+            _ = tick.tick() => {}
+            changed = newest.changed() => if changed.is_err() { return },
+            changed = reports.changed() => if changed.is_err() { return },
+        }
+        let snapshot = Arc::clone(&newest.borrow_and_update());
+        reports.borrow_and_update();
+        let commands = decide(&snapshot, &reign);
+        for some in commands.chunks(MOST_COMMANDS) {
+            match node.propose(some.to_vec()).await {
+                Ok(results) => {
+                    for rejection in results.into_iter().filter_map(Result::err) {
+                        tracing::debug!(name, %rejection, "came too late; the next pass decides afresh");
+                    }
+                }
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    warn!(name, error, "proposal failed; the next pass decides afresh");
+                    break;
+                }
+            }
+        }
+    }
+}

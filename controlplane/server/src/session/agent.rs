@@ -1,0 +1,218 @@
+//! The session of an agent: which tasks its instance shall run, and what became of them.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use roadstead_core::id::ContainerInstanceId;
+use roadstead_core::{ClusterState, Command};
+use roadstead_proto::agent::agent_instruction::Instruction;
+use roadstead_proto::agent::agent_message::Message;
+use roadstead_proto::agent::agent_session_server::AgentSession;
+use roadstead_proto::agent::{
+    AgentInstruction, AgentMessage, LogPush, PushLogsResponse, Register, TaskReport,
+};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::{info, warn};
+
+use super::{LogRelay, agent_convert};
+use crate::api::status;
+use crate::clock;
+use crate::leader::{Reign, Reigns};
+use crate::raft::Node;
+
+/// Instructions on their way to one agent.
+const QUEUE: usize = 16;
+
+/// Serves the sessions of agents.
+#[derive(Debug)]
+pub(crate) struct Agents {
+    node: Arc<Node>,
+    reigns: Reigns,
+    relay: LogRelay,
+    stop: CancellationToken,
+}
+
+impl Agents {
+    pub(crate) fn new(
+        node: &Arc<Node>,
+        reigns: &Reigns,
+        relay: &LogRelay,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            node: Arc::clone(node),
+            reigns: reigns.clone(),
+            relay: relay.clone(),
+            stop,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl AgentSession for Agents {
+    type SessionStream = Pin<Box<dyn Stream<Item = Result<AgentInstruction, Status>> + Send>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<AgentMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let reign = self.reigns.current()?;
+        let mut messages = request.into_inner();
+        let register = match messages
+            .next()
+            .await
+            .transpose()?
+            .and_then(|message| message.message)
+        {
+            Some(Message::Register(register)) => register,
+            Some(Message::Heartbeat(_) | Message::Report(_)) | None => {
+                return Err(Status::invalid_argument(
+                    "the first message of a session must be `register`",
+                ));
+            }
+        };
+        let id = self.register(register).await?;
+        let (instructions, outgoing) = mpsc::channel(QUEUE);
+        reign
+            .presence
+            .agent_joined(id.clone(), instructions.clone());
+        info!(instance = %id, "agent connected");
+        let session = Session {
+            node: Arc::clone(&self.node),
+            reign,
+            id,
+            instructions,
+            sent: None,
+        };
+        let stop = self.stop.clone();
+        tokio::spawn(async move {
+            let (id, ended) = (session.id.clone(), session.reign.ended.clone());
+            let end = tokio::select! {
+                () = stop.cancelled() => Ok(()),
+                () = ended.cancelled() => Ok(()),
+                end = session.run(messages) => end,
+            };
+            match end {
+                Ok(()) => info!(instance = %id, "agent session ended"),
+                Err(status) => {
+                    warn!(instance = %id, reason = status.message(), "agent session failed");
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(
+            ReceiverStream::new(outgoing).map(Ok),
+        )))
+    }
+
+    async fn push_logs(
+        &self,
+        request: Request<Streaming<LogPush>>,
+    ) -> Result<Response<PushLogsResponse>, Status> {
+        self.relay.pushed(request.into_inner()).await?;
+        Ok(Response::new(PushLogsResponse {}))
+    }
+}
+
+impl Agents {
+    async fn register(&self, register: Register) -> Result<ContainerInstanceId, Status> {
+        let instance = agent_convert::registration(register)?;
+        let id = instance.id.clone();
+        let command = Command::RegisterContainerInstance {
+            instance,
+            at: clock::now(),
+        };
+        self.node
+            .write(command)
+            .await?
+            .map_err(|rejection| status::rejected(&rejection))?;
+        Ok(id)
+    }
+}
+
+struct Session {
+    node: Arc<Node>,
+    reign: Arc<Reign>,
+    id: ContainerInstanceId,
+    instructions: mpsc::Sender<AgentInstruction>,
+    /// The version of the desired set that was sent last.
+    sent: Option<u64>,
+}
+
+impl Session {
+    async fn run(mut self, mut messages: Streaming<AgentMessage>) -> Result<(), Status> {
+        let mut newest = self.node.watch();
+        loop {
+            self.send_if_changed(&mut newest).await?;
+            tokio::select! {
+                changed = newest.changed() => changed.map_err(|_| Status::unavailable("the server stops"))?,
+                message = messages.next() => match message.transpose()? {
+                    Some(message) => self.receive(message).await?,
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    async fn send_if_changed(
+        &mut self,
+        newest: &mut watch::Receiver<Arc<ClusterState>>,
+    ) -> Result<(), Status> {
+        let state = Arc::clone(&newest.borrow_and_update());
+        let Some(instance) = state.container_instances.get(&self.id) else {
+            return Err(Status::not_found("the container instance is gone"));
+        };
+        if self.sent == Some(instance.desired_version) {
+            return Ok(());
+        }
+        self.sent = Some(instance.desired_version);
+        let desired = agent_convert::desired_tasks(&state, &self.id);
+        let instruction = AgentInstruction {
+            instruction: Some(Instruction::Desired(desired)),
+        };
+        // Bounded: an agent that does not read holds up only its own session.
+        let sent = self.instructions.send(instruction).await;
+        sent.map_err(|_| Status::cancelled("the agent has hung up"))
+    }
+
+    async fn receive(&mut self, message: AgentMessage) -> Result<(), Status> {
+        self.reign.presence.agent_heard(&self.id);
+        match message.message {
+            Some(Message::Report(report)) => self.report(report).await,
+            Some(Message::Heartbeat(_)) => Ok(()),
+            Some(Message::Register(_)) | None => Err(Status::invalid_argument(
+                "a session registers once, with its first message",
+            )),
+        }
+    }
+
+    async fn report(&mut self, report: TaskReport) -> Result<(), Status> {
+        let state = self.node.newest();
+        let mut changes = Vec::new();
+        for observed in report.tasks {
+            let change = agent_convert::task_state_change(&self.id, observed)?;
+            // The agent may still name tasks that have long been over here.
+            if state
+                .tasks
+                .get(&change.task)
+                .is_some_and(|task| task.changed_by(&change))
+            {
+                changes.push(change);
+            }
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let command = Command::SubmitTaskStateChanges {
+            changes,
+            at: clock::now(),
+        };
+        self.node
+            .write(command)
+            .await?
+            .map_err(|rejection| status::rejected(&rejection))
+    }
+}

@@ -1,0 +1,150 @@
+//! The session of a load balancer: the routing table, and what became of its targets.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use roadstead_core::Command;
+use roadstead_core::id::NodeId;
+use roadstead_proto::lb::load_balancer_session_server::LoadBalancerSession;
+use roadstead_proto::lb::{NodeReport, Table};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::{info, warn};
+
+use super::load_balancer_convert as convert;
+use crate::api::status;
+use crate::clock;
+use crate::leader::{Reign, Reigns};
+use crate::raft::Node;
+
+/// Tables on their way to one load balancer.
+const QUEUE: usize = 4;
+
+/// Serves the sessions of load balancers.
+#[derive(Debug)]
+pub(crate) struct LoadBalancers {
+    node: Arc<Node>,
+    reigns: Reigns,
+    stop: CancellationToken,
+}
+
+impl LoadBalancers {
+    pub(crate) fn new(node: &Arc<Node>, reigns: &Reigns, stop: CancellationToken) -> Self {
+        Self {
+            node: Arc::clone(node),
+            reigns: reigns.clone(),
+            stop,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl LoadBalancerSession for LoadBalancers {
+    type SessionStream = Pin<Box<dyn Stream<Item = Result<Table, Status>> + Send>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<NodeReport>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let reign = self.reigns.current()?;
+        let mut reports = request.into_inner();
+        let Some(first) = reports.next().await.transpose()? else {
+            return Err(Status::invalid_argument(
+                "a session begins with a report that names the node",
+            ));
+        };
+        let id = convert::node_id(&first)?;
+        let (tables, outgoing) = mpsc::channel(QUEUE);
+        info!(node = %id, "load balancer connected");
+        let session = Session {
+            node: Arc::clone(&self.node),
+            reign,
+            id,
+            tables,
+            sent: None,
+        };
+        let stop = self.stop.clone();
+        tokio::spawn(async move {
+            let (id, ended) = (session.id.clone(), session.reign.ended.clone());
+            let end = tokio::select! {
+                () = stop.cancelled() => Ok(()),
+                () = ended.cancelled() => Ok(()),
+                end = session.run(first, reports) => end,
+            };
+            match end {
+                Ok(()) => info!(node = %id, "load balancer session ended"),
+                Err(status) => {
+                    warn!(node = %id, reason = status.message(), "load balancer session failed");
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(
+            ReceiverStream::new(outgoing).map(Ok),
+        )))
+    }
+}
+
+struct Session {
+    node: Arc<Node>,
+    reign: Arc<Reign>,
+    id: NodeId,
+    tables: mpsc::Sender<Table>,
+    /// The routing version of the table that was sent last.
+    sent: Option<u64>,
+}
+
+impl Session {
+    async fn run(
+        mut self,
+        first: NodeReport,
+        mut reports: Streaming<NodeReport>,
+    ) -> Result<(), Status> {
+        let mut newest = self.node.watch();
+        self.receive(first).await?;
+        loop {
+            let state = Arc::clone(&newest.borrow_and_update());
+            if self.sent != Some(state.routing_version) {
+                self.sent = Some(state.routing_version);
+                let sent = self.tables.send(convert::table(&state)).await;
+                sent.map_err(|_| Status::cancelled("the load balancer has hung up"))?;
+            }
+            tokio::select! {
+                changed = newest.changed() => changed.map_err(|_| Status::unavailable("the server stops"))?,
+                report = reports.next() => match report.transpose()? {
+                    Some(report) => self.receive(report).await?,
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    async fn receive(&mut self, report: NodeReport) -> Result<(), Status> {
+        if convert::node_id(&report)? != self.id {
+            return Err(Status::invalid_argument("a session speaks for one node"));
+        }
+        // A drain waits for every registered node; one that was forgotten is back with this.
+        if !self
+            .node
+            .newest()
+            .load_balancer_nodes
+            .contains_key(&self.id)
+        {
+            let command = Command::RegisterLoadBalancerNode {
+                node: self.id.clone(),
+                at: clock::now(),
+            };
+            self.node
+                .write(command)
+                .await?
+                .map_err(|rejection| status::rejected(&rejection))?;
+        }
+        let (view, counts) = convert::report(&report)?;
+        self.reign
+            .presence
+            .node_reported(self.id.clone(), &report.incarnation, view, counts);
+        Ok(())
+    }
+}

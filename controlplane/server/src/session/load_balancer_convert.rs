@@ -1,0 +1,169 @@
+//! Between the core's types and those of the load balancer's session.
+
+use std::collections::BTreeMap;
+
+use roadstead_core::arn::Arns;
+use roadstead_core::id::{DeploymentId, NodeId, TargetGroupName, TaskId};
+use roadstead_core::state::load_balancer::{Forward, Listener};
+use roadstead_core::state::service::Counts;
+use roadstead_core::state::target_group::TargetHealthCheck;
+use roadstead_core::state::task::TargetHealth;
+use roadstead_core::targets::{self, GroupTargets};
+use roadstead_core::verdict::{NodeView, TargetView};
+use roadstead_core::{ClusterState, arn};
+use roadstead_proto::lb;
+use tonic::Status;
+
+/// Builds the complete routing table.
+pub(super) fn table(state: &ClusterState) -> lb::Table {
+    let arns = state.arns();
+    lb::Table {
+        revision: state.routing_version,
+        control_plane_id: state.identity.control_plane_id.clone(),
+        listeners: state
+            .listeners
+            .values()
+            .map(|one| listener(&arns, one))
+            .collect(),
+        target_groups: targets::groups(state)
+            .into_iter()
+            .map(|one| target_group(&arns, one))
+            .collect(),
+    }
+}
+
+fn listener(arns: &Arns, listener: &Listener) -> lb::Listener {
+    let forward = |forwards: &[Forward]| {
+        let each = forwards.iter().map(|one| lb::WeightedTargetGroup {
+            target_group_arn: arns.target_group(&one.target_group),
+            weight: one.weight,
+        });
+        each.collect()
+    };
+    let mut rules: Vec<lb::Rule> = listener
+        .rules
+        .iter()
+        .map(|(id, rule)| lb::Rule {
+            rule_arn: arns.rule(&listener.id, id),
+            host_patterns: rule.hosts.clone(),
+            path_patterns: rule.paths.clone(),
+            forward: forward(&rule.forward),
+        })
+        .collect();
+    rules.push(lb::Rule {
+        rule_arn: arns.listener(&listener.id),
+        forward: forward(&listener.default),
+        ..lb::Rule::default()
+    });
+    lb::Listener {
+        listener_arn: arns.listener(&listener.id),
+        port: u32::from(listener.port),
+        protocol: "HTTP".to_owned(),
+        rules,
+    }
+}
+
+fn target_group(arns: &Arns, found: GroupTargets) -> lb::TargetGroup {
+    let targets = found.targets.into_iter().map(|target| lb::Target {
+        target_id: target.task.to_string(),
+        address: target.address,
+        port: u32::from(target.port),
+        draining: target.draining_until.is_some(),
+        drain_deadline: target.draining_until.map_or(0, |until| until.0),
+    });
+    lb::TargetGroup {
+        target_group_arn: arns.target_group(&found.group.name),
+        health_check: Some(health_check(&found.group.spec.health_check)),
+        deployment: found
+            .deployment
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
+        targets: targets.collect(),
+    }
+}
+
+fn health_check(check: &TargetHealthCheck) -> lb::HealthCheck {
+    let range = |(from, to): &(u16, u16)| lb::CodeRange {
+        from: u32::from(*from),
+        to: u32::from(*to),
+    };
+    lb::HealthCheck {
+        path: check.path.clone(),
+        interval_seconds: check.interval,
+        timeout_seconds: check.timeout,
+        healthy_threshold: check.healthy_threshold,
+        unhealthy_threshold: check.unhealthy_threshold,
+        success_codes: check.success_codes.iter().map(range).collect(),
+    }
+}
+
+/// Reads the name of the node that reports.
+pub(super) fn node_id(report: &lb::NodeReport) -> Result<NodeId, Status> {
+    let id = &report.node_id;
+    if id.is_empty()
+        || id.len() > 64
+        || !id
+            .chars()
+            .all(|one| one.is_ascii_alphanumeric() || one == '-')
+    {
+        return Err(Status::invalid_argument(
+            "node_id must have 1 to 64 letters, digits or hyphens",
+        ));
+    }
+    Ok(NodeId::new(id))
+}
+
+/// Reads what a node says of its targets and what it has counted.
+pub(super) fn report(
+    report: &lb::NodeReport,
+) -> Result<(NodeView, BTreeMap<DeploymentId, Counts>), Status> {
+    let mut view = NodeView::new();
+    for target in &report.targets {
+        let group = target_group_name(&target.target_group_arn)?;
+        view.insert(
+            (group, TaskId::new(&target.target_id)),
+            target_view(target)?,
+        );
+    }
+    let counted = report.counts.iter().filter_map(|one| {
+        // Requests to a group that no service uses are counted for nobody.
+        let deployment = one.deployment.strip_prefix("ecs-svc/")?.parse().ok()?;
+        let counts = Counts {
+            served: one.served,
+            retried: one.retried,
+            failed: one.failed,
+            cut: one.cut,
+        };
+        Some((DeploymentId(deployment), counts))
+    });
+    Ok((view, counted.collect()))
+}
+
+fn target_view(target: &lb::TargetReport) -> Result<TargetView, Status> {
+    let (reason, description) = (target.reason.clone(), target.description.clone());
+    match target.state.as_str() {
+        "draining" if target.drained => Ok(TargetView::Drained),
+        "draining" => Ok(TargetView::Draining),
+        "healthy" => Ok(TargetView::Serving(TargetHealth::Healthy)),
+        "initial" => Ok(TargetView::Serving(TargetHealth::Initial {
+            reason,
+            description,
+        })),
+        "unhealthy" => Ok(TargetView::Serving(TargetHealth::Unhealthy {
+            reason,
+            description,
+        })),
+        other => Err(Status::invalid_argument(format!(
+            "unknown target state {other:?}"
+        ))),
+    }
+}
+
+fn target_group_name(text: &str) -> Result<TargetGroupName, Status> {
+    match arn::resource(text).as_deref() {
+        Some(["targetgroup", name, _]) => Ok(TargetGroupName::new(*name)),
+        Some(_) | None => Err(Status::invalid_argument(format!(
+            "{text:?} is not the ARN of a target group"
+        ))),
+    }
+}
