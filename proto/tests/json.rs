@@ -18,9 +18,12 @@ fn is_written_as<T>(message: &T, expected: &Value)
 where
     T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
 {
-    assert_eq!(&serde_json::to_value(message).unwrap(), expected);
     assert_eq!(
-        &serde_json::from_value::<T>(expected.clone()).unwrap(),
+        &serde_json::to_value(message).expect("a message is JSON"),
+        expected
+    );
+    assert_eq!(
+        &serde_json::from_value::<T>(expected.clone()).expect("the JSON is a message"),
         message
     );
 }
