@@ -1,1 +1,33 @@
+//! The load balancer: an HTTP/1.1 reverse proxy that changes its targets without losing a request.
+//!
+//! A control loop (`control`) takes routing tables from the control plane (`session`) or from a file
+//! (`table::file`), and gives them to one worker per core (`worker`). A worker accepts connections
+//! (`client`), walks each request through `proxy`, and speaks to targets through `upstream`.
+//! `routing`, `balance` and `health` are the rules, and pure. `target` holds what every core shares
+//! about one target: the drain handshake rests on it.
 
+mod access_log;
+mod balance;
+mod client;
+mod config;
+mod control;
+mod counts;
+mod health;
+mod io;
+mod proxy;
+mod registry;
+mod routing;
+mod run;
+mod session;
+mod shared;
+mod table;
+mod target;
+mod upstream;
+mod worker;
+
+pub use config::Config;
+pub use run::{LbError, Source, run, run_observed};
+pub use session::IdentityError;
+pub use table::TableError;
+pub use table::file::{TableFileError, check_table_file};
+pub use worker::BindError;

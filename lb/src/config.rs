@@ -1,0 +1,66 @@
+//! What a load balancer is told at its start. The table says everything else.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The settings of one load balancer.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Holds the node's id and the last known good table. Not used with a table file.
+    pub data_dir: PathBuf,
+    /// The address that every listener binds. Default `0.0.0.0`.
+    pub bind: IpAddr,
+    /// How many threads serve requests; 0, the default, is one per core.
+    pub workers: usize,
+    /// Where one JSON line per request goes; none by default.
+    pub access_log: Option<PathBuf>,
+    /// The most bytes of a request's head; a longer one is answered with 431. Default 64 KiB, as ALB.
+    pub max_header_bytes: usize,
+    /// The most client connections at once; further ones wait in the kernel. Default 65,536.
+    pub max_connections: usize,
+    /// How long a client may take from the end of one answer to the end of the next request's head,
+    /// before its connection is closed. Default 60 s, as ALB's idle timeout.
+    pub client_timeout: Duration,
+    /// How long a target may take to accept a connection. Default 10 s, as ALB.
+    pub connect_timeout: Duration,
+    /// How long nothing may move in either direction while a request is with a target; 504 after
+    /// that. Default 60 s, as ALB's idle timeout.
+    pub target_timeout: Duration,
+    /// How long a connection to a target is kept unused. Default 4 s: below the 5 s after which
+    /// Node.js and Apache hang up.
+    pub pool_timeout: Duration,
+    /// The most unused connections that each worker keeps per target. Default 512.
+    pub pool_size: usize,
+    /// How long requests may go on after `stop`. Default 30 s.
+    pub stop_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("/var/lib/roadstead/lb"),
+            bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            workers: 0,
+            access_log: None,
+            max_header_bytes: 64 * 1024,
+            max_connections: 65_536,
+            client_timeout: Duration::from_secs(60),
+            connect_timeout: Duration::from_secs(10),
+            target_timeout: Duration::from_secs(60),
+            pool_timeout: Duration::from_secs(4),
+            pool_size: 512,
+            stop_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Config {
+    /// Returns how many workers to start, at least one.
+    pub(crate) fn worker_count(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        }
+    }
+}

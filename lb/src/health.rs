@@ -1,0 +1,245 @@
+//! Decides how a target fares from the outcomes of its probes.
+//!
+//! Pure: time comes in. The thresholds are ELB's (a new target needs one success, a fallen one
+//! several), with one change: a new target is probed far more often than the group's interval, so
+//! that a rollout does not wait for a timer. Until it has answered once, its failures are therefore
+//! weighed by the time they span and not by their number.
+
+pub(crate) mod probe;
+
+use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const MOST_PAUSE: Duration = Duration::from_millis(250);
+
+/// How a target group's targets are probed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HealthCheck {
+    pub(crate) path: String,
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) healthy_threshold: u32,
+    pub(crate) unhealthy_threshold: u32,
+    pub(crate) success_codes: Vec<RangeInclusive<u16>>,
+}
+
+/// What a probe came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Success,
+    /// The target answered with a code that the matcher does not hold.
+    Mismatch(u16),
+    Timeout,
+    /// No connection, or no HTTP answer on it.
+    Failed,
+}
+
+/// How a target stands; what a number stands for is fixed, because `Target` keeps it in an atomic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum State {
+    Initial = 0,
+    Healthy = 1,
+    Unhealthy = 2,
+}
+
+/// A target's standing, and what it takes to change it.
+//
+//             first success
+//   Initial ────────────────► Healthy ──┐ unhealthy_threshold failures in a row
+//      │                         ▲      ▼
+//      └────────────────────► Unhealthy: healthy_threshold successes in a row,
+//        no success within          or the very first success
+//        interval × unhealthy_threshold
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Health {
+    state: State,
+    /// Whether the target has ever answered as it should.
+    proven: bool,
+    /// Outcomes in a row that speak against the present state.
+    streak: u32,
+    probes: u32,
+    first_failure: Option<Instant>,
+    last: Option<Outcome>,
+}
+
+impl Health {
+    /// Returns the standing of a target that nobody has probed yet.
+    pub(crate) const fn new() -> Self {
+        Self {
+            state: State::Initial,
+            proven: false,
+            streak: 0,
+            probes: 0,
+            first_failure: None,
+            last: None,
+        }
+    }
+
+    /// Returns the standing of a target whose group has no health check.
+    pub(crate) const fn unchecked() -> Self {
+        Self {
+            state: State::Healthy,
+            proven: true,
+            ..Self::new()
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    /// Returns the standing after one more probe.
+    #[must_use]
+    pub(crate) fn after(&self, outcome: Outcome, now: Instant, check: &HealthCheck) -> Self {
+        let success = outcome == Outcome::Success;
+        let first_failure = match self.first_failure {
+            None if !success => Some(now),
+            known => known,
+        };
+        let against = success != (self.state == State::Healthy);
+        let streak = if against { self.streak + 1 } else { 0 };
+        let state = match self.state {
+            State::Initial | State::Unhealthy if success && !self.proven => State::Healthy,
+            State::Initial => {
+                let span = first_failure.map_or(Duration::ZERO, |first| now - first);
+                if span >= check.interval * check.unhealthy_threshold {
+                    State::Unhealthy
+                } else {
+                    State::Initial
+                }
+            }
+            State::Unhealthy if streak >= check.healthy_threshold => State::Healthy,
+            State::Healthy if streak >= check.unhealthy_threshold => State::Unhealthy,
+            unchanged @ (State::Healthy | State::Unhealthy) => unchanged,
+        };
+        Self {
+            state,
+            proven: self.proven || success,
+            streak: if state == self.state { streak } else { 0 },
+            probes: self.probes.saturating_add(1),
+            first_failure,
+            last: Some(outcome),
+        }
+    }
+
+    /// Returns how long to wait before the next probe.
+    pub(crate) fn pause(&self, check: &HealthCheck) -> Duration {
+        if self.proven {
+            return check.interval;
+        }
+        let doublings = self.probes.saturating_sub(1).min(8);
+        (FIRST_PAUSE * 2_u32.pow(doublings)).min(MOST_PAUSE)
+    }
+
+    /// Returns ELB's reason code and its text; both empty when healthy.
+    pub(crate) fn reason(&self) -> (&'static str, String) {
+        match (self.state, self.last) {
+            (State::Healthy, _) => ("", String::new()),
+            (State::Initial, None) => (
+                "Elb.RegistrationInProgress",
+                "Target registration is in progress".to_owned(),
+            ),
+            (State::Initial, Some(_)) => (
+                "Elb.InitialHealthChecking",
+                "Initial health checks in progress".to_owned(),
+            ),
+            (State::Unhealthy, Some(Outcome::Mismatch(code))) => (
+                "Target.ResponseCodeMismatch",
+                format!("Health checks failed with these codes: [{code}]"),
+            ),
+            (State::Unhealthy, Some(Outcome::Timeout)) => {
+                ("Target.Timeout", "Request timed out".to_owned())
+            }
+            (State::Unhealthy, Some(Outcome::Success | Outcome::Failed) | None) => (
+                "Target.FailedHealthChecks",
+                "Health checks failed".to_owned(),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check() -> HealthCheck {
+        HealthCheck {
+            path: "/".to_owned(),
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            healthy_threshold: 3,
+            unhealthy_threshold: 2,
+            success_codes: vec![200..=200],
+        }
+    }
+
+    fn after(health: &Health, outcomes: &[Outcome]) -> Health {
+        let now = Instant::now();
+        outcomes.iter().fold(health.clone(), |health, outcome| {
+            health.after(*outcome, now, &check())
+        })
+    }
+
+    use Outcome::{Failed, Mismatch, Success, Timeout};
+
+    #[test]
+    fn one_success_makes_a_new_target_healthy() {
+        let health = after(&Health::new(), &[Failed, Failed, Failed, Success]);
+        assert_eq!(health.state(), State::Healthy);
+        assert_eq!(health.reason(), ("", String::new()));
+    }
+
+    #[test]
+    fn a_new_target_that_fails_often_but_not_for_long_is_still_initial() {
+        let health = after(&Health::new(), &[Failed; 50]);
+        assert_eq!(health.state(), State::Initial);
+        assert_eq!(health.reason().0, "Elb.InitialHealthChecking");
+        assert_eq!(Health::new().reason().0, "Elb.RegistrationInProgress");
+    }
+
+    #[test]
+    fn a_new_target_that_fails_for_the_threshold_of_intervals_is_unhealthy_until_its_first_success()
+    {
+        let start = Instant::now();
+        let health = Health::new().after(Failed, start, &check());
+        let health = health.after(Timeout, start + Duration::from_secs(20), &check());
+        assert_eq!(health.state(), State::Unhealthy);
+        assert_eq!(health.reason().0, "Target.Timeout");
+        assert_eq!(after(&health, &[Success]).state(), State::Healthy);
+    }
+
+    #[test]
+    fn a_healthy_target_falls_after_the_threshold_of_failures_in_a_row() {
+        let healthy = after(&Health::new(), &[Success]);
+        let shaken = after(&healthy, &[Failed, Success, Failed]);
+        assert_eq!(shaken.state(), State::Healthy);
+        let fallen = after(&shaken, &[Mismatch(503)]);
+        assert_eq!(fallen.state(), State::Unhealthy);
+        assert_eq!(
+            fallen.reason().1,
+            "Health checks failed with these codes: [503]"
+        );
+    }
+
+    #[test]
+    fn a_fallen_target_recovers_after_the_threshold_of_successes_in_a_row() {
+        let fallen = after(&Health::new(), &[Success, Failed, Failed]);
+        assert_eq!(fallen.state(), State::Unhealthy);
+        let rising = after(&fallen, &[Success, Success, Failed, Success, Success]);
+        assert_eq!(rising.state(), State::Unhealthy);
+        assert_eq!(after(&rising, &[Success]).state(), State::Healthy);
+    }
+
+    #[test]
+    fn probes_are_frequent_until_the_first_success_and_then_follow_the_interval() {
+        let pauses: Vec<_> = [1, 2, 3, 5, 40]
+            .map(|probes| after(&Health::new(), &vec![Failed; probes]).pause(&check()))
+            .map(|pause| pause.as_millis())
+            .into();
+        assert_eq!(pauses, [20, 40, 80, 250, 250]);
+        let healthy = after(&Health::new(), &[Success]);
+        assert_eq!(healthy.pause(&check()), check().interval);
+    }
+}

@@ -1,0 +1,94 @@
+//! Asks one target how it fares, again and again.
+//!
+//! A probe is one short connection and one read: it must stay cheap for a thousand targets, and it
+//! must see whether the target still accepts connections. It speaks HTTP/1.1 by hand, because
+//! nothing but the status line matters.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::{HealthCheck, Outcome};
+use crate::target::Target;
+
+/// Probes `target` at once, and then for as long as the task lives.
+pub(crate) async fn keep_probing(target: &Target, check: &HealthCheck) {
+    loop {
+        let outcome = probe(target.address(), check).await;
+        let pause = target.observe(outcome, Instant::now(), check);
+        sleep(pause).await;
+    }
+}
+
+async fn probe(address: SocketAddr, check: &HealthCheck) -> Outcome {
+    match timeout(check.timeout, ask(address, &check.path)).await {
+        Err(_elapsed) => Outcome::Timeout,
+        Ok(Err(_) | Ok(None)) => Outcome::Failed,
+        Ok(Ok(Some(code))) => {
+            if check
+                .success_codes
+                .iter()
+                .any(|range| range.contains(&code))
+            {
+                Outcome::Success
+            } else {
+                Outcome::Mismatch(code)
+            }
+        }
+    }
+}
+
+async fn ask(address: SocketAddr, path: &str) -> io::Result<Option<u16>> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: roadstead-health-check\r\n\
+         Accept: */*\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut head = [0; 1024];
+    let mut length = 0;
+    while length < head.len() && !head[..length].contains(&b'\n') {
+        match stream.read(&mut head[length..]).await? {
+            0 => break,
+            read => length += read,
+        }
+    }
+    Ok(status_code(&head[..length]))
+}
+
+/// Returns the code of a status line (RFC 9112 4), or `None` if this is not one.
+fn status_code(line: &[u8]) -> Option<u16> {
+    let rest = line.strip_prefix(b"HTTP/1.")?;
+    let [b'0'..=b'9', b' ', code @ ..] = rest else {
+        return None;
+    };
+    let digits = code.get(..3)?;
+    if code.get(3).is_none_or(u8::is_ascii_digit) {
+        return None;
+    }
+    str::from_utf8(digits).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_of_a_status_line_is_read_and_anything_else_is_not() {
+        assert_eq!(status_code(b"HTTP/1.1 200 OK\r\n"), Some(200));
+        assert_eq!(status_code(b"HTTP/1.0 404\r\n"), Some(404));
+        for line in [
+            "SSH-2.0-OpenSSH\r\n",
+            "HTTP/2 200 OK",
+            "HTTP/1.1 2000 OK",
+            "HTTP/1.1 20",
+            "",
+        ] {
+            assert_eq!(status_code(line.as_bytes()), None, "{line}");
+        }
+    }
+}

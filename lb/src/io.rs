@@ -1,0 +1,80 @@
+//! A TCP stream that tells someone when bytes have moved.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Hears of bytes that were read or written.
+pub(crate) trait Meter: Unpin {
+    fn read(&self);
+    fn written(&self);
+}
+
+/// A stream with a meter.
+#[derive(Debug)]
+pub(crate) struct Metered<M> {
+    stream: TcpStream,
+    meter: M,
+}
+
+impl<M> Metered<M> {
+    pub(crate) fn new(stream: TcpStream, meter: M) -> Self {
+        Self { stream, meter }
+    }
+}
+
+impl<M: Meter> AsyncRead for Metered<M> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.meter.read();
+        }
+        polled
+    }
+}
+
+impl<M: Meter> AsyncWrite for Metered<M> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if matches!(polled, Poll::Ready(Ok(_))) {
+            self.meter.written();
+        }
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        if matches!(polled, Poll::Ready(Ok(_))) {
+            self.meter.written();
+        }
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,102 @@
+//! Refuses requests that cannot be passed on in good faith.
+//!
+//! hyper has checked the syntax and the framing. What remains is what a proxy must not guess: which
+//! host is meant, and protocols that it does not speak.
+
+use http::header::{HOST, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, Method, Request, Version};
+
+use super::refusal::Refusal;
+
+/// Returns why a request is refused, if it is.
+pub(super) fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
+    let headers = request.headers();
+    if request.method() == Method::CONNECT {
+        return Err(Refusal::Connect);
+    }
+    // RFC 9112 3.2: a request without a host, or with two, is answered with 400.
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() > Version::HTTP_10 => {
+            return Err(Refusal::BadRequest("the host header is missing"));
+        }
+        (Some(host), None) if host.to_str().is_err() => {
+            return Err(Refusal::BadRequest("the host header is malformed"));
+        }
+        (Some(_), Some(_)) => {
+            return Err(Refusal::BadRequest("the host header is there twice"));
+        }
+        (None | Some(_), None) | (None, Some(_)) => {}
+    }
+    // The body goes on as plain chunks; a coding under them would be lost (RFC 9112 6.1).
+    let codings = headers.get_all(TRANSFER_ENCODING);
+    if codings
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return Err(Refusal::NotImplemented(
+            "this transfer coding is not supported",
+        ));
+    }
+    if wants_other_protocol(headers) {
+        return Err(Refusal::NotImplemented("upgrades are not supported yet"));
+    }
+    Ok(())
+}
+
+/// Some clients offer HTTP/2 with each request and take HTTP/1.1 gladly; an offer may be ignored
+/// (RFC 9110 7.8). A websocket's client cannot go on without.
+fn wants_other_protocol(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(UPGRADE)
+        .iter()
+        .any(|protocol| !protocol.as_bytes().eq_ignore_ascii_case(b"h2c"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(headers: &[(&str, &str)]) -> Result<(), Refusal> {
+        let builder = headers.iter().fold(Request::builder(), |builder, header| {
+            builder.header(header.0, header.1)
+        });
+        check(&builder.body(()).unwrap())
+    }
+
+    #[test]
+    fn exactly_one_host_is_asked_for() {
+        assert_eq!(checked(&[("host", "a")]), Ok(()));
+        assert!(matches!(checked(&[]), Err(Refusal::BadRequest(_))));
+        assert!(matches!(
+            checked(&[("host", "a"), ("host", "a")]),
+            Err(Refusal::BadRequest(_))
+        ));
+    }
+
+    #[test]
+    fn http_1_0_may_do_without_a_host() {
+        let request = Request::builder().version(Version::HTTP_10).body(());
+        assert_eq!(check(&request.unwrap()), Ok(()));
+    }
+
+    #[test]
+    fn a_websocket_is_refused_and_an_offer_of_http_2_is_not() {
+        let upgrade = |to| checked(&[("host", "a"), ("upgrade", to)]);
+        assert!(matches!(
+            upgrade("websocket"),
+            Err(Refusal::NotImplemented(_))
+        ));
+        assert_eq!(upgrade("h2c"), Ok(()));
+    }
+
+    #[test]
+    fn a_transfer_coding_other_than_chunked_is_refused() {
+        let coding = |coding| checked(&[("host", "a"), ("transfer-encoding", coding)]);
+        assert_eq!(coding("Chunked"), Ok(()));
+        assert!(matches!(
+            coding("gzip, chunked"),
+            Err(Refusal::NotImplemented(_))
+        ));
+    }
+}

@@ -1,0 +1,261 @@
+//! Keeps what outlives a routing table: targets, their probers and deadlines, turns and counts.
+//!
+//! A table is replaced whole, but a target that is in the old and in the new one is the same target:
+//! its requests, its health and its connections go on. Only the control loop is in here; the cores
+//! see the `RoutingTable` that `update` returns.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use roadstead_proto::lb::{DeploymentCounts, TargetReport};
+use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::counts::Ledger;
+use crate::health::probe::keep_probing;
+use crate::health::{Health, HealthCheck, State};
+use crate::routing::{Rule, Weighted};
+use crate::table::{Draft, GroupDraft, Listener, RoutingTable, TargetDraft, TargetGroup, Turns};
+use crate::target::Target;
+use crate::upstream::Pool;
+
+/// How long the requests that were cut have to notice, before the target counts as drained anyway.
+const CUT_GRACE: Duration = Duration::from_millis(500);
+
+/// A target's group and its id there.
+type Key = (String, String);
+
+#[derive(Debug)]
+struct Entry {
+    target: Arc<Target>,
+    check: Option<HealthCheck>,
+    /// When the requests of a draining target are cut.
+    deadline: Option<Instant>,
+    prober: Option<AbortOnDropHandle<()>>,
+}
+
+/// All targets of the newest table.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    workers: usize,
+    pool_size: usize,
+    changed: Arc<Notify>,
+    targets: BTreeMap<Key, Entry>,
+    turns: BTreeMap<String, Arc<Turns>>,
+    ledger: Ledger,
+}
+
+/// A new table, and the targets that must begin to drain once it is in place.
+#[derive(Debug)]
+pub(crate) struct Update {
+    pub(crate) table: RoutingTable,
+    pub(crate) leaving: Vec<Arc<Target>>,
+}
+
+impl Registry {
+    /// Returns an empty registry; `changed` is notified when there is something to report.
+    pub(crate) fn new(workers: usize, pool_size: usize, changed: Arc<Notify>) -> Self {
+        Self {
+            workers,
+            pool_size,
+            changed,
+            targets: BTreeMap::new(),
+            turns: BTreeMap::new(),
+            ledger: Ledger::new(workers),
+        }
+    }
+
+    /// Takes over a new table. Must be called within a runtime: it starts the probers.
+    pub(crate) fn update(&mut self, draft: Draft) -> Update {
+        let mut before = std::mem::take(&mut self.targets);
+        let mut leaving = Vec::new();
+        let mut groups = BTreeMap::new();
+        for group in draft.groups {
+            let arn = group.arn.clone();
+            groups.insert(arn, self.take_group(group, &mut before, &mut leaving));
+        }
+        // A target that no table names any more gets no new request; what it has may end.
+        leaving.extend(before.into_values().map(|entry| entry.target));
+        self.turns.retain(|arn, _| groups.contains_key(arn));
+        let listeners = draft.listeners.into_iter().map(|(port, rules)| Listener {
+            port,
+            rules: rules.into_iter().map(|rule| bind(rule, &groups)).collect(),
+        });
+        let table = RoutingTable {
+            listeners: listeners.collect(),
+            groups: groups.values().cloned().collect(),
+        };
+        Update { table, leaving }
+    }
+
+    fn take_group(
+        &mut self,
+        group: GroupDraft,
+        before: &mut BTreeMap<Key, Entry>,
+        leaving: &mut Vec<Arc<Target>>,
+    ) -> Arc<TargetGroup> {
+        let mut targets = Vec::with_capacity(group.targets.len());
+        for draft in group.targets {
+            let key = (group.arn.clone(), draft.id.clone());
+            let entry = self.take_target(before.remove(&key), &draft, group.health_check.as_ref());
+            targets.push(Arc::clone(&entry.target));
+            if draft.draining_until.is_some() {
+                leaving.push(Arc::clone(&entry.target));
+            }
+            self.targets.insert(key, entry);
+        }
+        let workers = self.workers;
+        let turns = self.turns.entry(group.arn);
+        let turns = turns.or_insert_with(|| Arc::new(Turns::new(workers)));
+        Arc::new(TargetGroup {
+            targets,
+            counts: (!group.deployment.is_empty()).then(|| self.ledger.of(&group.deployment)),
+            turns: Arc::clone(turns),
+        })
+    }
+
+    fn take_target(
+        &self,
+        before: Option<Entry>,
+        draft: &TargetDraft,
+        check: Option<&HealthCheck>,
+    ) -> Entry {
+        let fresh = match check {
+            Some(_) => Health::new(),
+            None => Health::unchecked(),
+        };
+        let known = before.filter(|entry| entry.target.address() == draft.address);
+        let mut entry = known.unwrap_or_else(|| Entry {
+            target: Arc::new(Target::new(
+                draft.address,
+                fresh.clone(),
+                Pool::new(self.workers, self.pool_size),
+                Arc::clone(&self.changed),
+            )),
+            check: None,
+            deadline: None,
+            prober: None,
+        });
+        if entry.check.is_some() != check.is_some() {
+            entry.target.reset_health(fresh);
+        }
+        let draining = draft.draining_until.is_some();
+        if draining || entry.check.as_ref() != check {
+            entry.prober = None;
+        }
+        if let (None, false, Some(check)) = (&entry.prober, draining, check) {
+            let (target, check) = (Arc::clone(&entry.target), check.clone());
+            let prober = tokio::spawn(async move { keep_probing(&target, &check).await });
+            entry.prober = Some(AbortOnDropHandle::new(prober));
+        }
+        entry.check = check.cloned();
+        entry.deadline = draft.draining_until.map(instant_of);
+        entry
+    }
+
+    /// Forgets old counts. `deployments` are those of the newest table.
+    pub(crate) fn retire_counts(&mut self, deployments: &BTreeSet<&str>) {
+        self.ledger
+            .retire_all_but(|deployment| deployments.contains(deployment));
+    }
+
+    /// Cuts the requests of every target whose deadline has passed; returns whether there were any.
+    pub(crate) fn cut_overdue(&self, now: Instant) -> bool {
+        let mut any = false;
+        for entry in self.targets.values() {
+            let overdue = entry.deadline.is_some_and(|deadline| deadline <= now);
+            if overdue && entry.target.requests() > 0 && !entry.target.is_cut() {
+                entry.target.cut();
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Returns when `cut_overdue` or a report is due next because of a deadline.
+    pub(crate) fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        let busy = self
+            .targets
+            .values()
+            .filter(|entry| entry.target.requests() > 0);
+        busy.filter_map(|entry| {
+            let deadline = entry.deadline?;
+            Some(if entry.target.is_cut() {
+                deadline + CUT_GRACE
+            } else {
+                deadline
+            })
+        })
+        .filter(|moment| *moment > now)
+        .min()
+    }
+
+    /// Returns the state of every target.
+    pub(crate) fn report(&self, now: Instant) -> Vec<TargetReport> {
+        let entries = self.targets.iter();
+        entries
+            .map(|((group, id), entry)| entry.report(group, id, now))
+            .collect()
+    }
+
+    /// Returns the counts of every deployment.
+    pub(crate) fn counts(&self) -> Vec<DeploymentCounts> {
+        self.ledger.report()
+    }
+}
+
+impl Entry {
+    fn report(&self, group: &str, id: &str, now: Instant) -> TargetReport {
+        let mut report = TargetReport {
+            target_group_arn: group.to_owned(),
+            target_id: id.to_owned(),
+            ..TargetReport::default()
+        };
+        if self.target.is_draining() {
+            let given_up = self
+                .deadline
+                .is_some_and(|deadline| deadline + CUT_GRACE <= now);
+            "draining".clone_into(&mut report.state);
+            "Target.DeregistrationInProgress".clone_into(&mut report.reason);
+            "Target deregistration is in progress".clone_into(&mut report.description);
+            report.drained = self.target.requests() == 0 || (given_up && self.target.is_cut());
+            return report;
+        }
+        let health = self.target.health();
+        let (reason, description) = health.reason();
+        let state = match health.state() {
+            State::Initial => "initial",
+            State::Healthy => "healthy",
+            State::Unhealthy => "unhealthy",
+        };
+        state.clone_into(&mut report.state);
+        reason.clone_into(&mut report.reason);
+        report.description = description;
+        report
+    }
+}
+
+fn bind(rule: Rule<String>, groups: &BTreeMap<String, Arc<TargetGroup>>) -> Rule<Arc<TargetGroup>> {
+    let forward = rule.forward.into_iter().filter_map(|choice| {
+        let group = Arc::clone(groups.get(&choice.group)?);
+        let weight = choice.weight;
+        Some(Weighted { weight, group })
+    });
+    Rule {
+        forward: forward.collect(),
+        hosts: rule.hosts,
+        paths: rule.paths,
+    }
+}
+
+fn instant_of(epoch_milliseconds: i64) -> Instant {
+    let milliseconds = u64::try_from(epoch_milliseconds).unwrap_or(0);
+    let moment = UNIX_EPOCH + Duration::from_millis(milliseconds);
+    let left = moment.duration_since(SystemTime::now());
+    // An error means that it has passed.
+    Instant::now() + left.unwrap_or(Duration::ZERO)
+}
+
+#[cfg(test)]
+mod tests;

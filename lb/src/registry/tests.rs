@@ -1,0 +1,98 @@
+use super::*;
+use crate::target::Ticket;
+
+fn registry() -> Registry {
+    Registry::new(1, 4, Arc::new(Notify::new()))
+}
+
+/// A table of one group without a health check; each target is an id, a port and the time by which
+/// it must have drained.
+fn draft(targets: &[(&str, u16, Option<i64>)]) -> Draft {
+    let targets = targets
+        .iter()
+        .map(|(id, port, draining_until)| TargetDraft {
+            id: (*id).to_owned(),
+            address: ([127, 0, 0, 1], *port).into(),
+            draining_until: *draining_until,
+        });
+    Draft {
+        listeners: BTreeMap::new(),
+        groups: vec![GroupDraft {
+            arn: "web".to_owned(),
+            health_check: None,
+            deployment: "d1".to_owned(),
+            targets: targets.collect(),
+        }],
+    }
+}
+
+fn hour_ahead() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap() + 3_600_000
+}
+
+fn states(registry: &Registry) -> Vec<(String, String, bool)> {
+    let reports = registry.report(Instant::now()).into_iter();
+    reports
+        .map(|report| (report.target_id, report.state, report.drained))
+        .collect()
+}
+
+fn put_in_force(update: Update) -> RoutingTable {
+    for target in &update.leaving {
+        target.drain();
+    }
+    update.table
+}
+
+#[tokio::test]
+async fn a_target_of_both_tables_is_the_same_target() {
+    let mut registry = registry();
+    let first = registry.update(draft(&[("a", 1, None), ("b", 2, None)]));
+    let second = registry.update(draft(&[("b", 2, None), ("c", 3, None)]));
+    let (old, new) = (&first.table.groups[0], &second.table.groups[0]);
+    assert!(Arc::ptr_eq(&old.targets[1], &new.targets[0]));
+    assert!(Arc::ptr_eq(&old.turns, &new.turns));
+    assert!(Arc::ptr_eq(&old.targets[0], &second.leaving[0]));
+}
+
+#[tokio::test]
+async fn a_draining_target_is_drained_when_its_last_request_has_ended() {
+    let mut registry = registry();
+    let table = put_in_force(registry.update(draft(&[("a", 1, None)])));
+    let ticket = Ticket::begin(&table.groups[0].targets[0], None, 0).unwrap();
+    put_in_force(registry.update(draft(&[("a", 1, Some(hour_ahead()))])));
+    let state = |drained| vec![("a".to_owned(), "draining".to_owned(), drained)];
+    assert_eq!(states(&registry), state(false));
+    drop(ticket);
+    assert_eq!(states(&registry), state(true));
+}
+
+#[tokio::test]
+async fn requests_past_the_deadline_are_cut_and_the_target_is_drained_soon_after() {
+    let mut registry = registry();
+    let table = put_in_force(registry.update(draft(&[("a", 1, None)])));
+    let target = &table.groups[0].targets[0];
+    let _ticket = Ticket::begin(target, None, 0).unwrap();
+    put_in_force(registry.update(draft(&[("a", 1, Some(hour_ahead()))])));
+    let deadline = registry.next_deadline(Instant::now()).unwrap();
+    assert!(!registry.cut_overdue(deadline - Duration::from_secs(1)));
+    assert!(registry.cut_overdue(deadline));
+    assert!(!registry.cut_overdue(deadline), "a target is cut once");
+    assert!(target.is_cut());
+    assert!(!registry.report(deadline)[0].drained);
+    let last = registry.next_deadline(deadline).unwrap();
+    assert!(registry.report(last)[0].drained);
+}
+
+#[tokio::test]
+async fn a_target_that_a_table_no_longer_names_gets_no_request_and_is_not_cut() {
+    let mut registry = registry();
+    let table = put_in_force(registry.update(draft(&[("a", 1, None)])));
+    let target = &table.groups[0].targets[0];
+    let _ticket = Ticket::begin(target, None, 0).unwrap();
+    put_in_force(registry.update(draft(&[])));
+    assert!(Ticket::begin(target, None, 0).is_none());
+    assert!(!target.is_cut());
+    assert_eq!(states(&registry), []);
+}

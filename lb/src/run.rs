@@ -1,0 +1,215 @@
+//! Starts a load balancer, and stops it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use roadstead_client::ControlPlane;
+use roadstead_proto::lb::{NodeReport, Table};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::access_log::AccessLog;
+use crate::config::Config;
+use crate::control::{ApplyError, Control};
+use crate::session::{self, Identity, IdentityError};
+use crate::shared::Shared;
+use crate::table::file::TableFileError;
+use crate::table::{TableError, disk, file};
+use crate::worker::{BindError, Worker, WorkerError};
+
+/// The `control_plane_id` of tables that come from a file.
+const FILE: &str = "file";
+
+/// Where routing tables come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// The control plane; the last table is kept on disk and served until it is back.
+    ControlPlane(ControlPlane),
+    /// A table file, read again on SIGHUP. A bad one is refused, and the table before it stays.
+    File(PathBuf),
+}
+
+/// Why a load balancer ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum LbError {
+    #[error("cannot open access log {}", .path.display())]
+    AccessLog {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("cannot tell who this load balancer is")]
+    Identity(#[from] IdentityError),
+    #[error("cannot serve without a table")]
+    TableFile(#[from] TableFileError),
+    #[error("cannot serve the table")]
+    Table(#[from] TableError),
+    #[error("cannot serve every listener")]
+    Bind(#[from] BindError),
+    #[error("cannot start a worker")]
+    Start(#[source] io::Error),
+    #[error("cannot wait for SIGHUP")]
+    Signal(#[source] io::Error),
+    #[error("worker {worker} ended unexpectedly")]
+    Worker { worker: usize },
+}
+
+/// Serves until `stop`, and then until the requests under way have ended.
+///
+/// # Errors
+/// Fails when it cannot start: a bad table file, a listener of that file that cannot be opened, an
+/// unusable data directory or access log. Once it serves it does not fail.
+pub async fn run(config: Config, source: Source, stop: CancellationToken) -> Result<(), LbError> {
+    run_observed(config, source, watch::Sender::default(), stop).await
+}
+
+/// Does what `run` does, and shows each report that the control plane gets, or would get.
+///
+/// A report with a `table_revision` other than 0 says that every listener of that table is bound.
+///
+/// # Errors
+/// As `run`.
+pub async fn run_observed(
+    config: Config,
+    source: Source,
+    reports: watch::Sender<NodeReport>,
+    stop: CancellationToken,
+) -> Result<(), LbError> {
+    let (log, writer) = config
+        .access_log
+        .as_deref()
+        .map(open_log)
+        .transpose()?
+        .unzip();
+    let worker_count = config.worker_count();
+    let data_dir = config.data_dir.clone();
+    let identity = match &source {
+        Source::ControlPlane(_) => Identity::load(&data_dir)?,
+        Source::File(_) => Identity::passing(),
+    };
+    let shared = Arc::new(Shared::new(config, log));
+    let workers = (0..worker_count)
+        .map(|index| Worker::start(Arc::clone(&shared), index))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(LbError::Start)?;
+    let newest = watch::Sender::new(None);
+    let (sender, tables) = mpsc::channel(1);
+    let session_reports = reports.subscribe();
+    let to_save = newest.subscribe();
+    let mut control = Control::new(shared, workers, identity, reports, newest);
+    let feed = match source {
+        Source::ControlPlane(control_plane) => {
+            start_from_disk(&mut control, &data_dir).await;
+            control.report();
+            tokio::spawn(disk::keep_saved(data_dir, to_save));
+            tokio::spawn(session::keep(
+                control_plane,
+                session_reports,
+                sender,
+                stop.clone(),
+            ))
+        }
+        Source::File(path) => {
+            // Before the table is read: a change that is announced at once is not missed.
+            let hangup = signal(SignalKind::hangup()).map_err(LbError::Signal)?;
+            start_from_file(&mut control, &path).await?;
+            tokio::spawn(reread(path, hangup, sender, stop.clone()))
+        }
+    };
+    control.report();
+    control.run(tables, &stop).await;
+    info!("stopping: requests under way may end");
+    let threads = control.stop();
+    let joined = tokio::task::spawn_blocking(move || {
+        let ended = threads.into_iter().map(std::thread::JoinHandle::join);
+        let panicked = ended.collect::<Vec<_>>().iter().position(Result::is_err);
+        if let Some(writer) = writer {
+            writer.finish();
+        }
+        panicked
+    });
+    let panicked = joined.await.unwrap_or(None);
+    feed.abort();
+    panicked.map_or(Ok(()), |worker| Err(LbError::Worker { worker }))
+}
+
+fn open_log(path: &Path) -> Result<(AccessLog, crate::access_log::Writer), LbError> {
+    AccessLog::open(path).map_err(|cause| LbError::AccessLog {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+/// Serves the last known good table, if there is one, until the control plane sends its own.
+async fn start_from_disk(control: &mut Control, data_dir: &Path) {
+    let table = match disk::load(data_dir) {
+        Ok(Some(table)) => table,
+        Ok(None) => return,
+        Err(error) => {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "no last known good table"
+            );
+            return;
+        }
+    };
+    let revision = table.revision;
+    match control.apply(table).await {
+        Ok(()) => info!(revision, "serving the last known good routing table"),
+        Err(error) => {
+            warn!(
+                revision,
+                error = &error as &dyn std::error::Error,
+                "the last known good table is not in force"
+            );
+        }
+    }
+}
+
+async fn start_from_file(control: &mut Control, path: &Path) -> Result<(), LbError> {
+    let table = stamp(file::load(path)?, 1);
+    match control.apply(table).await {
+        Ok(()) => Ok(()),
+        Err(ApplyError::Table(error)) => Err(error.into()),
+        Err(ApplyError::Worker(WorkerError::Bind(error))) => Err(error.into()),
+        Err(ApplyError::Worker(WorkerError::Gone { worker })) => Err(LbError::Worker { worker }),
+    }
+}
+
+async fn reread(
+    path: PathBuf,
+    mut hangup: Signal,
+    tables: mpsc::Sender<Table>,
+    stop: CancellationToken,
+) {
+    let mut revision = 1;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = hangup.recv() => {}
+        }
+        match file::load(&path) {
+            Ok(table) => {
+                revision += 1;
+                if tables.send(stamp(table, revision)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the table file is refused; the table stays"
+                );
+            }
+        }
+    }
+}
+
+fn stamp(mut table: Table, revision: u64) -> Table {
+    table.revision = revision;
+    FILE.clone_into(&mut table.control_plane_id);
+    table
+}

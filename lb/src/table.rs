@@ -1,0 +1,271 @@
+//! The routing table: what the cores read, and how it comes from the contract's message.
+//!
+//! `Draft` is the message, checked and typed, and nothing shared; `registry` turns it into the
+//! `RoutingTable`, in which targets keep the identity that they had before.
+
+pub(crate) mod disk;
+pub(crate) mod file;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use roadstead_proto::lb;
+
+use crate::counts::Counts;
+use crate::health::HealthCheck;
+use crate::routing::{Pattern, Rule, Weighted};
+use crate::target::Target;
+
+/// One immutable version of everything that decides where a request goes.
+#[derive(Debug, Default)]
+pub(crate) struct RoutingTable {
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) groups: Vec<Arc<TargetGroup>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) port: u16,
+    pub(crate) rules: Vec<Rule<Arc<TargetGroup>>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct TargetGroup {
+    pub(crate) targets: Vec<Arc<Target>>,
+    pub(crate) counts: Option<Arc<Counts>>,
+    pub(crate) turns: Arc<Turns>,
+}
+
+impl RoutingTable {
+    /// Returns the rules of the listener on `port`.
+    pub(crate) fn rules(&self, port: u16) -> Option<&[Rule<Arc<TargetGroup>>]> {
+        let mut listeners = self.listeners.iter();
+        let listener = listeners.find(|listener| listener.port == port)?;
+        Some(&listener.rules)
+    }
+}
+
+impl TargetGroup {
+    /// Returns how many requests of `worker` have asked this group before.
+    pub(crate) fn turn(&self, worker: usize) -> usize {
+        self.turns.0[worker].0.fetch_add(1, Relaxed)
+    }
+}
+
+/// Whose turn it is in a group, for each worker on a cache line of its own.
+#[derive(Debug)]
+pub(crate) struct Turns(Box<[Turn]>);
+
+#[derive(Debug)]
+#[repr(align(64))]
+struct Turn(AtomicUsize);
+
+impl Turns {
+    /// Workers begin at different targets, so that they do not march in step.
+    pub(crate) fn new(workers: usize) -> Self {
+        Self(
+            (0..workers)
+                .map(|worker| Turn(AtomicUsize::new(worker)))
+                .collect(),
+        )
+    }
+}
+
+/// Why a table is refused as a whole. What is in force stays in force.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum TableError {
+    #[error("listener {listener} has port {port}; a port is 1 to 65535")]
+    Port { listener: String, port: u32 },
+    #[error("two listeners have port {port}")]
+    PortTwice { port: u16 },
+    #[error("listener {listener} speaks {protocol}; only HTTP is supported")]
+    Protocol { listener: String, protocol: String },
+    #[error(
+        "a rule of listener {listener} forwards to {group}, which is no target group of this table"
+    )]
+    UnknownTargetGroup { listener: String, group: String },
+    #[error("target group {group} is there twice")]
+    TargetGroupTwice { group: String },
+    #[error(
+        "target {target} of {group} is at {address} port {port}; an IP address and a port of 1 to 65535 are needed"
+    )]
+    Address {
+        group: String,
+        target: String,
+        address: String,
+        port: u32,
+    },
+    #[error("target {target} of {group} is there twice")]
+    TargetTwice { group: String, target: String },
+    #[error("the health check of {group} has success code {code}; a code is 100 to 999")]
+    SuccessCode { group: String, code: u32 },
+}
+
+/// A table as received, checked.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    /// Rules by port; they name their groups.
+    pub(crate) listeners: BTreeMap<u16, Vec<Rule<String>>>,
+    pub(crate) groups: Vec<GroupDraft>,
+}
+
+#[derive(Debug)]
+pub(crate) struct GroupDraft {
+    pub(crate) arn: String,
+    /// `None`: every target counts as healthy.
+    pub(crate) health_check: Option<HealthCheck>,
+    pub(crate) deployment: String,
+    pub(crate) targets: Vec<TargetDraft>,
+}
+
+#[derive(Debug)]
+pub(crate) struct TargetDraft {
+    pub(crate) id: String,
+    pub(crate) address: SocketAddr,
+    /// Milliseconds since the epoch by which a draining target's requests must have ended.
+    pub(crate) draining_until: Option<i64>,
+}
+
+impl Draft {
+    /// Checks a table.
+    pub(crate) fn read(table: &lb::Table) -> Result<Self, TableError> {
+        let groups: Vec<GroupDraft> = table
+            .target_groups
+            .iter()
+            .map(read_group)
+            .collect::<Result<_, _>>()?;
+        let mut names = BTreeSet::new();
+        for group in &groups {
+            if !names.insert(group.arn.as_str()) {
+                let group = group.arn.clone();
+                return Err(TableError::TargetGroupTwice { group });
+            }
+        }
+        let mut listeners = BTreeMap::new();
+        for listener in &table.listeners {
+            let (port, rules) = read_listener(listener, &names)?;
+            if listeners.insert(port, rules).is_some() {
+                return Err(TableError::PortTwice { port });
+            }
+        }
+        Ok(Self { listeners, groups })
+    }
+}
+
+fn read_listener(
+    listener: &lb::Listener,
+    groups: &BTreeSet<&str>,
+) -> Result<(u16, Vec<Rule<String>>), TableError> {
+    let name = || listener.listener_arn.clone();
+    if listener.protocol != "HTTP" {
+        return Err(TableError::Protocol {
+            listener: name(),
+            protocol: listener.protocol.clone(),
+        });
+    }
+    let port = port(listener.port).ok_or_else(|| TableError::Port {
+        listener: name(),
+        port: listener.port,
+    })?;
+    let mut rules = Vec::with_capacity(listener.rules.len());
+    for rule in &listener.rules {
+        let mut forward = Vec::with_capacity(rule.forward.len());
+        for choice in &rule.forward {
+            let group = choice.target_group_arn.clone();
+            if !groups.contains(group.as_str()) {
+                let listener = name();
+                return Err(TableError::UnknownTargetGroup { listener, group });
+            }
+            let weight = choice.weight;
+            forward.push(Weighted { weight, group });
+        }
+        rules.push(Rule {
+            hosts: rule
+                .host_patterns
+                .iter()
+                .map(|text| Pattern::host(text))
+                .collect(),
+            paths: rule
+                .path_patterns
+                .iter()
+                .map(|text| Pattern::path(text))
+                .collect(),
+            forward,
+        });
+    }
+    Ok((port, rules))
+}
+
+fn read_group(group: &lb::TargetGroup) -> Result<GroupDraft, TableError> {
+    let arn = &group.target_group_arn;
+    let mut ids = BTreeSet::new();
+    let mut targets = Vec::with_capacity(group.targets.len());
+    for target in &group.targets {
+        if !ids.insert(&target.target_id) {
+            return Err(TableError::TargetTwice {
+                group: arn.clone(),
+                target: target.target_id.clone(),
+            });
+        }
+        let address = target.address.parse::<IpAddr>().ok().zip(port(target.port));
+        let address = address.ok_or_else(|| TableError::Address {
+            group: arn.clone(),
+            target: target.target_id.clone(),
+            address: target.address.clone(),
+            port: target.port,
+        })?;
+        targets.push(TargetDraft {
+            id: target.target_id.clone(),
+            address: address.into(),
+            draining_until: target.draining.then_some(target.drain_deadline),
+        });
+    }
+    let check = group.health_check.as_ref();
+    Ok(GroupDraft {
+        arn: arn.clone(),
+        health_check: check.map(|check| read_check(arn, check)).transpose()?,
+        deployment: group.deployment.clone(),
+        targets,
+    })
+}
+
+/// Zero and nothing stand for ELB's defaults.
+fn read_check(arn: &str, check: &lb::HealthCheck) -> Result<HealthCheck, TableError> {
+    let or = |value: u32, default: u32| if value == 0 { default } else { value };
+    let code = |code: u32| match u16::try_from(code) {
+        Ok(valid @ 100..=999) => Ok(valid),
+        Ok(_) | Err(_) => Err(TableError::SuccessCode {
+            group: arn.to_owned(),
+            code,
+        }),
+    };
+    let mut success_codes = Vec::with_capacity(check.success_codes.len());
+    for range in &check.success_codes {
+        success_codes.push(code(range.from)?..=code(range.to)?);
+    }
+    if success_codes.is_empty() {
+        success_codes.push(200..=200);
+    }
+    let path = match check.path.as_str() {
+        "" => "/",
+        path => path,
+    };
+    Ok(HealthCheck {
+        path: path.to_owned(),
+        interval: Duration::from_secs(or(check.interval_seconds, 30).into()),
+        timeout: Duration::from_secs(or(check.timeout_seconds, 5).into()),
+        healthy_threshold: or(check.healthy_threshold, 5),
+        unhealthy_threshold: or(check.unhealthy_threshold, 2),
+        success_codes,
+    })
+}
+
+fn port(port: u32) -> Option<u16> {
+    u16::try_from(port).ok().filter(|port| *port != 0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! The last known good table on disk: what a load balancer serves when it starts without the
+//! control plane.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use prost::Message;
+use roadstead_proto::lb::Table;
+use tokio::sync::watch;
+use tracing::warn;
+
+const NAME: &str = "table.pb";
+
+/// Why the table on disk is of no use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DiskError {
+    #[error("cannot read {}", .path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("{} is not a routing table", .path.display())]
+    Decode {
+        path: PathBuf,
+        #[source]
+        cause: prost::DecodeError,
+    },
+}
+
+/// Returns the table that was saved last; `None` if none was.
+pub(crate) fn load(data_dir: &Path) -> Result<Option<Table>, DiskError> {
+    let path = data_dir.join(NAME);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(DiskError::Read { path, cause }),
+    };
+    match Table::decode(bytes.as_slice()) {
+        Ok(table) => Ok(Some(table)),
+        Err(cause) => Err(DiskError::Decode { path, cause }),
+    }
+}
+
+/// Replaces a file as a whole: after a crash it has the old bytes or the new ones.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = File::create(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    match path.parent() {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Saves the newest table whenever there is one; ends when nobody can send another.
+///
+/// Beside the control loop, because no report shall wait for a disk.
+pub(crate) async fn keep_saved(data_dir: PathBuf, mut newest: watch::Receiver<Option<Arc<Table>>>) {
+    while newest.changed().await.is_ok() {
+        let Some(table) = newest.borrow_and_update().clone() else {
+            continue;
+        };
+        let path = data_dir.join(NAME);
+        let saved = tokio::task::spawn_blocking(move || replace(&path, &table.encode_to_vec()));
+        if let Ok(Err(error)) = saved.await {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot save the routing table; the next one is tried again"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_that_was_saved_last_is_loaded() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(load(directory.path()).unwrap().is_none());
+        for revision in 1..=2 {
+            let table = Table {
+                revision,
+                ..Table::default()
+            };
+            replace(&directory.path().join(NAME), &table.encode_to_vec()).unwrap();
+        }
+        assert_eq!(load(directory.path()).unwrap().unwrap().revision, 2);
+    }
+
+    #[test]
+    fn a_broken_file_is_refused_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join(NAME), [0xff; 7]).unwrap();
+        let error = load(directory.path()).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("table.pb is not a routing table")
+        );
+    }
+}

@@ -1,0 +1,324 @@
+//! A routing table as a person writes it, in TOML, for a load balancer without a control plane.
+//!
+//!     [[listener]]
+//!     port = 80
+//!     [[listener.rule]]
+//!     path = ["/api/*"]
+//!     forward = { api = 9, api-next = 1 }
+//!     [[listener.rule]]                       # the last rule has neither host nor path
+//!     forward = "web"
+//!
+//!     [[target_group]]
+//!     name = "web"
+//!     targets = ["10.0.0.1:8080", "10.0.0.2:8080"]
+//!     health_check = { path = "/health", interval = "5s", matcher = "200-299" }   # or false
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use roadstead_proto::lb;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::{Draft, TableError};
+
+/// Why a table file is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum TableFileError {
+    #[error("cannot read table file {}", .path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("table file {} is not as it should be", .path.display())]
+    Form {
+        path: PathBuf,
+        #[source]
+        cause: Box<toml::de::Error>,
+    },
+    #[error("table file {}: listener {port}: the last rule must have neither host nor path, and no other may", .path.display())]
+    DefaultRule { path: PathBuf, port: u16 },
+    #[error("table file {}: target_group {group}: health_check.{key} must be whole seconds, at least 1", .path.display())]
+    Seconds {
+        path: PathBuf,
+        group: String,
+        key: &'static str,
+    },
+    #[error("table file {}: target_group {group}: health_check.matcher `{matcher}` is not of the form 200, 200,202 or 200-299", .path.display())]
+    Matcher {
+        path: PathBuf,
+        group: String,
+        matcher: String,
+    },
+    #[error("table file {} cannot be followed", .path.display())]
+    Table {
+        path: PathBuf,
+        #[source]
+        cause: TableError,
+    },
+}
+
+/// Reads a table file and returns whether a load balancer could serve from it.
+///
+/// # Errors
+/// Fails when the file cannot be read, is not of the form above, or contradicts itself.
+pub fn check_table_file(path: &Path) -> Result<(), TableFileError> {
+    load(path).map(|_table| ())
+}
+
+/// Reads a table file; the table has no revision yet.
+pub(crate) fn load(path: &Path) -> Result<lb::Table, TableFileError> {
+    let text = std::fs::read_to_string(path).map_err(|cause| TableFileError::Read {
+        path: path.to_owned(),
+        cause,
+    })?;
+    let file: File = toml::from_str(&text).map_err(|cause| TableFileError::Form {
+        path: path.to_owned(),
+        cause: Box::new(cause),
+    })?;
+    let table = file.into_table(path)?;
+    match Draft::read(&table) {
+        Ok(_) => Ok(table),
+        Err(cause) => Err(TableFileError::Table {
+            path: path.to_owned(),
+            cause,
+        }),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    listener: Vec<Listener>,
+    #[serde(default)]
+    target_group: Vec<TargetGroup>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listener {
+    port: u16,
+    rule: Vec<Rule>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    #[serde(default)]
+    host: Vec<String>,
+    #[serde(default)]
+    path: Vec<String>,
+    forward: Forward,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "forward must be the name of a target group, or a table of names and weights"
+)]
+enum Forward {
+    One(String),
+    Weighted(BTreeMap<String, u32>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TargetGroup {
+    name: String,
+    #[serde(default)]
+    targets: Vec<SocketAddr>,
+    #[serde(default)]
+    health_check: HealthCheck,
+}
+
+/// `false`, or what differs from ELB's defaults.
+#[derive(Debug)]
+enum HealthCheck {
+    Off,
+    On(HealthCheckKeys),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct HealthCheckKeys {
+    path: String,
+    #[serde(with = "humantime_serde")]
+    interval: Duration,
+    #[serde(with = "humantime_serde")]
+    timeout: Duration,
+    healthy_threshold: u32,
+    unhealthy_threshold: u32,
+    matcher: String,
+}
+
+impl Default for HealthCheckKeys {
+    fn default() -> Self {
+        Self {
+            path: "/".to_owned(),
+            interval: Duration::from_secs(30),
+            timeout: Duration::from_secs(5),
+            healthy_threshold: 5,
+            unhealthy_threshold: 2,
+            matcher: "200".to_owned(),
+        }
+    }
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self::On(HealthCheckKeys::default())
+    }
+}
+
+/// By hand, because an untagged enum would not say which key is wrong.
+impl<'de> Deserialize<'de> for HealthCheck {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = HealthCheck;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("false or a table")
+            }
+
+            fn visit_bool<E: serde::de::Error>(self, on: bool) -> Result<HealthCheck, E> {
+                Ok(if on {
+                    HealthCheck::default()
+                } else {
+                    HealthCheck::Off
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<HealthCheck, A::Error> {
+                HealthCheckKeys::deserialize(MapAccessDeserializer::new(map)).map(HealthCheck::On)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl File {
+    fn into_table(self, path: &Path) -> Result<lb::Table, TableFileError> {
+        let listeners = self.listener.into_iter();
+        let groups = self.target_group.into_iter();
+        Ok(lb::Table {
+            revision: 0,
+            control_plane_id: String::new(),
+            listeners: listeners
+                .map(|listener| listener.into_proto(path))
+                .collect::<Result<_, _>>()?,
+            target_groups: groups
+                .map(|group| group.into_proto(path))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Listener {
+    fn into_proto(self, path: &Path) -> Result<lb::Listener, TableFileError> {
+        let is_default = |rule: &Rule| rule.host.is_empty() && rule.path.is_empty();
+        // A rule after one that takes everything would never be reached.
+        if self.rule.iter().position(is_default) != self.rule.len().checked_sub(1) {
+            return Err(TableFileError::DefaultRule {
+                path: path.to_owned(),
+                port: self.port,
+            });
+        }
+        Ok(lb::Listener {
+            listener_arn: self.port.to_string(),
+            port: self.port.into(),
+            protocol: "HTTP".to_owned(),
+            rules: self.rule.into_iter().map(Rule::into_proto).collect(),
+        })
+    }
+}
+
+impl Rule {
+    fn into_proto(self) -> lb::Rule {
+        let choices = match self.forward {
+            Forward::One(name) => BTreeMap::from([(name, 1)]),
+            Forward::Weighted(choices) => choices,
+        };
+        let forward =
+            choices
+                .into_iter()
+                .map(|(target_group_arn, weight)| lb::WeightedTargetGroup {
+                    target_group_arn,
+                    weight,
+                });
+        lb::Rule {
+            rule_arn: String::new(),
+            host_patterns: self.host,
+            path_patterns: self.path,
+            forward: forward.collect(),
+        }
+    }
+}
+
+impl TargetGroup {
+    fn into_proto(self, path: &Path) -> Result<lb::TargetGroup, TableFileError> {
+        let health_check = match self.health_check {
+            HealthCheck::Off => None,
+            HealthCheck::On(keys) => Some(keys.into_proto(path, &self.name)?),
+        };
+        let targets = self.targets.into_iter().map(|address| lb::Target {
+            target_id: address.to_string(),
+            address: address.ip().to_string(),
+            port: address.port().into(),
+            draining: false,
+            drain_deadline: 0,
+        });
+        Ok(lb::TargetGroup {
+            target_group_arn: self.name,
+            health_check,
+            deployment: String::new(),
+            targets: targets.collect(),
+        })
+    }
+}
+
+impl HealthCheckKeys {
+    fn into_proto(self, path: &Path, group: &str) -> Result<lb::HealthCheck, TableFileError> {
+        let seconds = |key, duration: Duration| match u32::try_from(duration.as_secs()) {
+            Ok(seconds @ 1..) if duration.subsec_nanos() == 0 => Ok(seconds),
+            Ok(_) | Err(_) => Err(TableFileError::Seconds {
+                path: path.to_owned(),
+                group: group.to_owned(),
+                key,
+            }),
+        };
+        let success_codes = code_ranges(&self.matcher).ok_or_else(|| TableFileError::Matcher {
+            path: path.to_owned(),
+            group: group.to_owned(),
+            matcher: self.matcher.clone(),
+        })?;
+        Ok(lb::HealthCheck {
+            interval_seconds: seconds("interval", self.interval)?,
+            timeout_seconds: seconds("timeout", self.timeout)?,
+            path: self.path,
+            healthy_threshold: self.healthy_threshold,
+            unhealthy_threshold: self.unhealthy_threshold,
+            success_codes,
+        })
+    }
+}
+
+/// Reads ELB's matcher: `200`, `200,202` or `200-299`.
+fn code_ranges(matcher: &str) -> Option<Vec<lb::CodeRange>> {
+    let range = |text: &str| {
+        let (from, to) = text.split_once('-').unwrap_or((text, text));
+        let (from, to) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
+        (from <= to).then_some(lb::CodeRange { from, to })
+    };
+    matcher.split(',').map(range).collect()
+}
+
+#[cfg(test)]
+mod tests;

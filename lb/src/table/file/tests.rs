@@ -1,0 +1,106 @@
+use std::error::Error;
+
+use super::*;
+
+const SOUND: &str = r#"
+[[listener]]
+port = 80
+[[listener.rule]]
+path = ["/api/*"]
+forward = { api = 9, web = 1 }
+[[listener.rule]]
+forward = "web"
+
+[[target_group]]
+name = "web"
+targets = ["10.0.0.1:8080", "[::1]:8080"]
+health_check = { path = "/health", interval = "5s", matcher = "200-299,304" }
+
+[[target_group]]
+name = "api"
+health_check = false
+"#;
+
+fn read(text: &str) -> Result<lb::Table, TableFileError> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("table.toml");
+    std::fs::write(&path, text).unwrap();
+    load(&path)
+}
+
+/// Returns the whole chain of errors, as the edge prints it.
+fn refused(text: &str) -> String {
+    let error = read(text).unwrap_err();
+    let mut chain = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        chain.push_str(": ");
+        chain.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    chain
+}
+
+#[test]
+fn a_sound_file_becomes_a_table() {
+    let table = read(SOUND).unwrap();
+    let [api, web] = &table.listeners[0].rules[0].forward[..] else {
+        panic!("two groups are expected");
+    };
+    assert_eq!((api.target_group_arn.as_str(), api.weight), ("api", 9));
+    assert_eq!((web.target_group_arn.as_str(), web.weight), ("web", 1));
+    let group = &table.target_groups[0];
+    assert_eq!(group.targets[1].address, "::1");
+    let check = group.health_check.clone().unwrap();
+    assert_eq!((check.interval_seconds, check.timeout_seconds), (5, 5));
+    assert_eq!(check.success_codes.len(), 2);
+    assert_eq!(table.target_groups[1].health_check, None);
+}
+
+#[test]
+fn an_unknown_key_is_named() {
+    assert!(refused(&SOUND.replace("port = 80", "port = 80\ntls = true")).contains("`tls`"));
+    assert!(refused(&SOUND.replace("interval", "every")).contains("`every`"));
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_named() {
+    for (from, to, named) in [
+        ("port = 80", "port = 800000", "port"),
+        ("\"5s\"", "\"soon\"", "interval"),
+        (
+            "\"5s\"",
+            "\"500ms\"",
+            "health_check.interval must be whole seconds",
+        ),
+        ("200-299,304", "2xx", "health_check.matcher `2xx`"),
+        ("forward = \"web\"", "forward = 7", "forward must be"),
+        ("10.0.0.1:8080", "10.0.0.1", "targets"),
+    ] {
+        let message = refused(&SOUND.replace(from, to));
+        assert!(message.contains(named), "{message}");
+    }
+}
+
+#[test]
+fn a_rule_that_forwards_to_nothing_is_refused() {
+    let message = refused(&SOUND.replace("forward = \"web\"", "forward = \"wbe\""));
+    assert!(message.contains("forwards to wbe"), "{message}");
+}
+
+#[test]
+fn exactly_the_last_rule_takes_everything() {
+    let message = refused(&SOUND.replace("path = [\"/api/*\"]", ""));
+    assert!(message.contains("listener 80: the last rule"), "{message}");
+    let message = refused(&SOUND.replace("forward = \"web\"", "forward = \"web\"\nhost = [\"a\"]"));
+    assert!(message.contains("listener 80: the last rule"), "{message}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = check_table_file(Path::new("/nowhere/table.toml")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot read table file /nowhere/table.toml"
+    );
+}

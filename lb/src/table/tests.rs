@@ -1,0 +1,88 @@
+use super::*;
+
+fn table() -> lb::Table {
+    lb::Table {
+        revision: 1,
+        control_plane_id: "cp".to_owned(),
+        listeners: vec![lb::Listener {
+            listener_arn: "front".to_owned(),
+            port: 80,
+            protocol: "HTTP".to_owned(),
+            rules: vec![lb::Rule {
+                forward: vec![lb::WeightedTargetGroup {
+                    target_group_arn: "web".to_owned(),
+                    weight: 1,
+                }],
+                ..lb::Rule::default()
+            }],
+        }],
+        target_groups: vec![lb::TargetGroup {
+            target_group_arn: "web".to_owned(),
+            targets: vec![lb::Target {
+                target_id: "t1".to_owned(),
+                address: "10.0.0.1".to_owned(),
+                port: 8080,
+                ..lb::Target::default()
+            }],
+            ..lb::TargetGroup::default()
+        }],
+    }
+}
+
+fn refused(change: impl FnOnce(&mut lb::Table)) -> String {
+    let mut table = table();
+    change(&mut table);
+    Draft::read(&table).unwrap_err().to_string()
+}
+
+#[test]
+fn a_sound_table_is_read() {
+    let draft = Draft::read(&table()).unwrap();
+    assert_eq!(draft.listeners.keys().collect::<Vec<_>>(), [&80]);
+    assert_eq!(
+        draft.groups[0].targets[0].address,
+        "10.0.0.1:8080".parse().unwrap()
+    );
+}
+
+#[test]
+fn a_health_check_without_values_has_elbs_defaults() {
+    let mut table = table();
+    table.target_groups[0].health_check = Some(lb::HealthCheck::default());
+    let draft = Draft::read(&table).unwrap();
+    let check = draft.groups[0].health_check.clone().unwrap();
+    assert_eq!((check.path.as_str(), check.interval.as_secs()), ("/", 30));
+    assert_eq!(check.success_codes, [200..=200]);
+    assert_eq!((check.healthy_threshold, check.unhealthy_threshold), (5, 2));
+}
+
+#[test]
+fn a_table_that_cannot_be_followed_is_refused_and_the_error_names_what_is_wrong() {
+    assert_eq!(
+        refused(|table| table.listeners[0].port = 70_000),
+        "listener front has port 70000; a port is 1 to 65535"
+    );
+    assert_eq!(
+        refused(|table| table.listeners.push(table.listeners[0].clone())),
+        "two listeners have port 80"
+    );
+    assert_eq!(
+        refused(|table| table.listeners[0].protocol = "HTTPS".to_owned()),
+        "listener front speaks HTTPS; only HTTP is supported"
+    );
+    assert_eq!(
+        refused(|table| table.target_groups.clear()),
+        "a rule of listener front forwards to web, which is no target group of this table"
+    );
+    assert_eq!(
+        refused(|table| table.target_groups[0].targets[0].address = "host".to_owned()),
+        "target t1 of web is at host port 8080; an IP address and a port of 1 to 65535 are needed"
+    );
+    assert_eq!(
+        refused(|table| {
+            let twice = table.target_groups[0].targets[0].clone();
+            table.target_groups[0].targets.push(twice);
+        }),
+        "target t1 of web is there twice"
+    );
+}

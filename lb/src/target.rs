@@ -1,0 +1,304 @@
+//! What every core shares about one target: may a request go there, how many are there, and how it
+//! fares.
+//!
+//! The drain handshake rests on one word that holds both the draining mark and the number of
+//! requests. A core counts its request and sees the mark in one atomic step, so once `drain` has
+//! returned no request can begin, whatever old table a core still holds; and once the number is
+//! then seen at zero it stays there.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::sync::atomic::{AtomicU8, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::counts::{Counts, count};
+use crate::health::{Health, HealthCheck, Outcome, State};
+use crate::upstream::Pool;
+
+const DRAINING: u64 = 1 << 63;
+const CUT: u64 = 1 << 62;
+const REQUESTS: u64 = CUT - 1;
+
+/// One target, for as long as a table names it or a request is there.
+pub(crate) struct Target {
+    address: SocketAddr,
+    /// `DRAINING`, `CUT`, and the number of requests under way.
+    word: AtomicU64,
+    /// Equals `health.state`, for the cores to read without a lock.
+    state: AtomicU8,
+    health: Mutex<Health>,
+    /// Wakes the control loop when something is to be reported.
+    changed: Arc<Notify>,
+    pool: Pool,
+}
+
+impl Target {
+    pub(crate) fn new(
+        address: SocketAddr,
+        health: Health,
+        pool: Pool,
+        changed: Arc<Notify>,
+    ) -> Self {
+        Self {
+            address,
+            word: AtomicU64::new(0),
+            state: AtomicU8::new(health.state() as u8),
+            health: Mutex::new(health),
+            changed,
+            pool,
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the unused connections to this target.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.state.load(Acquire) == State::Healthy as u8
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.lock_health().clone()
+    }
+
+    /// Takes in the outcome of a probe; returns the pause before the next one.
+    pub(crate) fn observe(&self, outcome: Outcome, now: Instant, check: &HealthCheck) -> Duration {
+        let mut health = self.lock_health();
+        let after = health.after(outcome, now, check);
+        let turned = after.reason() != health.reason();
+        *health = after;
+        self.state.store(health.state() as u8, Release);
+        if turned {
+            self.changed.notify_one();
+        }
+        health.pause(check)
+    }
+
+    /// Forgets what is known of the target's health, because its group is checked differently now.
+    pub(crate) fn reset_health(&self, health: Health) {
+        let mut current = self.lock_health();
+        *current = health;
+        self.state.store(current.state() as u8, Release);
+    }
+
+    fn lock_health(&self) -> std::sync::MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets no further request begin, and closes the unused connections.
+    pub(crate) fn drain(&self) {
+        self.word.fetch_or(DRAINING, AcqRel);
+        // After the mark: a core that gives a connection back looks at the mark under the pool's lock.
+        self.pool.clear();
+    }
+
+    /// Tells every request that is still there to end now. Whoever calls it rings the alarm.
+    pub(crate) fn cut(&self) {
+        self.word.fetch_or(DRAINING | CUT, AcqRel);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.word.load(Acquire) & DRAINING != 0
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.word.load(Acquire) & CUT != 0
+    }
+
+    /// Returns how many requests are with this target, or on their way to it.
+    pub(crate) fn requests(&self) -> u64 {
+        self.word.load(Acquire) & REQUESTS
+    }
+
+    fn begin(&self) -> bool {
+        let step = |word| (word & DRAINING == 0).then_some(word + 1);
+        self.word.fetch_update(AcqRel, Acquire, step).is_ok()
+    }
+
+    fn end(&self) {
+        let before = self.word.fetch_sub(1, AcqRel);
+        if before & DRAINING != 0 && before & REQUESTS == 1 {
+            self.changed.notify_one();
+        }
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Target")
+            .field("address", &self.address)
+            .field("requests", &self.requests())
+            .field("draining", &self.is_draining())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a request's stay with a target ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Not yet. Dropped like this, the client hung up, or the request was cut.
+    Open,
+    Served,
+    Failed,
+    PassedOn,
+}
+
+/// One request's stay with a target. While it exists the target is not drained.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    target: Arc<Target>,
+    counts: Option<Arc<Counts>>,
+    worker: usize,
+    end: End,
+}
+
+impl Ticket {
+    /// Returns a ticket, or `None` when the target is draining.
+    pub(crate) fn begin(
+        target: &Arc<Target>,
+        counts: Option<&Arc<Counts>>,
+        worker: usize,
+    ) -> Option<Self> {
+        target.begin().then(|| Self {
+            target: Arc::clone(target),
+            counts: counts.cloned(),
+            worker,
+            end: End::Open,
+        })
+    }
+
+    pub(crate) fn target(&self) -> &Arc<Target> {
+        &self.target
+    }
+
+    pub(crate) fn worker(&self) -> usize {
+        self.worker
+    }
+
+    /// The target has answered to the end.
+    pub(crate) fn served(&mut self) {
+        self.end = End::Served;
+    }
+
+    /// The request is answered with an error of our own, or its answer broke off.
+    pub(crate) fn failed(&mut self) {
+        self.end = End::Failed;
+    }
+
+    /// Another target gets the request.
+    pub(crate) fn passed_on(mut self) {
+        self.end = End::PassedOn;
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(counts) = &self.counts {
+            let shard = counts.of(self.worker);
+            match self.end {
+                End::Served => count(&shard.served),
+                End::Open | End::Failed if self.target.is_cut() => count(&shard.cut),
+                End::Failed => count(&shard.failed),
+                End::PassedOn => count(&shard.retried),
+                End::Open => {}
+            }
+        }
+        // Counted first: a report that says drained must hold the last request.
+        self.target.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+    use super::*;
+
+    fn target() -> Arc<Target> {
+        Arc::new(Target::new(
+            "127.0.0.1:1".parse().unwrap(),
+            Health::new(),
+            Pool::new(4, 4),
+            Arc::new(Notify::new()),
+        ))
+    }
+
+    #[test]
+    fn a_draining_target_gives_no_ticket_and_keeps_count_of_those_it_gave() {
+        let target = target();
+        let ticket = Ticket::begin(&target, None, 0).unwrap();
+        target.drain();
+        assert!(Ticket::begin(&target, None, 0).is_none());
+        assert_eq!(target.requests(), 1);
+        drop(ticket);
+        assert_eq!(target.requests(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_last_request_of_a_draining_target_wakes_the_control_loop() {
+        let target = target();
+        let ticket = Ticket::begin(&target, None, 0).unwrap();
+        target.drain();
+        drop(ticket);
+        target.changed.notified().await;
+    }
+
+    #[test]
+    fn a_stay_is_counted_by_its_end_and_a_client_that_hung_up_not_at_all() {
+        let target = target();
+        let counts = Arc::new(Counts::new(1));
+        let ticket = || Ticket::begin(&target, Some(&counts), 0).unwrap();
+        let (mut served, mut failed, cut) = (ticket(), ticket(), ticket());
+        ticket().passed_on();
+        drop(ticket());
+        served.served();
+        failed.failed();
+        drop(failed);
+        target.cut();
+        drop((served, cut));
+        let shard = counts.of(0);
+        let values = [&shard.served, &shard.retried, &shard.failed, &shard.cut];
+        assert_eq!(values.map(|value| value.load(SeqCst)), [1, 1, 1, 1]);
+    }
+
+    /// Cores pick as fast as they can while the target begins to drain. Whoever then sees no
+    /// request there must never see one again.
+    #[test]
+    fn no_request_begins_after_the_target_was_seen_drained() {
+        for _ in 0..2_000 {
+            let target = target();
+            let drained = AtomicBool::new(false);
+            let late = AtomicUsize::new(0);
+            std::thread::scope(|scope| {
+                for worker in 0..3 {
+                    let (target, drained, late) = (&target, &drained, &late);
+                    scope.spawn(move || {
+                        while let Some(ticket) = Ticket::begin(target, None, worker) {
+                            if drained.load(SeqCst) {
+                                late.fetch_add(1, SeqCst);
+                            }
+                            drop(ticket);
+                        }
+                    });
+                }
+                target.drain();
+                while target.requests() > 0 {
+                    std::hint::spin_loop();
+                }
+                drained.store(true, SeqCst);
+            });
+            assert_eq!(late.load(SeqCst), 0);
+            assert_eq!(target.requests(), 0);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The unused connections to one target: a bounded stack for each worker.
+//!
+//! Connections never cross cores. The lock is there for the drain, which closes them from outside;
+//! otherwise a worker is alone with its stack.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use super::Wire;
+
+/// Connections that wait for their next request.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    most: usize,
+    stacks: Box<[Mutex<Vec<Wire>>]>,
+}
+
+impl Pool {
+    /// Returns a pool that keeps at most `most` connections for each worker.
+    pub(crate) fn new(workers: usize, most: usize) -> Self {
+        Self {
+            most,
+            stacks: (0..workers).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// Returns the connection that was used last, if that is less than `age` ago.
+    ///
+    /// It may have been closed by the target meanwhile; the exchange will find out.
+    pub(crate) fn take(&self, worker: usize, age: Duration) -> Option<Wire> {
+        let mut stack = self.lock(worker);
+        let wire =
+            stack.pop_if(|wire| wire.unused_since.is_some_and(|since| since.elapsed() < age));
+        drop(stack);
+        wire
+    }
+
+    /// Keeps a connection, unless there are enough or `closed` says, under the lock, that the target
+    /// takes no more requests.
+    pub(crate) fn put(&self, worker: usize, mut wire: Wire, closed: impl Fn() -> bool) {
+        wire.unused_since = Some(Instant::now());
+        let mut stack = self.lock(worker);
+        if stack.len() < self.most && !closed() {
+            stack.push(wire);
+        }
+    }
+
+    /// Closes the connections of a worker that are older than `age` or that the target has closed.
+    pub(crate) fn trim(&self, worker: usize, age: Duration) {
+        let mut nobody = Context::from_waker(Waker::noop());
+        self.lock(worker).retain_mut(|wire| {
+            wire.drive(&mut nobody);
+            wire.is_idle() && wire.unused_since.is_some_and(|since| since.elapsed() < age)
+        });
+    }
+
+    /// Closes every connection.
+    pub(crate) fn clear(&self) {
+        for worker in 0..self.stacks.len() {
+            let closed = std::mem::take(&mut *self.lock(worker));
+            drop(closed);
+        }
+    }
+
+    fn lock(&self, worker: usize) -> MutexGuard<'_, Vec<Wire>> {
+        self.stacks[worker]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,152 @@
+//! A worker: one thread with a runtime of its own, which accepts connections and serves them.
+//!
+//! Each worker binds every listener with SO_REUSEPORT and the kernel spreads the clients. Nothing
+//! that a request touches is moved to another core, except what `target` shares.
+
+mod listener;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::shared::{Door, Shared};
+pub use listener::BindError;
+
+const TRIM_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a worker may take for a command; it does nothing that blocks.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Why a worker did not do as it was told.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WorkerError {
+    #[error("cannot open a listener")]
+    Bind(#[from] BindError),
+    #[error("worker {worker} does not answer")]
+    Gone { worker: usize },
+}
+
+#[derive(Debug)]
+enum Command {
+    Open(Arc<Door>, oneshot::Sender<Result<(), BindError>>),
+    Pass(oneshot::Sender<Result<(), BindError>>),
+}
+
+/// The control loop's end of a worker. Dropping it closes every listener and lets requests end.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    index: usize,
+    commands: mpsc::Sender<Command>,
+    thread: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Starts a thread that waits for listeners to open.
+    pub(crate) fn start(shared: Arc<Shared>, index: usize) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (commands, receiver) = mpsc::channel(1);
+        let thread = std::thread::Builder::new()
+            .name(format!("lb-worker-{index}"))
+            .spawn(move || runtime.block_on(work(shared, index, receiver)))?;
+        Ok(Self {
+            index,
+            commands,
+            thread,
+        })
+    }
+
+    /// Opens a listener.
+    pub(crate) async fn open(&self, door: &Arc<Door>) -> Result<(), WorkerError> {
+        let (done, answer) = oneshot::channel();
+        self.command(Command::Open(Arc::clone(door), done), answer)
+            .await
+    }
+
+    /// Returns once the worker has let go of any table that was replaced before this call.
+    ///
+    /// A worker chooses a target without pausing, so between two tasks it holds no table.
+    pub(crate) async fn pass(&self) -> Result<(), WorkerError> {
+        let (done, answer) = oneshot::channel();
+        self.command(Command::Pass(done), answer).await
+    }
+
+    async fn command(
+        &self,
+        command: Command,
+        answer: oneshot::Receiver<Result<(), BindError>>,
+    ) -> Result<(), WorkerError> {
+        let gone = WorkerError::Gone { worker: self.index };
+        let exchange = async {
+            self.commands.send(command).await.ok()?;
+            answer.await.ok()
+        };
+        match timeout(COMMAND_DEADLINE, exchange).await {
+            Ok(Some(result)) => Ok(result?),
+            Ok(None) | Err(_) => Err(gone),
+        }
+    }
+
+    /// Stops accepting; returns the thread, which ends with its last request.
+    pub(crate) fn stop(self) -> JoinHandle<()> {
+        self.thread
+    }
+}
+
+async fn work(shared: Arc<Shared>, index: usize, mut commands: mpsc::Receiver<Command>) {
+    let connections = TaskTracker::new();
+    let mut doors: Vec<Arc<Door>> = Vec::new();
+    let mut trim = interval(TRIM_INTERVAL);
+    trim.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let command = tokio::select! {
+            command = commands.recv() => command,
+            _ = trim.tick() => {
+                trim_pools(&shared, index);
+                continue;
+            }
+        };
+        // Nobody waits for an answer any more when the send fails.
+        match command {
+            None => break,
+            Some(Command::Pass(done)) => drop(done.send(Ok(()))),
+            Some(Command::Open(door, done)) => {
+                let opened = listener::bind(shared.config.bind, door.port);
+                drop(done.send(opened.map(|listener| {
+                    doors.retain(|door| !door.closing.is_cancelled());
+                    doors.push(Arc::clone(&door));
+                    let shared = Arc::clone(&shared);
+                    let tracker = connections.clone();
+                    connections.spawn(listener::accept(listener, shared, index, door, tracker));
+                })));
+            }
+        }
+    }
+    for door in doors {
+        door.closing.cancel();
+    }
+    shared.alarm.ring();
+    connections.close();
+    let limit = shared.config.stop_timeout;
+    if timeout(limit, connections.wait()).await.is_err() {
+        let left = connections.len();
+        warn!(
+            worker = index,
+            left, "connections are closed with their requests under way"
+        );
+    }
+}
+
+fn trim_pools(shared: &Shared, index: usize) {
+    let table = shared.table.load();
+    for target in table.groups.iter().flat_map(|group| &group.targets) {
+        target.pool().trim(index, shared.config.pool_timeout);
+    }
+}

@@ -1,0 +1,195 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::harness::{Backend, Connection, Lb, body_of, draining, get, target, text, within};
+use roadstead_proto::lb;
+
+const LONG: Duration = Duration::from_secs(300);
+
+fn check() -> lb::HealthCheck {
+    lb::HealthCheck {
+        interval_seconds: 1,
+        ..lb::HealthCheck::default()
+    }
+}
+
+async fn web_server() -> Backend {
+    Backend::http(|request| async move {
+        // The answer takes a moment, so that requests are under way whenever a target leaves.
+        tokio::task::yield_now().await;
+        text(body_of(request).await)
+    })
+    .await
+}
+
+/// A client that works as fast as it can; returns how many requests it made, or what went wrong.
+async fn work(
+    lb: std::net::SocketAddr,
+    stop: Arc<AtomicBool>,
+    made: Arc<AtomicUsize>,
+) -> Result<(), String> {
+    let mut connection = Connection::open(lb).await;
+    while !stop.load(SeqCst) {
+        for method in ["GET", "POST"] {
+            let body = if method == "POST" { "body" } else { "" };
+            connection
+                .send(format!(
+                    "{method} / HTTP/1.1\r\nHost: lb\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                ))
+                .await;
+            match connection.try_answer().await {
+                Some(answer) if answer.status == 200 && answer.text() == body => {}
+                other => return Err(format!("{method}: {other:?}")),
+            }
+            made.fetch_add(1, SeqCst);
+        }
+    }
+    Ok(())
+}
+
+/// The promise of the handshake: a server that stops when it is reported as drained loses nothing.
+#[tokio::test]
+async fn fifty_swaps_of_targets_under_load_lose_no_request() {
+    let mut servers = vec![web_server().await, web_server().await];
+    let mut targets = vec![
+        target("t0", servers[0].address),
+        target("t1", servers[1].address),
+    ];
+    let mut lb = Lb::start(&targets).await;
+    lb.change(|table| table.target_groups[0].health_check = Some(check()));
+    for id in ["t0", "t1"] {
+        lb.until_state(id, "healthy").await;
+    }
+    let (stop, made) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let mut clients = JoinSet::new();
+    for _ in 0..16 {
+        clients.spawn(work(lb.address, Arc::clone(&stop), Arc::clone(&made)));
+    }
+    for swap in 2..52 {
+        let server = web_server().await;
+        let id = format!("t{swap}");
+        let coming = target(&id, server.address);
+        let leaving = targets.remove(0);
+        targets.push(coming);
+        let with_old: Vec<_> = targets.iter().chain([&leaving]).cloned().collect();
+        lb.retarget(&with_old).await;
+        lb.until_state(&id, "healthy").await;
+        let mut with_draining = targets.clone();
+        with_draining.push(draining(&leaving, LONG));
+        lb.retarget(&with_draining).await;
+        let gone =
+            |report: &lb::TargetReport| report.target_id == leaving.target_id && report.drained;
+        lb.until(|report| report.targets.iter().any(gone)).await;
+        servers.push(server);
+        drop(servers.remove(0));
+        lb.retarget(&targets).await;
+    }
+    stop.store(true, SeqCst);
+    while let Some(result) = within(clients.join_next()).await {
+        assert_eq!(result.unwrap(), Ok(()));
+    }
+    let made = made.load(SeqCst) as u64;
+    assert!(made > 1000, "only {made} requests were made");
+    lb.until_counts([made, 0, 0, 0]).await;
+}
+
+/// A target that answers when it is let go, and tells how many requests have come.
+async fn slow() -> (Backend, watch::Receiver<usize>, watch::Sender<bool>) {
+    let (arrived, arrivals) = watch::channel(0);
+    let (release, gate) = watch::channel(false);
+    let backend = Backend::http(move |_request| {
+        let (arrived, mut gate) = (arrived.clone(), gate.clone());
+        async move {
+            arrived.send_modify(|number| *number += 1);
+            gate.wait_for(|open| *open).await.unwrap();
+            text("slow")
+        }
+    })
+    .await;
+    (backend, arrivals, release)
+}
+
+#[tokio::test]
+async fn a_draining_target_gets_nothing_new_and_is_drained_with_its_last_answer() {
+    let (backend, mut arrivals, release) = slow().await;
+    let other = Backend::text("other").await;
+    let leaving = target("slow", backend.address);
+    let mut lb = Lb::start(std::slice::from_ref(&leaving)).await;
+    let mut connection = lb.connect().await;
+    connection.send("GET / HTTP/1.1\r\nHost: lb\r\n\r\n").await;
+    arrivals.wait_for(|arrived| *arrived == 1).await.unwrap();
+    lb.retarget(&[draining(&leaving, LONG), target("other", other.address)])
+        .await;
+    for _ in 0..10 {
+        assert_eq!(get(lb.address, "/").await.text(), "other");
+    }
+    let report = lb.until_state("slow", "draining").await;
+    assert!(!report.drained);
+    assert_eq!(report.reason, "Target.DeregistrationInProgress");
+    release.send_replace(true);
+    assert_eq!(connection.answer().await.text(), "slow");
+    lb.until(|report| report.targets.iter().any(|target| target.drained))
+        .await;
+    assert_eq!(*arrivals.borrow(), 1);
+}
+
+#[tokio::test]
+async fn unused_connections_to_a_draining_target_are_closed() {
+    let (ended, mut ends) = watch::channel(false);
+    let backend = Backend::raw(move |mut stream, _| {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let ended = ended.clone();
+        async move {
+            let mut request = [0; 1024];
+            stream.read(&mut request).await.unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+            stream.write_all(answer).await.unwrap();
+            assert_eq!(stream.read(&mut request).await.unwrap(), 0);
+            ended.send_replace(true);
+        }
+    })
+    .await;
+    let leaving = target("b", backend.address);
+    let mut lb = Lb::start(std::slice::from_ref(&leaving)).await;
+    assert_eq!(get(lb.address, "/").await.text(), "ok");
+    lb.retarget(&[draining(&leaving, LONG)]).await;
+    within(ends.wait_for(|ended| *ended)).await.unwrap();
+}
+
+#[tokio::test]
+async fn at_the_deadline_a_request_without_an_answer_is_cut_with_502() {
+    let (backend, mut arrivals, _release) = slow().await;
+    let leaving = target("slow", backend.address);
+    let mut lb = Lb::start(std::slice::from_ref(&leaving)).await;
+    let mut connection = lb.connect().await;
+    connection.send("GET / HTTP/1.1\r\nHost: lb\r\n\r\n").await;
+    arrivals.wait_for(|arrived| *arrived == 1).await.unwrap();
+    lb.retarget(&[draining(&leaving, Duration::from_millis(100))])
+        .await;
+    assert_eq!(connection.answer().await.status, 502);
+    lb.until(|report| report.targets[0].drained).await;
+    lb.until_counts([0, 0, 0, 1]).await;
+}
+
+#[tokio::test]
+async fn at_the_deadline_an_answer_under_way_is_cut_even_if_its_client_does_not_read() {
+    let backend = Backend::http(|_request| async move { text(vec![b'x'; 64 * 1024 * 1024]) }).await;
+    let leaving = target("big", backend.address);
+    let mut lb = Lb::start(std::slice::from_ref(&leaving)).await;
+    let mut connection = lb.connect().await;
+    connection.send("GET / HTTP/1.1\r\nHost: lb\r\n\r\n").await;
+    assert_eq!(connection.head().await.unwrap().status, 200);
+    lb.retarget(&[draining(&leaving, Duration::from_millis(100))])
+        .await;
+    lb.until(|report| report.targets[0].drained).await;
+    lb.until_counts([0, 0, 0, 1]).await;
+    connection.closed().await;
+}

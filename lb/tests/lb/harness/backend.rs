@@ -1,0 +1,100 @@
+//! Targets: an HTTP server that behaves, and a socket that does what a test says.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
+pub type Handler =
+    Arc<dyn Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync>;
+
+/// A target. Dropping it closes its socket and every connection at once, as a killed process does.
+pub struct Backend {
+    pub address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    _alive: DropGuard,
+}
+
+impl Backend {
+    /// Answers every request with this text.
+    pub async fn text(answer: &'static str) -> Self {
+        Self::http(move |_request| async move { text(answer) }).await
+    }
+
+    pub async fn http<F>(handler: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        let handler: Handler = Arc::new(move |request| Box::pin(handler(request)));
+        Self::raw(move |stream, _number| {
+            let handler = Arc::clone(&handler);
+            async move {
+                let service = service_fn(move |request| {
+                    let answer = handler(request);
+                    async move { Ok::<_, Infallible>(answer.await) }
+                });
+                // The load balancer closes connections as it likes.
+                drop(
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await,
+                );
+            }
+        })
+        .await
+    }
+
+    /// Gives each connection, with its number, to `serve`.
+    pub async fn raw<F>(serve: impl Fn(TcpStream, usize) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
+        let alive = CancellationToken::new();
+        let killed = alive.clone();
+        tokio::spawn(async move {
+            let mut tasks = JoinSet::new();
+            loop {
+                let accepted = tokio::select! {
+                    () = killed.cancelled() => return,
+                    accepted = listener.accept() => accepted,
+                };
+                tasks.spawn(serve(accepted.unwrap().0, counter.fetch_add(1, SeqCst)));
+            }
+        });
+        Self {
+            address,
+            connections,
+            _alive: alive.drop_guard(),
+        }
+    }
+
+    /// Returns how many connections were accepted.
+    pub fn connections(&self) -> usize {
+        self.connections.load(SeqCst)
+    }
+}
+
+pub fn text(text: impl Into<Bytes>) -> Reply {
+    Response::new(Full::new(text.into()).boxed_unsync())
+}
+
+pub async fn body_of(request: Request<Incoming>) -> Bytes {
+    request.into_body().collect().await.unwrap().to_bytes()
+}

@@ -1,0 +1,138 @@
+//! A client that sees every byte.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use super::within;
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let header = headers.find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        Some(&header.1)
+    }
+
+    pub fn text(&self) -> &str {
+        str::from_utf8(&self.body).unwrap()
+    }
+}
+
+pub struct Connection {
+    pub stream: BufReader<TcpStream>,
+}
+
+/// Makes one request on a connection of its own.
+pub async fn get(address: SocketAddr, path: &str) -> Answer {
+    let mut connection = Connection::open(address).await;
+    connection.get(path).await
+}
+
+impl Connection {
+    pub async fn open(address: SocketAddr) -> Self {
+        let stream = within(TcpStream::connect(address)).await.unwrap();
+        Self {
+            stream: BufReader::new(stream),
+        }
+    }
+
+    pub async fn send(&mut self, text: impl AsRef<[u8]>) {
+        within(self.stream.write_all(text.as_ref())).await.unwrap();
+    }
+
+    pub async fn get(&mut self, path: &str) -> Answer {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: lb\r\n\r\n"))
+            .await;
+        self.answer().await
+    }
+
+    pub async fn post(&mut self, path: &str, body: &str) -> Answer {
+        let length = body.len();
+        self.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: lb\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+        .await;
+        self.answer().await
+    }
+
+    pub async fn answer(&mut self) -> Answer {
+        self.try_answer().await.expect("an answer must come")
+    }
+
+    /// Returns the answer; `None` if the connection ends before its end.
+    pub async fn try_answer(&mut self) -> Option<Answer> {
+        let mut answer = self.head().await?;
+        if answer.header("transfer-encoding").is_some() {
+            loop {
+                let line = self.line().await?;
+                let size = usize::from_str_radix(&line, 16).ok()?;
+                self.read_exact(size, &mut answer.body).await?;
+                self.line().await?;
+                if size == 0 {
+                    return Some(answer);
+                }
+            }
+        }
+        match answer.header("content-length") {
+            Some(length) => {
+                let length = length.parse().ok()?;
+                self.read_exact(length, &mut answer.body).await?;
+            }
+            None if matches!(answer.status, 204 | 304) => {}
+            None => {
+                within(self.stream.read_to_end(&mut answer.body))
+                    .await
+                    .ok()?;
+            }
+        }
+        Some(answer)
+    }
+
+    /// Reads an answer's head; the body is still to be read, if there is one.
+    pub async fn head(&mut self) -> Option<Answer> {
+        let status = self.line().await?;
+        let status = status.split(' ').nth(1)?.parse().ok()?;
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line().await?;
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(": ")?;
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+        Some(Answer {
+            status,
+            headers,
+            body: Vec::new(),
+        })
+    }
+
+    /// Waits until the other side has closed the connection.
+    pub async fn closed(&mut self) {
+        let mut rest = Vec::new();
+        // A reset closes it as well.
+        drop(within(self.stream.read_to_end(&mut rest)).await);
+    }
+
+    async fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let read = within(self.stream.read_line(&mut line)).await.ok()?;
+        (read > 0).then(|| line.trim_end().to_owned())
+    }
+
+    async fn read_exact(&mut self, length: usize, into: &mut Vec<u8>) -> Option<()> {
+        let mut bytes = vec![0; length];
+        within(self.stream.read_exact(&mut bytes)).await.ok()?;
+        into.extend_from_slice(&bytes);
+        Some(())
+    }
+}

@@ -1,0 +1,20 @@
+//! The load balancer on real sockets, with real targets and a control plane on a Unix socket.
+
+#[cfg(test)]
+mod drain;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod health;
+#[cfg(test)]
+mod messages;
+#[cfg(test)]
+mod operation;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod retries;
+#[cfg(test)]
+mod routing;
+#[cfg(test)]
+mod tables;

@@ -1,0 +1,158 @@
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::harness::{Backend, Lb, free_address, get, rule, target};
+
+#[tokio::test]
+async fn without_a_target_the_answer_is_503() {
+    let mut lb = Lb::start(&[]).await;
+    let answer = get(lb.address, "/").await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.text(), "503 Service Unavailable\n");
+    assert_eq!(answer.header("server"), Some("roadstead"));
+    assert!(answer.header("date").is_some());
+    lb.until_counts([0, 0, 1, 0]).await;
+}
+
+#[tokio::test]
+async fn with_no_weight_but_zero_the_answer_is_503() {
+    let backend = Backend::text("hello").await;
+    let mut lb = Lb::start(&[target("b", backend.address)]).await;
+    let revision =
+        lb.change(|table| table.listeners[0].rules = vec![rule(&[], &[], &[("web", 0)])]);
+    lb.until(|report| report.table_revision == revision).await;
+    assert_eq!(get(lb.address, "/").await.status, 503);
+}
+
+#[tokio::test]
+async fn a_target_that_refuses_is_a_502() {
+    let mut lb = Lb::start(&[target("gone", free_address())]).await;
+    assert_eq!(get(lb.address, "/").await.status, 502);
+    lb.until_counts([0, 0, 1, 0]).await;
+}
+
+#[tokio::test]
+async fn a_target_that_answers_nonsense_is_a_502() {
+    let backend = Backend::raw(|mut stream, _| async move {
+        stream
+            .write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+            .await
+            .unwrap();
+        stream.read(&mut [0; 1024]).await.unwrap();
+    })
+    .await;
+    let lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut connection = lb.connect().await;
+    assert_eq!(connection.get("/").await.status, 502);
+    assert_eq!(
+        connection.get("/").await.status,
+        502,
+        "the client's connection stays"
+    );
+}
+
+#[tokio::test]
+async fn a_target_that_keeps_silent_is_a_504() {
+    let backend = Backend::http(|_request| std::future::pending()).await;
+    let change = |config: &mut roadstead_lb::Config| {
+        config.target_timeout = Duration::from_millis(200);
+    };
+    let mut lb = Lb::start_with(&[target("b", backend.address)], change).await;
+    let answer = get(lb.address, "/").await;
+    assert_eq!(answer.status, 504);
+    lb.until_counts([0, 0, 1, 0]).await;
+}
+
+#[tokio::test]
+async fn a_target_that_falls_silent_in_mid_answer_ends_the_connection() {
+    let backend = Backend::raw(|mut stream, _| async move {
+        stream.read(&mut [0; 1024]).await.unwrap();
+        let begun = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
+        stream.write_all(begun).await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let change = |config: &mut roadstead_lb::Config| {
+        config.target_timeout = Duration::from_millis(200);
+    };
+    let mut lb = Lb::start_with(&[target("b", backend.address)], change).await;
+    let mut connection = lb.connect().await;
+    connection.send("GET / HTTP/1.1\r\nHost: lb\r\n\r\n").await;
+    assert!(connection.try_answer().await.is_none());
+    lb.until_counts([0, 0, 1, 0]).await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_nothing_or_half_a_head_is_disconnected() {
+    let change = |config: &mut roadstead_lb::Config| {
+        config.client_timeout = Duration::from_millis(200);
+    };
+    let lb = Lb::start_with(&[], change).await;
+    let mut silent = lb.connect().await;
+    let mut halting = lb.connect().await;
+    halting.send("GET / HTTP/1.1\r\nHost:").await;
+    silent.closed().await;
+    halting.closed().await;
+}
+
+#[tokio::test]
+async fn nonsense_is_a_400() {
+    let lb = Lb::start(&[]).await;
+    for request in [
+        "NONSENSE\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nBad Name: b\r\n\r\n",
+    ] {
+        let mut connection = lb.connect().await;
+        connection.send(request).await;
+        assert_eq!(connection.answer().await.status, 400, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn two_different_lengths_never_reach_a_target() {
+    let backend = Backend::text("hello").await;
+    let lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut connection = lb.connect().await;
+    connection
+        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab")
+        .await;
+    assert_eq!(connection.answer().await.status, 400);
+    assert_eq!(backend.connections(), 0);
+}
+
+#[tokio::test]
+async fn connect_is_a_405_and_a_websocket_a_501() {
+    let backend = Backend::text("hello").await;
+    let lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut connection = lb.connect().await;
+    connection
+        .send("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n")
+        .await;
+    assert_eq!(connection.answer().await.status, 405);
+    let mut connection = lb.connect().await;
+    connection
+        .send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        .await;
+    assert_eq!(connection.answer().await.status, 501);
+    assert_eq!(backend.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_head_beyond_the_bound_is_a_431() {
+    let backend = Backend::text("hello").await;
+    let change = |config: &mut roadstead_lb::Config| config.max_header_bytes = 4096;
+    let lb = Lb::start_with(&[target("b", backend.address)], change).await;
+    for (bytes, status) in [(3000, 200), (5000, 431)] {
+        let mut connection = lb.connect().await;
+        let filler = "x".repeat(bytes);
+        connection
+            .send(format!(
+                "GET / HTTP/1.1\r\nHost: a\r\nX-Filler: {filler}\r\n\r\n"
+            ))
+            .await;
+        assert_eq!(connection.answer().await.status, status);
+    }
+}

@@ -1,0 +1,202 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::harness::{Backend, Lb, free_address, get, target};
+
+/// Reads one request's head; returns false at the end of the connection.
+async fn request(stream: &mut TcpStream) -> bool {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\r\n\r\nbody") {
+        match stream.read_buf(&mut head).await {
+            Ok(0) | Err(_) => return false,
+            Ok(_) => {}
+        }
+    }
+    true
+}
+
+async fn reply(stream: &mut TcpStream) {
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    stream.write_all(answer).await.unwrap();
+}
+
+/// A target that answers the first request on each connection, and hangs up on the second one after
+/// it has read it. Counts what it has read.
+async fn fickle() -> (Backend, Arc<AtomicUsize>) {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&requests);
+    let backend = Backend::raw(move |mut stream, _| {
+        let counter = Arc::clone(&counter);
+        async move {
+            if request(&mut stream).await {
+                counter.fetch_add(1, SeqCst);
+                reply(&mut stream).await;
+                if request(&mut stream).await {
+                    counter.fetch_add(1, SeqCst);
+                }
+            }
+        }
+    })
+    .await;
+    (backend, requests)
+}
+
+#[tokio::test]
+async fn a_request_goes_to_another_target_when_the_first_refuses_the_connection() {
+    let backend = Backend::text("hello").await;
+    let mut lb = Lb::start(&[target("gone", free_address()), target("b", backend.address)]).await;
+    let mut connection = lb.connect().await;
+    for _ in 0..4 {
+        assert_eq!(connection.post("/", "body").await.text(), "hello");
+    }
+    lb.until_counts([4, 2, 0, 0]).await;
+}
+
+#[tokio::test]
+async fn a_get_is_sent_again_when_a_reused_connection_ends_without_an_answer() {
+    let (backend, requests) = fickle().await;
+    let mut lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut connection = lb.connect().await;
+    assert_eq!(connection.get("/").await.status, 200);
+    assert_eq!(connection.get("/").await.status, 200);
+    assert_eq!(requests.load(SeqCst), 3);
+    lb.until_counts([2, 1, 0, 0]).await;
+}
+
+#[tokio::test]
+async fn a_post_that_was_sent_is_not_sent_again() {
+    let (backend, requests) = fickle().await;
+    let mut lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut connection = lb.connect().await;
+    assert_eq!(connection.get("/").await.status, 200);
+    assert_eq!(connection.post("/", "body").await.status, 502);
+    assert_eq!(requests.load(SeqCst), 2);
+    lb.until_counts([1, 0, 1, 0]).await;
+}
+
+#[tokio::test]
+async fn a_get_is_not_sent_again_when_a_new_connection_ends_without_an_answer() {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&requests);
+    let backend = Backend::raw(move |mut stream, _| {
+        let counter = Arc::clone(&counter);
+        async move {
+            if request(&mut stream).await {
+                counter.fetch_add(1, SeqCst);
+            }
+        }
+    })
+    .await;
+    let other = Backend::text("other").await;
+    let lb = Lb::start(&[target("a", backend.address), target("b", other.address)]).await;
+    let mut connection = lb.connect().await;
+    let mut statuses = [
+        connection.get("/").await.status,
+        connection.get("/").await.status,
+    ];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 502]);
+    assert_eq!(requests.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_get_is_not_sent_again_once_the_answer_has_begun() {
+    let backend = Backend::raw(|mut stream, _| async move {
+        if request(&mut stream).await {
+            reply(&mut stream).await;
+            if request(&mut stream).await {
+                stream.write_all(b"HTTP/1.1 2").await.unwrap();
+            }
+        }
+    })
+    .await;
+    let mut lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut connection = lb.connect().await;
+    assert_eq!(connection.get("/").await.status, 200);
+    assert_eq!(connection.get("/").await.status, 502);
+    lb.until_counts([1, 0, 1, 0]).await;
+}
+
+#[tokio::test]
+async fn a_post_survives_that_the_target_has_closed_its_unused_connection() {
+    let (closed, mut is_closed) = watch::channel(false);
+    let backend = Backend::raw(move |mut stream, number| {
+        let closed = closed.clone();
+        async move {
+            while request(&mut stream).await {
+                reply(&mut stream).await;
+                if number == 0 {
+                    break;
+                }
+            }
+            drop(stream);
+            closed.send_replace(true);
+        }
+    })
+    .await;
+    let mut lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut connection = lb.connect().await;
+    assert_eq!(connection.get("/").await.status, 200);
+    is_closed.wait_for(|closed| *closed).await.unwrap();
+    assert_eq!(connection.post("/", "body").await.status, 200);
+    let report = lb
+        .until(|report| report.counts.iter().any(|counts| counts.served == 2))
+        .await;
+    assert_eq!(report.counts[0].failed, 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_passed_on_as_broken_and_counted() {
+    let backend = Backend::raw(|mut stream, _| async move {
+        if request(&mut stream).await {
+            let half = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
+            stream.write_all(half).await.unwrap();
+        }
+    })
+    .await;
+    let mut lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut connection = lb.connect().await;
+    connection.send("GET / HTTP/1.1\r\nHost: lb\r\n\r\n").await;
+    assert!(connection.try_answer().await.is_none());
+    lb.until_counts([0, 0, 1, 0]).await;
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_is_counted_nowhere_and_frees_the_target() {
+    let (arrived, mut arrivals) = watch::channel(0);
+    let backend = Backend::http(move |request| {
+        let arrived = arrived.clone();
+        async move {
+            if request.uri() == "/slow" {
+                arrived.send_modify(|number| *number += 1);
+                std::future::pending::<()>().await;
+            }
+            crate::harness::text("hello")
+        }
+    })
+    .await;
+    let leaving = target("b", backend.address);
+    let mut lb = Lb::start(std::slice::from_ref(&leaving)).await;
+    for number in 1..=3 {
+        let mut connection = lb.connect().await;
+        connection
+            .send("GET /slow HTTP/1.1\r\nHost: lb\r\n\r\n")
+            .await;
+        arrivals
+            .wait_for(|arrived| *arrived == number)
+            .await
+            .unwrap();
+    }
+    assert_eq!(get(lb.address, "/").await.text(), "hello");
+    lb.until_counts([1, 0, 0, 0]).await;
+    lb.retarget(&[crate::harness::draining(
+        &leaving,
+        std::time::Duration::from_secs(300),
+    )])
+    .await;
+    lb.until(|report| report.targets[0].drained).await;
+}
