@@ -1,0 +1,130 @@
+//! `ctl agent`: the agent of this host, and its removal.
+//!
+//! The settings in force are kept in the data directory as `agent.toml`, so that `ctl agent remove`
+//! and `ctl image import` later act on the same containerd, under the same name.
+
+mod settings;
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use roadstead_agent::{AgentError, Config};
+use roadstead_client::{ControlPlane, Endpoint};
+
+pub(super) use self::settings::Settings;
+use super::{data_dir, stop};
+use crate::args::Globals;
+use crate::config::{self, ConfigError};
+use crate::context::{self, Environment};
+use crate::error::Error;
+use crate::{logging, output, runtime};
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// TOML file with the same keys as the flags; environment and flags override it.
+    #[arg(long, env = "ROADSTEAD_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Remove all that an agent has left on this host: containers, networks, its own containerd.
+    Remove {
+        /// The agent's data directory.
+        #[arg(long, env = "ROADSTEAD_DATA_DIR", default_value = settings::DEFAULT_DATA_DIR)]
+        data_dir: PathBuf,
+        /// The agent's name, where its data directory is lost.
+        #[arg(long, env = "ROADSTEAD_NAME")]
+        name: Option<String>,
+    },
+}
+
+/// Runs the agent until it is told to stop; its containers live on.
+///
+/// # Errors
+/// Fails when a setting is wrong, the data directory is in use, or the agent does.
+pub(crate) fn run(args: Args, globals: &Globals, environment: &Environment) -> Result<(), Error> {
+    logging::start(logging::Level::INFO)?;
+    if let Some(Command::Remove { data_dir, name }) = args.command {
+        return remove(&data_dir, name);
+    }
+    let mut settings = config::layered(args.config.as_deref(), args.settings)?;
+    settings.address_control_plane(context::given(globals, environment));
+    let endpoints = endpoints(&settings)?;
+    let config = settings.resolve()?;
+    let _claim = data_dir::claim(&config.data_dir).map_err(anyhow::Error::from)?;
+    record(&config.data_dir, &settings)?;
+    runtime::block_on(work(config, ControlPlane::new(endpoints)))
+}
+
+async fn work(config: Config, control_plane: ControlPlane) -> Result<(), Error> {
+    let stop = stop::on_signal()?;
+    let worked = Box::pin(roadstead_agent::run(config, control_plane, stop)).await;
+    worked.map_err(failed)
+}
+
+/// What the agent itself finds wrong with its configuration is a wrong configuration here too.
+pub(super) fn failed(error: AgentError) -> Error {
+    match error {
+        AgentError::Config(cause) => ConfigError::Agent(cause).into(),
+        other => Error::Daemon(other.into()),
+    }
+}
+
+fn endpoints(settings: &Settings) -> Result<Vec<Endpoint>, ConfigError> {
+    let endpoints = context::endpoints(&settings.endpoints)?;
+    if endpoints.is_empty() {
+        let by = "--endpoint, ROADSTEAD_ENDPOINT or the configuration file";
+        return Err(ConfigError::Missing {
+            key: "endpoints",
+            by,
+        });
+    }
+    Ok(endpoints)
+}
+
+/// Keeps the settings in force.
+///
+/// # Errors
+/// Fails when the data directory cannot be written.
+pub(super) fn record(data_dir: &Path, settings: &Settings) -> Result<(), ConfigError> {
+    config::write_file(&record_path(data_dir), settings)
+}
+
+/// Returns where the settings in force are kept.
+pub(super) fn record_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("agent.toml")
+}
+
+fn remove(data_dir: &Path, name: Option<String>) -> Result<(), Error> {
+    let mut settings: Settings = config::read_file_if_any(&record_path(data_dir))?;
+    settings.data_dir = Some(data_dir.to_owned());
+    settings.name = name.or(settings.name);
+    let config = settings.resolve()?;
+    // A lost directory is not made again, but networks may still be there under the agent's name.
+    let claim = if config.data_dir.exists() {
+        Some(data_dir::claim(&config.data_dir).map_err(anyhow::Error::from)?)
+    } else {
+        None
+    };
+    erase(&config)?;
+    drop(claim);
+    output::write_line(&format!("agent {} has left nothing behind", config.name))
+}
+
+/// Removes all that the agent has left on this host, its data directory included.
+///
+/// # Errors
+/// Fails as the agent's own removal does.
+pub(super) fn erase(config: &Config) -> Result<(), Error> {
+    runtime::block_on(async {
+        Box::pin(roadstead_agent::remove(config))
+            .await
+            .map_err(failed)
+    })
+}

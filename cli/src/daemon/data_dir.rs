@@ -1,0 +1,205 @@
+//! A data directory belongs to one process at a time.
+//!
+//! The owner holds a lock on `ctl.pid` in it and has written its process id there. The lock goes
+//! with the process, however that ends, so a held lock proves that the id is the owner's.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const LOCK: &str = "ctl.pid";
+/// Longer than a load balancer takes to finish its requests.
+const AFTER_TERM: Duration = Duration::from_secs(45);
+const AFTER_KILL: Duration = Duration::from_secs(10);
+
+/// Why a data directory cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClaimError {
+    #[error("cannot make data directory {}", .path.display())]
+    Create {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("cannot lock {}", .path.display())]
+    Lock {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("data directory {} is in use by process {pid}", .path.display())]
+    InUse { path: PathBuf, pid: i32 },
+    #[error("process {pid} cannot be stopped")]
+    Stop {
+        pid: i32,
+        #[source]
+        cause: io::Error,
+    },
+}
+
+/// The right to a data directory, for as long as it is kept.
+#[derive(Debug)]
+pub(super) struct Claim {
+    _lock: Flock<File>,
+}
+
+/// Claims a data directory, which is made if it is missing; only its owner may look into it.
+///
+/// # Errors
+/// Fails when another process has it.
+pub(super) fn claim(directory: &Path) -> Result<Claim, ClaimError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|cause| ClaimError::Create {
+            path: directory.to_owned(),
+            cause,
+        })?;
+    let path = directory.join(LOCK);
+    let file = open(&path)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => owned(lock, path),
+        Err((mut file, Errno::EWOULDBLOCK)) => {
+            let pid = read_pid(&mut file).map_err(|cause| ClaimError::Lock { path, cause })?;
+            Err(ClaimError::InUse {
+                path: directory.to_owned(),
+                pid,
+            })
+        }
+        Err((_, errno)) => Err(ClaimError::Lock {
+            path,
+            cause: errno.into(),
+        }),
+    }
+}
+
+/// Claims a data directory, and stops the process that has it: SIGTERM first, SIGKILL later.
+///
+/// # Errors
+/// Fails when that process does not go.
+pub(super) fn take_over(directory: &Path) -> Result<Claim, ClaimError> {
+    let pid = match claim(directory) {
+        Err(ClaimError::InUse { pid, .. }) => pid,
+        outcome => return outcome,
+    };
+    let path = directory.join(LOCK);
+    let file = open(&path)?;
+    // The lock is the condition that is waited for: it is free when the process is gone.
+    let (sender, freed) = sync_channel(1);
+    thread::spawn(move || sender.send(Flock::lock(file, FlockArg::LockExclusive)));
+    for (signal, patience) in [(Signal::SIGTERM, AFTER_TERM), (Signal::SIGKILL, AFTER_KILL)] {
+        match kill(Pid::from_raw(pid), signal) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(errno) => {
+                return Err(ClaimError::Stop {
+                    pid,
+                    cause: errno.into(),
+                });
+            }
+        }
+        match freed.recv_timeout(patience) {
+            Ok(Ok(lock)) => return owned(lock, path),
+            Ok(Err((_, errno))) => {
+                return Err(ClaimError::Lock {
+                    path,
+                    cause: errno.into(),
+                });
+            }
+            Err(_) => {}
+        }
+    }
+    Err(ClaimError::Stop {
+        pid,
+        cause: io::ErrorKind::TimedOut.into(),
+    })
+}
+
+fn open(path: &Path) -> Result<File, ClaimError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(|cause| ClaimError::Lock {
+            path: path.to_owned(),
+            cause,
+        })
+}
+
+fn owned(mut lock: Flock<File>, path: PathBuf) -> Result<Claim, ClaimError> {
+    write_pid(&mut lock).map_err(|cause| ClaimError::Lock { path, cause })?;
+    Ok(Claim { _lock: lock })
+}
+
+fn write_pid(file: &mut File) -> io::Result<()> {
+    file.rewind()?;
+    file.set_len(0)?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn read_pid(file: &mut File) -> io::Result<i32> {
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    let pid: i32 = text.trim().parse().map_err(io::Error::other)?;
+    // 0 and below would signal whole groups of processes.
+    if pid > 0 {
+        Ok(pid)
+    } else {
+        Err(io::Error::other(format!("process id {pid}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_directory_is_refused_while_another_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("data");
+        let first = claim(&directory).unwrap();
+        let own = i32::try_from(std::process::id()).unwrap();
+        match claim(&directory).unwrap_err() {
+            ClaimError::InUse { pid, .. } => assert_eq!(pid, own),
+            other => panic!("{other}"),
+        }
+        drop(first);
+        claim(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_process_that_ends_gives_way_to_the_one_that_takes_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = folder.path().join(LOCK);
+        // `flock` of util-linux holds the lock as another process would.
+        let script = format!("echo $$ > {}; echo; exec sleep 600", lock.display());
+        let mut holder = std::process::Command::new("flock")
+            .arg("--no-fork")
+            .arg(&lock)
+            .args(["sh", "-c", &script])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = [0];
+        holder
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_exact(&mut line)
+            .unwrap();
+        let claim = take_over(folder.path());
+        holder.wait().unwrap();
+        claim.unwrap();
+    }
+}

@@ -1,0 +1,227 @@
+//! `ctl lb`: a load balancer, told by the control plane or by a table file.
+
+use std::path::PathBuf;
+
+use roadstead_client::ControlPlane;
+use roadstead_lb::{Config, Source};
+use serde::{Deserialize, Serialize};
+
+use super::{absolute, data_dir, stop};
+use crate::args::Globals;
+use crate::config::{self, ConfigError};
+use crate::context::{self, Environment};
+use crate::error::Error;
+use crate::{logging, runtime};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// TOML file with the same keys as the flags; environment and flags override it.
+    #[arg(long, env = "ROADSTEAD_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// The settings, as written.
+#[derive(Debug, Default, clap::Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    /// Servers of the control plane; on the command line --endpoint.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    endpoints: Vec<String>,
+    /// Serves from this table alone, without a control plane; reread on SIGHUP.
+    #[arg(long, env = "ROADSTEAD_TABLE", value_name = "FILE")]
+    table: Option<PathBuf>,
+    /// Holds the id and the last known good table [default: /var/lib/roadstead/lb].
+    #[arg(long, env = "ROADSTEAD_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// Address that every listener binds [default: 0.0.0.0].
+    #[arg(long, env = "ROADSTEAD_BIND", value_name = "ADDRESS")]
+    bind: Option<String>,
+    /// Threads that serve requests; 0 is one per core [default: 0].
+    #[arg(long, env = "ROADSTEAD_WORKERS")]
+    workers: Option<usize>,
+    /// Where one JSON line per request goes; none by default.
+    #[arg(long, env = "ROADSTEAD_ACCESS_LOG", value_name = "FILE")]
+    access_log: Option<PathBuf>,
+    /// Longest head of a request [default: 64KiB].
+    #[arg(long, env = "ROADSTEAD_MAX_HEADER", value_name = "SIZE")]
+    max_header: Option<String>,
+    /// Most client connections at once [default: 65536].
+    #[arg(long, env = "ROADSTEAD_MAX_CONNECTIONS")]
+    max_connections: Option<usize>,
+    /// How long a client may be idle, or take to send a request's head [default: 60s].
+    #[arg(long, env = "ROADSTEAD_CLIENT_TIMEOUT", value_name = "DURATION")]
+    client_timeout: Option<String>,
+    /// How long a target may take to accept a connection [default: 10s].
+    #[arg(long, env = "ROADSTEAD_CONNECT_TIMEOUT", value_name = "DURATION")]
+    connect_timeout: Option<String>,
+    /// How long nothing may move while a request is with a target [default: 60s].
+    #[arg(long, env = "ROADSTEAD_TARGET_TIMEOUT", value_name = "DURATION")]
+    target_timeout: Option<String>,
+    /// How long a connection to a target is kept unused [default: 4s].
+    #[arg(long, env = "ROADSTEAD_POOL_TIMEOUT", value_name = "DURATION")]
+    pool_timeout: Option<String>,
+    /// Most unused connections that each worker keeps per target [default: 512].
+    #[arg(long, env = "ROADSTEAD_POOL_SIZE")]
+    pool_size: Option<usize>,
+    /// How long requests may go on after the order to stop [default: 30s].
+    #[arg(long, env = "ROADSTEAD_STOP_TIMEOUT", value_name = "DURATION")]
+    stop_timeout: Option<String>,
+}
+
+/// Runs a load balancer until it is told to stop.
+///
+/// # Errors
+/// Fails when a setting or the table file is wrong, the data directory is in use, or the load
+/// balancer does.
+pub(crate) fn run(args: Args, globals: &Globals, environment: &Environment) -> Result<(), Error> {
+    logging::start(logging::Level::INFO)?;
+    let mut settings = config::layered(args.config.as_deref(), args.settings)?;
+    let given = context::given(globals, environment);
+    if !given.endpoints.is_empty() {
+        settings.endpoints = given.endpoints;
+    }
+    let source = source(&settings)?;
+    let config = resolve(settings)?;
+    // A table file needs no place on the disk, and any number of load balancers may serve from one.
+    let _claim = match &source {
+        Source::File(_) => None,
+        Source::ControlPlane(_) => {
+            Some(data_dir::claim(&config.data_dir).map_err(anyhow::Error::from)?)
+        }
+    };
+    runtime::block_on(serve(config, source))
+}
+
+async fn serve(config: Config, source: Source) -> Result<(), Error> {
+    let stop = stop::on_signal()?;
+    Box::pin(roadstead_lb::run(config, source, stop))
+        .await
+        .map_err(anyhow::Error::from)?;
+    Ok(())
+}
+
+fn source(settings: &Settings) -> Result<Source, ConfigError> {
+    if let Some(table) = &settings.table {
+        roadstead_lb::check_table_file(table).map_err(|cause| ConfigError::Value {
+            key: "table",
+            value: table.display().to_string(),
+            cause: cause.into(),
+        })?;
+        return Ok(Source::File(table.clone()));
+    }
+    let endpoints = context::endpoints(&settings.endpoints)?;
+    if endpoints.is_empty() {
+        let by =
+            "--endpoint, ROADSTEAD_ENDPOINT or the configuration file; or serve from a --table";
+        return Err(ConfigError::Missing {
+            key: "endpoints",
+            by,
+        });
+    }
+    Ok(Source::ControlPlane(ControlPlane::new(endpoints)))
+}
+
+fn resolve(settings: Settings) -> Result<Config, ConfigError> {
+    let mut config = Config::default();
+    if let Some(data_dir) = settings.data_dir {
+        config.data_dir = absolute("data_dir", &data_dir)?;
+    }
+    if let Some(text) = &settings.bind {
+        config.bind = config::parse("bind", text)?;
+    }
+    if let Some(text) = &settings.max_header {
+        config.max_header_bytes = max_header(text)?;
+    }
+    for (key, text, target) in [
+        (
+            "client_timeout",
+            settings.client_timeout,
+            &mut config.client_timeout,
+        ),
+        (
+            "connect_timeout",
+            settings.connect_timeout,
+            &mut config.connect_timeout,
+        ),
+        (
+            "target_timeout",
+            settings.target_timeout,
+            &mut config.target_timeout,
+        ),
+        (
+            "pool_timeout",
+            settings.pool_timeout,
+            &mut config.pool_timeout,
+        ),
+        (
+            "stop_timeout",
+            settings.stop_timeout,
+            &mut config.stop_timeout,
+        ),
+    ] {
+        if let Some(text) = text {
+            *target = config::duration(key, &text)?;
+        }
+    }
+    config.workers = settings.workers.unwrap_or(config.workers);
+    config.access_log = settings.access_log;
+    config.max_connections = settings.max_connections.unwrap_or(config.max_connections);
+    config.pool_size = settings.pool_size.unwrap_or(config.pool_size);
+    Ok(config)
+}
+
+fn max_header(text: &str) -> Result<usize, ConfigError> {
+    let bytes = config::bytes("max_header", text)?;
+    usize::try_from(bytes).map_err(|cause| ConfigError::Value {
+        key: "max_header",
+        value: text.to_owned(),
+        cause: cause.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn settings_are_resolved_to_types() {
+        let settings = Settings {
+            bind: Some("127.0.0.1".into()),
+            max_header: Some("16KiB".into()),
+            pool_timeout: Some("2s".into()),
+            ..Settings::default()
+        };
+        let config = resolve(settings).unwrap();
+        assert!(config.bind.is_loopback());
+        assert_eq!(config.max_header_bytes, 16 << 10);
+        assert_eq!(config.pool_timeout, Duration::from_secs(2));
+        assert_eq!(config.max_connections, Config::default().max_connections);
+    }
+
+    #[test]
+    fn without_a_table_an_endpoint_is_needed() {
+        let error = source(&Settings::default()).unwrap_err();
+        assert!(
+            error.to_string().starts_with("endpoints is missing"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_table_file_is_checked_before_anything_is_bound() {
+        let settings = Settings {
+            table: Some("/nonexistent/table.toml".into()),
+            ..Settings::default()
+        };
+        let error = source(&settings).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "table: `/nonexistent/table.toml` is not valid"
+        );
+    }
+}

@@ -1,0 +1,28 @@
+//! The control plane itself, for people.
+
+use roadstead_client::proto::console::DescribeControlPlaneResponse;
+
+use super::grid::{fields, grid, joined, number, text};
+
+/// Returns the servers, then how far the log is applied and which load balancers are connected.
+pub(crate) fn status(status: &DescribeControlPlaneResponse) -> String {
+    let rows = status.members.iter().map(|member| {
+        let role = if member.leader.unwrap_or(false) {
+            "leader"
+        } else {
+            "follower"
+        };
+        [
+            number(member.id),
+            role.to_owned(),
+            text(member.endpoint.as_ref()),
+        ]
+    });
+    let servers = grid(["SERVER", "ROLE", "ENDPOINT"], rows);
+    let rest = fields([
+        ("Term", number(status.term)),
+        ("Applied index", number(status.applied_index)),
+        ("Load balancers", joined(&status.load_balancer_nodes)),
+    ]);
+    format!("{servers}\n\n{rest}")
+}
