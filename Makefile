@@ -1,0 +1,37 @@
+# The jobs of a developer and of CI. `make demo` and `make test` install what is missing and say what and why.
+
+SHELL := /bin/bash
+machine := $(shell uname -m)-unknown-linux-gnu
+binaries := $(CURDIR)/target/$(machine)/release
+
+.PHONY: build demo demo-down test check bench
+
+# Static, so that the same file runs on every host, and so that the sample service can be an image of its own.
+build:
+	RUSTFLAGS="-C target-feature=+crt-static" \
+	    cargo build --release --locked --target $(machine) -p roadstead-cli -p roadstead-tests --bins
+
+demo:
+	tests/setup.sh build run
+	$(MAKE) build
+	tests/demo.sh $(binaries)
+
+demo-down:
+	tests/demo-down.sh $(binaries)
+
+test:
+	tests/setup.sh build run test
+	$(MAKE) build
+	ROADSTEAD_CTL=$(binaries)/ctl cargo nextest run --workspace --locked
+
+# Advisories need the network; they are checked where there is one, by `cargo deny check`.
+check:
+	tests/setup.sh build check
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo deny --locked check licenses sources bans
+
+bench:
+	tests/setup.sh build run bench
+	$(MAKE) build
+	tests/bench.sh $(binaries)

@@ -1,0 +1,72 @@
+//! Memory at rest: the proportional set size (PSS, proc(5)) of `ctl dev` and of its containerd, without any task.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use roadstead_tests::leftovers::processes;
+use roadstead_tests::{Client, Process, binaries, eventually};
+
+const NAME: &str = "rsbench";
+const DEADLINE: Duration = Duration::from_secs(30);
+/// After the start, everything that was needed once may be given back.
+const REST: Duration = Duration::from_secs(10);
+
+pub(crate) async fn measure() -> anyhow::Result<()> {
+    let (ctl, data) = (binaries::ctl(), std::env::temp_dir().join(NAME));
+    let data = data.display().to_string();
+    fs::create_dir(&data).with_context(|| format!("cannot create {data}"))?;
+    let log = format!("{data}.log");
+    let arguments = ["dev", "--name", NAME, "--data-dir", &data];
+    let mut dev = Process::start("dev", &ctl, arguments, log.clone().into())?;
+    let measured = at_rest(&data).await;
+    let tail = dev.log_tail();
+    let stopped = dev.terminate().await;
+    let down = Command::new(&ctl)
+        .args(["dev", "down", "--data-dir", &data])
+        .status()?;
+    fs::remove_file(&log)?;
+    let (own, containerd) = measured.context(tail)?;
+    stopped?;
+    ensure!(down.success(), "ctl dev down ended with {down}");
+    println!("\n| at rest | PSS MiB |\n|---|---|");
+    println!("| ctl dev | {:.1} |", mebibytes(own));
+    println!(
+        "| with its containerd | {:.1} |",
+        mebibytes(own + containerd)
+    );
+    Ok(())
+}
+
+/// Returns the KiB of `ctl dev` and of its containerd.
+async fn at_rest(data: &str) -> anyhow::Result<(u64, u64)> {
+    let client = Client::new(format!("{data}/server.sock").as_ref())?;
+    let found = eventually(DEADLINE, "ctl dev and its containerd", async || {
+        client.ecs().await?;
+        let all = processes(NAME)?;
+        let find = |program: &str| {
+            all.iter()
+                .find(|process| process.runs(program))
+                .map(|process| process.pid)
+        };
+        Ok(find("ctl").zip(find("containerd")))
+    });
+    let (own, containerd) = found.await?;
+    tokio::time::sleep(REST).await;
+    Ok((pss(own)?, pss(containerd)?))
+}
+
+fn pss(pid: i32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{pid}/smaps_rollup");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let amount = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+    amount
+        .and_then(|amount| amount.parse().ok())
+        .with_context(|| format!("{path} has no Pss"))
+}
+
+fn mebibytes(kibibytes: u64) -> f64 {
+    kibibytes as f64 / 1024.0
+}
