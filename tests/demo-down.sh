@@ -21,7 +21,7 @@ left=$(
     grep -E "$data|/run/$name-agent" /proc/self/mounts || true
     find $data /run/$name-agent /sys/class/net/${name}0 -maxdepth 0 2>/dev/null || true
     find /sys/fs/cgroup -maxdepth 2 -type d -name $name 2>/dev/null || true
-    nft list tables | grep -E " $name\$" || true
+    nft list tables | grep -E " $name-agent\$" || true
 )
 if [ -n "$left" ]; then
     printf 'left behind:\n%s\n' "$left" >&2

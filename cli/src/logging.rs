@@ -18,7 +18,10 @@ pub(crate) use tracing_subscriber::filter::LevelFilter as Level;
 pub(crate) fn start(level: LevelFilter) -> Result<(), ConfigError> {
     let filter = match std::env::var("ROADSTEAD_LOG") {
         Ok(text) if !text.is_empty() => config::parse::<Targets>("ROADSTEAD_LOG", &text)?,
-        _ => Targets::new().with_default(level),
+        // openraft tells each vote and heartbeat at `info`: of interest to who asks for it.
+        _ => Targets::new()
+            .with_default(level)
+            .with_target("openraft", level.min(LevelFilter::WARN)),
     };
     let layer = fmt::layer()
         .with_writer(io::stderr)

@@ -80,7 +80,7 @@ impl Image {
         for blob in [manifest.as_bytes(), &self.config, &self.layer] {
             append(
                 &mut archive,
-                &format!("blobs/sha256/{}", hex(blob)),
+                format!("blobs/sha256/{}", hex(blob)),
                 0o644,
                 blob,
             )?;

@@ -85,7 +85,7 @@ pub(crate) async fn settled(client: &Client) -> anyhow::Result<Value> {
     let mut last = Value::Null;
     let mut equal = 0;
     eventually(DEADLINE, "quiet", async || {
-        let now = everything(client).await?;
+        let now = Box::pin(everything(client)).await?;
         equal = if now == last { equal + 1 } else { 0 };
         last = now.clone();
         Ok((equal >= EQUAL_LOOKS).then_some(now))

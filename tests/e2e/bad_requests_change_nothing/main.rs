@@ -67,7 +67,7 @@ async fn bad_requests_are_refused_by_name_and_change_nothing() -> anyhow::Result
     let cluster = Cluster::control_plane_alone().await?;
     let client = &cluster.client;
     let fixture = Fixture::create(client).await?;
-    let before = fixture::settled(client).await?;
+    let before = Box::pin(fixture::settled(client)).await?;
     let mut wrong = Vec::new();
     for case in cases(&fixture) {
         if let Err(error) = check(client, &case, &before).await {
@@ -116,9 +116,30 @@ async fn check(client: &Client, case: &Case, before: &Value) -> anyhow::Result<(
         Ok(answer) => bail!("accepted: {answer}"),
         Err(status) => is_named(Some(&status), case.exception, case.names)?,
     }
-    let after = fixture::everything(client).await?;
-    ensure!(after == *before, "it changed {before} to {after}");
+    let after = Box::pin(fixture::everything(client)).await?;
+    ensure!(
+        after == *before,
+        "it changed something: {}",
+        first_change(before, &after)
+    );
     Ok(())
+}
+
+/// Shows where two states part: the whole of them is long.
+fn first_change(before: &Value, after: &Value) -> String {
+    let (before, after) = (before.to_string(), after.to_string());
+    let same = before
+        .bytes()
+        .zip(after.bytes())
+        .take_while(|(one, other)| one == other)
+        .count();
+    let around = |text: &str| {
+        text.chars()
+            .skip(same.saturating_sub(60))
+            .take(200)
+            .collect::<String>()
+    };
+    format!("{} became {}", around(&before), around(&after))
 }
 
 fn is_named(status: Option<&Status>, exception: &str, names: &str) -> anyhow::Result<()> {

@@ -142,7 +142,9 @@ fn millis(duration: Duration) -> u64 {
 
 fn chain(failure: &Failure) -> String {
     let first: &(dyn Error + 'static) = failure;
-    let causes = std::iter::successors(Some(first), |error: &&(dyn Error + 'static)| (*error).source());
+    let causes = std::iter::successors(Some(first), |error: &&(dyn Error + 'static)| {
+        (*error).source()
+    });
     let texts: Vec<String> = causes.map(ToString::to_string).collect();
     texts.join(": ")
 }

@@ -125,10 +125,10 @@ impl TargetGroupSpec {
                 "healthCheckPath must begin with / and have at most 1024 characters",
             ));
         }
-        within("healthCheckIntervalSeconds", check.interval, 1, 300)?;
-        within("healthCheckTimeoutSeconds", check.timeout, 1, 120)?;
-        within("healthyThresholdCount", check.healthy_threshold, 1, 10)?;
-        within("unhealthyThresholdCount", check.unhealthy_threshold, 1, 10)?;
+        within("healthCheckIntervalSeconds", check.interval, 5, 300)?;
+        within("healthCheckTimeoutSeconds", check.timeout, 2, 120)?;
+        within("healthyThresholdCount", check.healthy_threshold, 2, 10)?;
+        within("unhealthyThresholdCount", check.unhealthy_threshold, 2, 10)?;
         within(
             "deregistrationDelaySeconds",
             self.deregistration_delay,

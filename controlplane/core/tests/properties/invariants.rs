@@ -56,7 +56,11 @@ pub(crate) fn no_overcommit(state: &ClusterState) {
 }
 
 /// A start keeps the ceiling, and a stop by the scheduler keeps the floor.
-pub(crate) fn floor_and_ceiling_kept(before: &ClusterState, command: &Command, after: &ClusterState) {
+pub(crate) fn floor_and_ceiling_kept(
+    before: &ClusterState,
+    command: &Command,
+    after: &ClusterState,
+) {
     match command {
         Command::StartTasks { tasks, .. } => {
             for task in tasks {

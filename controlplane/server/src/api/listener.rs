@@ -1,7 +1,7 @@
 //! Operations on listeners.
 
 use roadstead_core::id::ListenerRef;
-use roadstead_core::{Command, Rejection};
+use roadstead_core::{Command, Exception, Rejection};
 use roadstead_proto::elb::{
     CreateListenerRequest, CreateListenerResponse, DeleteListenerRequest, DeleteListenerResponse,
     DescribeListenersRequest, DescribeListenersResponse,
@@ -71,6 +71,13 @@ pub(super) async fn describe(
         .as_deref()
         .map(|arn| name::load_balancer(Some(arn)))
         .transpose()?;
+    if let Some(name) = of
+        .as_ref()
+        .filter(|name| !state.load_balancers.contains_key(*name))
+    {
+        let message = format!("Load balancer '{name}' not found");
+        return Err(Rejection::new(Exception::LoadBalancerNotFound, message).into());
+    }
     let listed = state
         .listeners
         .values()

@@ -321,6 +321,9 @@ fn task_view(
         None
     } else if task.draining_until.is_some() {
         Some("draining")
+    } else if task.desired_status == DesiredStatus::Stopped {
+        // It has left every target group.
+        None
     } else if task
         .target_health
         .values()
