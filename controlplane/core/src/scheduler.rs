@@ -9,12 +9,14 @@ mod rank;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ClusterName, ContainerInstanceId};
 use crate::resources::Resources;
 use crate::state::ClusterState;
+use crate::state::task::{DesiredStatus, Task};
 
 pub use filter::Unfit;
 
@@ -92,7 +94,7 @@ pub struct Scratch<'a> {
     state: &'a ClusterState,
     taken: BTreeMap<ContainerInstanceId, Resources>,
     /// Tasks of a group on an instance, counted once and kept up to date.
-    counts: BTreeMap<String, BTreeMap<ContainerInstanceId, usize>>,
+    counts: BTreeMap<(ClusterName, String), BTreeMap<ContainerInstanceId, usize>>,
 }
 
 impl<'a> Scratch<'a> {
@@ -126,8 +128,12 @@ impl<'a> Scratch<'a> {
                 Some(reason) => unfit.push((instance.id.clone(), reason)),
             }
         }
-        self.count_group(demand);
-        let counts = &self.counts[demand.group];
+        let group = (demand.cluster.clone(), demand.group.to_owned());
+        if !self.counts.contains_key(&group) {
+            self.counts
+                .insert(group.clone(), count_group(self.state, demand));
+        }
+        let counts = &self.counts[&group];
         let chosen =
             rank::best(&fits, demand.strategy, counts, &self.taken).ok_or(Nowhere(unfit))?;
         let id = chosen.id.clone();
@@ -136,32 +142,31 @@ impl<'a> Scratch<'a> {
             .entry(id.clone())
             .or_insert_with(|| chosen.reserved.clone());
         reserved.reserve(&demand.needed);
-        if let Some(counts) = self.counts.get_mut(demand.group) {
+        if let Some(counts) = self.counts.get_mut(&group) {
             *counts.entry(id.clone()).or_default() += 1;
         }
         Ok(id)
     }
-
-    fn count_group(&mut self, demand: &Demand<'_>) {
-        if self.counts.contains_key(demand.group) {
-            return;
-        }
-        let mut counts: BTreeMap<_, usize> = BTreeMap::new();
-        let members = self
-            .state
-            .container_instances
-            .values()
-            .filter(|one| one.cluster == *demand.cluster);
-        for instance in members {
-            let same = |task: &&std::sync::Arc<crate::state::task::Task>| {
-                task.group == demand.group
-                    && task.desired_status == crate::state::task::DesiredStatus::Running
-            };
-            counts.insert(
-                instance.id.clone(),
-                self.state.live_tasks_on(&instance.id).filter(same).count(),
-            );
-        }
-        self.counts.insert(demand.group.to_owned(), counts);
-    }
 }
+
+/// Counts the tasks of the demand's group on each instance of its cluster.
+fn count_group(state: &ClusterState, demand: &Demand<'_>) -> BTreeMap<ContainerInstanceId, usize> {
+    let same = |task: &&Arc<Task>| {
+        task.group == demand.group && task.desired_status == DesiredStatus::Running
+    };
+    let members = state
+        .container_instances
+        .values()
+        .filter(|one| one.cluster == *demand.cluster);
+    members
+        .map(|one| {
+            (
+                one.id.clone(),
+                state.live_tasks_on(&one.id).filter(same).count(),
+            )
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 #[path = "properties/invariants.rs"]
 mod invariants;
 #[path = "properties/world.rs"]
+#[expect(dead_code, reason = "shared with the formats")]
 mod world;
 
 use proptest::prelude::*;

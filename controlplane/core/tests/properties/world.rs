@@ -537,6 +537,11 @@ impl World {
         })
     }
 
+    /// Returns the state and every command that led to it.
+    pub(crate) fn into_parts(self) -> (ClusterState, Vec<Command>) {
+        (self.state, self.log)
+    }
+
     pub(crate) fn replay_equals(&self) -> bool {
         let mut replica = ClusterState::default();
         for command in &self.log {
