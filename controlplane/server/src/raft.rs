@@ -51,3 +51,6 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(
 ) -> Result<T, rmp_serde::decode::Error> {
     rmp_serde::from_slice(bytes)
 }
+
+#[cfg(test)]
+mod tests;
