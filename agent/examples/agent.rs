@@ -1,5 +1,7 @@
 //! The smallest process around the agent: what the tests kill and start again. `ctl` is the real one.
 //!
+//! Registry credentials are taken from a `config.json` beside the data directory, if there is one.
+//!
 //!     agent run NAME DATA_DIR CONTROL_PLANE_SOCKET SUBNET FIRST_PORT [CONTAINERD_SOCKET]
 //!     agent container-logger DIRECTORY
 
@@ -42,7 +44,15 @@ fn log(arguments: &[String]) -> Result<(), Failure> {
 }
 
 fn run(arguments: &[String]) -> Result<(), Failure> {
-    let [name, data_dir, control_plane, subnet, first_port, containerd @ ..] = arguments else {
+    let [
+        name,
+        data_dir,
+        control_plane,
+        subnet,
+        first_port,
+        containerd @ ..,
+    ] = arguments
+    else {
         return Err("run takes at least five arguments".into());
     };
     tracing_subscriber::fmt()
@@ -52,8 +62,10 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
     let first_port: u16 = first_port.parse()?;
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let logger = std::env::current_exe()?;
+    let credentials = Path::new(data_dir).with_file_name("config.json");
     let config = Config {
         name: name.clone(),
+        registry_auth: credentials.exists().then_some(credentials),
         subnet: subnet.parse()?,
         dynamic_ports: first_port..=first_port + 99,
         containerd: match containerd.first() {

@@ -22,9 +22,7 @@ use crate::machine;
 use crate::network::{Network, NetworkError};
 use crate::reason::chain;
 use crate::records::{RecordError, Records};
-use crate::runtime::containerd::{
-    Containerd, ContainerdError, ImageError, Own, OwnError, end_shims, images,
-};
+use crate::runtime::containerd::{Containerd, ContainerdError, ImageError, Own, OwnError, images};
 use crate::runtime::{Runtime, RuntimeError};
 use crate::session::Session;
 
@@ -170,7 +168,6 @@ pub async fn remove(config: &Config) -> Result<(), AgentError> {
         if let Some(own) = own {
             own.stop().await?;
         }
-        end_shims(&config.name).await;
         runtime.remove_cgroups();
     }
     network.remove().await?;

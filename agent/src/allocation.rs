@@ -25,8 +25,7 @@ impl Taken {
         let mut taken = Self::default();
         for container in tasks.flat_map(|task| &task.containers) {
             let network = container.network.as_ref();
-            let holds = (Phase::Launching..Phase::Released).contains(&container.phase);
-            let Some(network) = network.filter(|_| holds) else {
+            let Some(network) = network.filter(|_| container.phase < Phase::Released) else {
                 continue;
             };
             taken.addresses.extend(network.address);

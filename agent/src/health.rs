@@ -63,7 +63,9 @@ impl Check {
             let seconds = value.and_then(|value| u32::try_from(value).ok());
             Duration::from_secs(seconds.unwrap_or(default).into())
         };
-        let retries = definition.retries.and_then(|value| u32::try_from(value).ok());
+        let retries = definition
+            .retries
+            .and_then(|value| u32::try_from(value).ok());
         Some(Self {
             command,
             interval: seconds(definition.interval, 30).max(Duration::from_secs(1)),

@@ -67,7 +67,10 @@ pub fn container_logger(directory: &Path) -> Result<(), LoggerError> {
 }
 
 fn inherited(number: i32) -> OwnedFd {
-    #[expect(unsafe_code, reason = "a descriptor that was inherited has no owner yet")]
+    #[expect(
+        unsafe_code,
+        reason = "a descriptor that was inherited has no owner yet"
+    )]
     // SAFETY: the shim opened 3, 4 and 5 for this process, and each is taken once, right at its start.
     unsafe {
         OwnedFd::from_raw_fd(number)

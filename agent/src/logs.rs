@@ -126,7 +126,11 @@ mod tests {
 
     fn append(directory: &Path, name: &str, text: &str) {
         let path = directory.join(name);
-        let mut file = File::options().create(true).append(true).open(path).unwrap();
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap();
         file.write_all(text.as_bytes()).unwrap();
     }
 

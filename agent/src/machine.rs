@@ -29,7 +29,12 @@ pub(crate) fn register(config: &Config, container_instance_id: &str) -> Register
         address: config.address.to_string(),
         cpu_units: config.cpu_units.unwrap_or(cores * UNITS_PER_CORE),
         memory_mib: config.memory_mib.unwrap_or_else(|| total_mib(&meminfo)),
-        reserved_ports: config.reserved_ports.iter().copied().map(u32::from).collect(),
+        reserved_ports: config
+            .reserved_ports
+            .iter()
+            .copied()
+            .map(u32::from)
+            .collect(),
         attributes: attributes.into_iter().collect(),
     }
 }
@@ -44,7 +49,9 @@ fn architecture() -> &'static str {
 
 /// Reads the whole memory from /proc/meminfo (proc(5)), in MiB.
 fn total_mib(meminfo: &str) -> u32 {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     u32::try_from(kib.unwrap_or(0) / 1024).unwrap_or(u32::MAX)
 }
@@ -55,7 +62,10 @@ mod tests {
 
     #[test]
     fn memory_is_read_in_mib() {
-        assert_eq!(total_mib("MemTotal:       16384000 kB\nMemFree: 1 kB\n"), 16000);
+        assert_eq!(
+            total_mib("MemTotal:       16384000 kB\nMemFree: 1 kB\n"),
+            16000
+        );
         assert_eq!(total_mib(""), 0);
     }
 }

@@ -142,9 +142,7 @@ impl Network {
     ) -> Result<(), NetworkError> {
         // Ports first: a client is then refused, instead of waiting for an address that is gone.
         self.firewall.close(&attachment.bindings).await?;
-        self.links
-            .delete(&link::host_end(&self.bridge, id))
-            .await?;
+        self.links.delete(&link::host_end(&self.bridge, id)).await?;
         namespace::remove(&self.path(id))
     }
 
@@ -164,10 +162,18 @@ impl Network {
         if let Some(id) = ContainerId::parse(name)
             && let Err(error) = self.links.delete(&link::host_end(&self.bridge, &id)).await
         {
-            warn!(container = name, error = chain(&error), "an interface stays behind");
+            warn!(
+                container = name,
+                error = chain(&error),
+                "an interface stays behind"
+            );
         }
         if let Err(error) = namespace::remove(&self.namespaces.join(name)) {
-            warn!(container = name, error = chain(&error), "a network namespace stays behind");
+            warn!(
+                container = name,
+                error = chain(&error),
+                "a network namespace stays behind"
+            );
         }
     }
 
@@ -183,7 +189,13 @@ impl Network {
             Err(cause) => return Err(error(cause)),
         };
         entries
-            .map(|entry| Ok(entry.map_err(error)?.file_name().to_string_lossy().into_owned()))
+            .map(|entry| {
+                Ok(entry
+                    .map_err(error)?
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned())
+            })
             .collect()
     }
 }

@@ -57,13 +57,19 @@ impl Records {
         };
         let mut tasks = BTreeMap::new();
         for entry in fs::read_dir(&self.directory).map_err(error)? {
-            let path = entry.map_err(error)?.path().join(RECORD);
+            let directory = entry.map_err(error)?.path();
+            let path = directory.join(RECORD);
             match read(&path) {
                 Ok(task) => {
                     tasks.insert(task.definition.id.clone(), task);
                 }
-                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
-                Err(cause) => warn!(path = %path.display(), %cause, "the record of a task is unusable"),
+                // The record goes first when a task is forgotten: this is the rest.
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                    fs::remove_dir_all(&directory).map_err(error)?;
+                }
+                Err(cause) => {
+                    warn!(path = %path.display(), %cause, "the record of a task is unusable");
+                }
             }
         }
         Ok(tasks)
@@ -88,7 +94,8 @@ impl Records {
     /// Fails when a file cannot be removed.
     pub(crate) fn forget(&self, task: &TaskId) -> Result<(), RecordError> {
         let path = self.task(task);
-        match fs::remove_dir_all(&path) {
+        let forgotten = fs::remove_file(path.join(RECORD));
+        match forgotten.and_then(|()| fs::remove_dir_all(&path)) {
             Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(RecordError {
                 operation: "remove",
                 path,
@@ -137,6 +144,16 @@ mod tests {
         records.forget(&two.definition.id).unwrap();
         let loaded = records.load().unwrap();
         assert_eq!(loaded.into_values().collect::<Vec<_>>(), [one]);
+    }
+
+    #[test]
+    fn what_is_left_of_a_forgotten_task_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let records = Records::open(directory.path().to_owned()).unwrap();
+        let rest = directory.path().join("a1/0");
+        fs::create_dir_all(&rest).unwrap();
+        assert!(records.load().unwrap().is_empty());
+        assert!(!rest.exists());
     }
 
     #[test]

@@ -83,7 +83,10 @@ pub enum Found {
 /// How a container's process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    Code { code: i32, out_of_memory: bool },
+    Code {
+        code: i32,
+        out_of_memory: bool,
+    },
     /// Nobody can tell any more.
     Vanished,
 }

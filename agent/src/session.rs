@@ -11,9 +11,7 @@ use std::time::Duration;
 use roadstead_client::proto::agent::agent_instruction::Instruction;
 use roadstead_client::proto::agent::agent_message::Message;
 use roadstead_client::proto::agent::agent_session_client::AgentSessionClient;
-use roadstead_client::proto::agent::{
-    AgentMessage, DesiredTasks, Heartbeat, Register, TaskReport,
-};
+use roadstead_client::proto::agent::{AgentMessage, DesiredTasks, Heartbeat, Register, TaskReport};
 use roadstead_client::{Backoff, ConnectError, ControlPlane};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -145,7 +143,11 @@ impl Session {
             return Ok(());
         }
         if self.revision == 0 {
-            info!(revision = set.revision, tasks = set.tasks.len(), "first set of tasks");
+            info!(
+                revision = set.revision,
+                tasks = set.tasks.len(),
+                "first set of tasks"
+            );
         }
         self.revision = set.revision;
         self.desired.send_replace(Some(Arc::new(set.tasks)));

@@ -95,7 +95,13 @@ mod tests {
 
     #[test]
     fn host_bits_and_odd_sizes_are_refused() {
-        for text in ["10.1.2.1/24", "10.0.0.0/30", "10.0.0.0/7", "10.0.0.0", "x/8"] {
+        for text in [
+            "10.1.2.1/24",
+            "10.0.0.0/30",
+            "10.0.0.0/7",
+            "10.0.0.0",
+            "x/8",
+        ] {
             assert_eq!(text.parse::<Subnet>(), Err(SubnetError(text.to_owned())));
         }
     }

@@ -123,7 +123,12 @@ impl<R: Runtime> Engine<R> {
         let task = self.tasks.get_mut(id)?;
         let mappings = &task.containers[container].definition.port_mappings;
         let mode = task.definition.network_mode;
-        let network = match self.pool.attach(mode, mappings, &taken, is_free) {
+        let attached = match task.containers[container].network.clone() {
+            // An earlier launch came to nothing.
+            Some(network) => Ok(network),
+            None => self.pool.attach(mode, mappings, &taken, is_free),
+        };
+        let network = match attached {
             Ok(network) => network,
             Err(AllocationError::Held(_)) => {
                 self.pause(action.clone());

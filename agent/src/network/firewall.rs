@@ -86,6 +86,8 @@ impl Firewall {
         let _turn = self.turn.lock().await;
         let mut nft = Command::new("nft")
             .args(["-f", "-"])
+            // Its refusals are told apart by their text.
+            .env("LC_ALL", "C")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -190,6 +192,9 @@ mod tests {
             opening("x", address, &[binding]),
             "add element ip x udp_ports { 5353 : 10.0.0.2 . 53 }\n"
         );
-        assert_eq!(closing("x", &binding), "delete element ip x udp_ports { 5353 }\n");
+        assert_eq!(
+            closing("x", &binding),
+            "delete element ip x udp_ports { 5353 }\n"
+        );
     }
 }

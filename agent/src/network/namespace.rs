@@ -48,10 +48,7 @@ pub(super) async fn create(path: &Path) -> Result<Namespace, NetworkError> {
         .unwrap_or_else(|_| Err(NetworkError::Socket(io::Error::other("the thread died"))))
 }
 
-fn create_here(
-    path: &Path,
-    runtime: &tokio::runtime::Handle,
-) -> Result<Namespace, NetworkError> {
+fn create_here(path: &Path, runtime: &tokio::runtime::Handle) -> Result<Namespace, NetworkError> {
     let error = |operation| {
         move |cause: io::Error| NetworkError::File {
             operation,

@@ -33,11 +33,11 @@ use crate::network::Network;
 use crate::runtime::{ContainerId, Found, Launch, Runtime, RuntimeError};
 use crate::task::{Attachment, Image, TaskId};
 use cgroup::Cgroups;
-use client::{Client, answer};
 pub use client::ContainerdError;
+use client::{Client, answer};
 pub use image::{ImageError, Images};
 pub use own::{Own, OwnError};
-pub(crate) use shims::end_shims;
+use shims::Shims;
 
 /// Containers by containerd.
 #[derive(Debug)]
@@ -46,6 +46,7 @@ pub struct Containerd {
     images: Arc<Images>,
     network: Arc<Network>,
     cgroups: Cgroups,
+    shims: Shims,
     oci_runtime: Option<PathBuf>,
     logger: PathBuf,
 }
@@ -63,6 +64,7 @@ impl Containerd {
             images: Arc::new(images),
             network,
             cgroups: Cgroups::new(&config.name),
+            shims: Shims::new(&socket(config), &config.name),
             oci_runtime: config.oci_runtime.clone(),
             logger: config.logger.clone(),
         })
@@ -105,11 +107,14 @@ pub(crate) async fn images(config: &Config) -> Result<Images, ContainerdError> {
 }
 
 async fn connect(config: &Config) -> Result<Client, ContainerdError> {
-    let socket = match &config.containerd {
+    Client::connect(&socket(config), &config.name).await
+}
+
+fn socket(config: &Config) -> PathBuf {
+    match &config.containerd {
         config::Containerd::Socket(path) => path.clone(),
         config::Containerd::Own => Own::of(config).socket(),
-    };
-    Client::connect(&socket, &config.name).await
+    }
 }
 
 impl Runtime for Containerd {
@@ -126,6 +131,8 @@ impl Runtime for Containerd {
         };
         let ids = self.container_ids().await.map_err(error)?;
         let states = self.states().await.map_err(error)?;
+        let known = states.keys().map(ToString::to_string).collect();
+        self.shims.kill_strays(&known);
         let mut found = BTreeMap::new();
         for id in ids {
             if !kept.contains_key(&id) {
@@ -185,11 +192,7 @@ impl Runtime for Containerd {
         self.run_probe(id, command, timeout).await
     }
 
-    async fn release(
-        &self,
-        id: &ContainerId,
-        network: &Attachment,
-    ) -> Result<(), RuntimeError> {
+    async fn release(&self, id: &ContainerId, network: &Attachment) -> Result<(), RuntimeError> {
         let detach = async {
             if network.address.is_some() {
                 let detached = self.network.detach(id, network).await;

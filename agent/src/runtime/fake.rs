@@ -192,11 +192,7 @@ impl Runtime for Fake {
         Ok(container.is_some_and(|(behaviour, _)| !behaviour.sick))
     }
 
-    async fn release(
-        &self,
-        id: &ContainerId,
-        _network: &Attachment,
-    ) -> Result<(), RuntimeError> {
+    async fn release(&self, id: &ContainerId, _network: &Attachment) -> Result<(), RuntimeError> {
         self.ask()?.containers.remove(id);
         Ok(())
     }

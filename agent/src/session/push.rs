@@ -44,7 +44,10 @@ impl Push {
                 let reading = |send| read(send, directory, report, request);
                 push(self.client, self.request, reading).await;
             }
-            None => self.refuse("this container instance has no such container").await,
+            None => {
+                self.refuse("this container instance has no such container")
+                    .await;
+            }
         }
     }
 
@@ -54,10 +57,14 @@ impl Push {
             error: reason.to_owned(),
             ..LogPush::default()
         };
-        push(self.client, self.request, |send: mpsc::Sender<LogPush>| async move {
-            // Nobody to tell, if that fails.
-            let _ = send.send(error).await;
-        })
+        push(
+            self.client,
+            self.request,
+            |send: mpsc::Sender<LogPush>| async move {
+                // Nobody to tell, if that fails.
+                let _ = send.send(error).await;
+            },
+        )
         .await;
     }
 }
@@ -79,7 +86,11 @@ async fn push<F>(
         () = producing => pushed.await,
     };
     if let Err(status) = result {
-        debug!(request = request.request_id, error = chain(&status), "a log is not read any more");
+        debug!(
+            request = request.request_id,
+            error = chain(&status),
+            "a log is not read any more"
+        );
     }
 }
 

@@ -13,8 +13,8 @@ impl TaskId {
     /// Returns the id, or `None` unless it consists of 1 to 64 letters and digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let sound = (1..=64).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let sound =
+            (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
         sound.then(|| Self(text.to_owned()))
     }
 

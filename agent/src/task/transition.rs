@@ -67,8 +67,8 @@ impl Task {
 
     /// Takes in what the control plane wants now, and tells whether that is new. A stop is final.
     pub(crate) fn want(&mut self, wanted: Wanted, now: Now) -> bool {
-        let news = wanted != self.wanted
-            && (self.wanted == Wanted::Running || wanted == Wanted::Gone);
+        let news =
+            wanted != self.wanted && (self.wanted == Wanted::Running || wanted == Wanted::Gone);
         if news {
             self.wanted = wanted;
             self.settle(now);
@@ -88,6 +88,10 @@ impl Task {
     pub(crate) fn pulled(&mut self, images: Vec<Result<Image, String>>, now: Now) {
         self.times.pull_stopped_at = now.wall;
         for (index, image) in images.into_iter().enumerate() {
+            if self.containers[index].phase >= Phase::Stopped {
+                // The task was stopped in the meantime.
+                continue;
+            }
             match image {
                 Ok(image) => self.containers[index].image = Some(image),
                 Err(reason) => self.fail(index, reason),
@@ -103,7 +107,8 @@ impl Task {
         container.phase = Phase::Launching;
     }
 
-    /// Goes back before a launch that nothing came of, so that it can be tried again.
+    /// Goes back before a launch that nothing came of, so that it can be tried again. The container
+    /// keeps its place in the network: part of it may exist.
     pub(crate) fn launch_interrupted(&mut self, container: usize, now: Now) {
         self.containers[container].phase = Phase::Pending;
         self.settle(now);
@@ -129,7 +134,10 @@ impl Task {
         let container = &mut self.containers[container];
         container.phase = Phase::Stopped;
         match exit {
-            Exit::Code { code, out_of_memory } => {
+            Exit::Code {
+                code,
+                out_of_memory,
+            } => {
                 container.exit_code = Some(code);
                 if out_of_memory {
                     OUT_OF_MEMORY.clone_into(&mut container.reason);

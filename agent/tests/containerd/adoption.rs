@@ -9,7 +9,10 @@ use crate::tasks::{container, id, stopped, task, web};
 #[tokio::test]
 async fn containers_outlive_a_killed_agent_and_are_adopted() {
     let mut instance = Instance::start().await;
-    let tasks = vec![task(1, vec![web()]), task(2, vec![container("one", "sleep 600")])];
+    let tasks = vec![
+        task(1, vec![web()]),
+        task(2, vec![container("one", "sleep 600")]),
+    ];
     instance.control_plane.desire(tasks.clone());
     let before = instance.control_plane.status(&id(1), "RUNNING").await;
     instance.control_plane.status(&id(2), "RUNNING").await;
@@ -24,7 +27,10 @@ async fn containers_outlive_a_killed_agent_and_are_adopted() {
     assert!(get("127.0.0.1", port).is_some(), "the port is gone");
     // While nobody looks, one of them ends.
     let other = &instance.pids(&format!("{}-0", id(2)))[0];
-    std::process::Command::new("kill").args(["-9", other]).status().unwrap();
+    std::process::Command::new("kill")
+        .args(["-9", other])
+        .status()
+        .unwrap();
     instance.start_agent();
 
     let after = instance.control_plane.status(&id(1), "RUNNING").await;
@@ -56,7 +62,9 @@ async fn containers_outlive_a_killed_containerd() {
 
     instance.kill_containerd();
     let second = task(2, vec![container("one", "sleep 600")]);
-    instance.control_plane.desire(vec![first.clone(), second.clone()]);
+    instance
+        .control_plane
+        .desire(vec![first.clone(), second.clone()]);
     let started = instance.control_plane.status(&id(2), "RUNNING").await;
     assert_eq!(started.stopped_reason, "");
     assert_eq!(instance.pids(&name)[0], pid);

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What the test and the server share.
 #[derive(Debug)]
@@ -79,7 +79,11 @@ impl ControlPlane {
     }
 
     /// Waits until a task is reported that satisfies a condition.
-    pub(crate) async fn task(&self, id: &str, what: impl Fn(&ObservedTask) -> bool) -> ObservedTask {
+    pub(crate) async fn task(
+        &self,
+        id: &str,
+        what: impl Fn(&ObservedTask) -> bool,
+    ) -> ObservedTask {
         let find = |report: &TaskReport| {
             let mut tasks = report.tasks.iter();
             tasks.find(|task| task.task_id == id && what(task)).cloned()
@@ -112,7 +116,8 @@ impl ControlPlane {
     pub(crate) async fn next_push(&self) -> LogPush {
         let mut pushed = self.pushed.lock().await;
         let push = timeout(DEADLINE, pushed.recv()).await;
-        push.expect("a chunk arrives in time").expect("the server lives")
+        push.expect("a chunk arrives in time")
+            .expect("the server lives")
     }
 }
 
@@ -127,9 +132,14 @@ impl AgentSession for Service {
         request: Request<Streaming<AgentMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let mut messages = request.into_inner();
-        let first = messages.message().await?.and_then(|message| message.message);
+        let first = messages
+            .message()
+            .await?
+            .and_then(|message| message.message);
         let Some(Message::Register(register)) = first else {
-            return Err(Status::invalid_argument("the first message is not `register`"));
+            return Err(Status::invalid_argument(
+                "the first message is not `register`",
+            ));
         };
         *self.0.registered.lock().unwrap() = Some(register);
         let (send, receive) = mpsc::channel(8);

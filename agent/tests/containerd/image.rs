@@ -15,22 +15,25 @@ const APPLETS: [&str; 14] = [
 
 /// Writes an archive with one image.
 pub(crate) fn archive(path: &Path, name: &str) {
-    let layer = layer();
+    let layer = layer(name);
     let diff_id = digest(&layer);
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(&layer).unwrap();
     let layer = gzip.finish().unwrap();
     let config = format!(
         r#"{{"architecture":"{}","os":"linux","config":{{"Env":["FROM_IMAGE=yes"],"Cmd":["sleep","600"]}},"rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#,
-        if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }
+        if cfg!(target_arch = "aarch64") {
+            "arm64"
+        } else {
+            "amd64"
+        }
     );
     let manifest = format!(
         r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{},"layers":[{}]}}"#,
         descriptor("image.config.v1+json", config.as_bytes(), ""),
         descriptor("image.layer.v1.tar+gzip", &layer, "")
     );
-    let annotation =
-        format!(r#","annotations":{{"org.opencontainers.image.ref.name":"{name}"}}"#);
+    let annotation = format!(r#","annotations":{{"org.opencontainers.image.ref.name":"{name}"}}"#);
     let index = format!(
         r#"{{"schemaVersion":2,"manifests":[{}]}}"#,
         descriptor("image.manifest.v1+json", manifest.as_bytes(), &annotation)
@@ -46,7 +49,7 @@ pub(crate) fn archive(path: &Path, name: &str) {
     archive.finish().unwrap();
 }
 
-fn layer() -> Vec<u8> {
+fn layer(name: &str) -> Vec<u8> {
     let busybox = std::fs::read(BUSYBOX);
     let busybox = busybox.expect("/bin/busybox is there: apt install busybox-static");
     let mut layer = tar::Builder::new(Vec::new());
@@ -70,6 +73,8 @@ fn layer() -> Vec<u8> {
     }
     let passwd = b"root:x:0:0::/:/bin/sh\nweb:x:33:44::/:/bin/sh\n";
     add(&mut layer, "etc/passwd", passwd, 0o644);
+    // Images with different names have different contents.
+    add(&mut layer, "etc/image", name.as_bytes(), 0o644);
     layer.into_inner().unwrap()
 }
 

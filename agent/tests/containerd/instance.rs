@@ -22,7 +22,16 @@ pub(crate) struct Instance {
 impl Instance {
     /// Starts everything, with the image at hand.
     pub(crate) async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Starts everything, with credentials for registries.
+    pub(crate) async fn start_with(credentials: Option<&str>) -> Self {
         let mut instance = Self::prepare();
+        if let Some(credentials) = credentials {
+            let path = instance.directory.path().join("config.json");
+            std::fs::write(path, credentials).unwrap();
+        }
         let archive = instance.directory.path().join("box.tar");
         image::archive(&archive, tasks::IMAGE);
         let names = roadstead_agent::import_image(&instance.config, &archive).await;
@@ -65,10 +74,7 @@ impl Instance {
             .args(["run", &self.config.name])
             .arg(&self.config.data_dir)
             .arg(self.directory.path().join("sock"))
-            .args([
-                self.config.subnet.to_string(),
-                self.first_port.to_string(),
-            ])
+            .args([self.config.subnet.to_string(), self.first_port.to_string()])
             .env("RUST_LOG", "warn,roadstead_agent=info")
             .stdin(Stdio::null())
             .spawn();
@@ -104,7 +110,10 @@ impl Instance {
         let v1 = format!("/sys/fs/cgroup/memory/{name}/{task}/{container}/cgroup.procs");
         let v2 = format!("/sys/fs/cgroup/{name}/{task}/{container}/cgroup.procs");
         let text = std::fs::read_to_string(v1).or_else(|_| std::fs::read_to_string(v2));
-        text.unwrap_or_default().lines().map(str::to_owned).collect()
+        text.unwrap_or_default()
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 }
 

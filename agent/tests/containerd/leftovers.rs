@@ -23,15 +23,15 @@ pub(crate) fn assert_none(config: &Config) {
     );
     let tables = output("nft", &["list", "tables"]);
     assert!(!tables.contains(name.as_str()), "a table is left: {tables}");
-    for hierarchy in ["memory/", "cpu/", "systemd/", ""] {
+    for hierarchy in ["memory/", "cpu/", "pids/", "systemd/", "unified/", ""] {
         let group = format!("/sys/fs/cgroup/{hierarchy}{name}");
         assert!(!fs::exists(&group).unwrap(), "{group} is left");
     }
     let data_dir = config.data_dir.to_string_lossy().into_owned();
     let processes = output("ps", &["-eo", "args"]);
-    let left = processes.lines().filter(|line| {
-        line.contains(&data_dir) || line.contains(&format!("namespace {name}"))
-    });
+    let left = processes
+        .lines()
+        .filter(|line| line.contains(&data_dir) || line.contains(&format!("namespace {name}")));
     let left: Vec<&str> = left.collect();
     assert!(left.is_empty(), "processes are left: {left:#?}");
 }

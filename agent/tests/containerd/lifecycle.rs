@@ -44,8 +44,14 @@ async fn a_task_says_why_it_stopped() {
     instance.control_plane.desire(vec![
         task(1, vec![container("one", "exit 3")]),
         task(2, vec![container("one", "exec tail /dev/zero")]),
-        task(3, vec![own(|c| c.image = Some("127.0.0.1:1/nothing:v1".into()))]),
-        task(4, vec![own(|c| c.command = vec!["/no/such/program".into()])]),
+        task(
+            3,
+            vec![own(|c| c.image = Some("127.0.0.1:1/nothing:v1".into()))],
+        ),
+        task(
+            4,
+            vec![own(|c| c.command = vec!["/no/such/program".into()])],
+        ),
         task(5, vec![own(|c| c.user = Some("nobody-here".into()))]),
     ]);
     let essential = "Essential container in task exited";
@@ -66,7 +72,10 @@ async fn a_task_says_why_it_stopped() {
     for (number, reason) in [
         (3, "CannotPullContainerError: "),
         (4, "CannotStartContainerError: "),
-        (5, "CannotCreateContainerError: unable to find user nobody-here"),
+        (
+            5,
+            "CannotCreateContainerError: unable to find user nobody-here",
+        ),
     ] {
         let failed = instance.control_plane.status(&id(number), "STOPPED").await;
         assert_eq!(failed.stop_code, "TaskFailedToStart");
@@ -156,13 +165,23 @@ async fn a_health_check_decides_on_the_task_s_health() {
 #[tokio::test]
 async fn a_log_is_read_from_its_tail_and_followed_to_its_end() {
     let instance = Instance::start().await;
-    let script = "echo one; echo two; echo three >&2; until test -e /tmp/go; do sleep 0.1; done; echo last";
+    let script =
+        "echo one; echo two; echo three >&2; until test -e /tmp/go; do sleep 0.1; done; echo last";
     let desired = task(1, vec![container("one", script)]);
     instance.control_plane.desire(vec![desired.clone()]);
     instance.control_plane.status(&id(1), "RUNNING").await;
-    let log = instance.config.data_dir.join("tasks").join(id(1)).join("0/log");
+    let log = instance
+        .config
+        .data_dir
+        .join("tasks")
+        .join(id(1))
+        .join("0/log");
     until("logged", || {
-        std::fs::read_to_string(&log).unwrap_or_default().lines().count() == 3
+        std::fs::read_to_string(&log)
+            .unwrap_or_default()
+            .lines()
+            .count()
+            == 3
     })
     .await;
     instance.control_plane.open_logs(OpenLogs {
@@ -187,7 +206,10 @@ async fn a_log_is_read_from_its_tail_and_followed_to_its_end() {
 fn own_address() -> String {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
     // Nothing is sent: connecting only chooses the source address.
-    match socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr()) {
+    match socket
+        .connect("192.0.2.1:9")
+        .and_then(|()| socket.local_addr())
+    {
         Ok(address) => address.ip().to_string(),
         Err(_) => "127.0.0.1".to_owned(),
     }

@@ -3,10 +3,7 @@
 //! Needs root, containerd, runc, nft and a static busybox (`apt install containerd runc nftables
 //! busybox-static`). A test that lacks one fails and says so.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "helpers of tests may panic as tests do"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod adoption;
 mod control_plane;
@@ -14,4 +11,6 @@ mod image;
 mod instance;
 mod leftovers;
 mod lifecycle;
+mod pull;
+mod registry;
 mod tasks;

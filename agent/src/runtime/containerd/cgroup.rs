@@ -150,7 +150,9 @@ fn bytes(mib: u32) -> String {
 /// Reads the counter `oom_kill` of memory.events (version 2) or memory.oom_control (version 1).
 fn oom_kills(text: &str) -> u64 {
     let value = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-    value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+    value
+        .and_then(|value| value.trim().parse().ok())
+        .unwrap_or(0)
 }
 
 fn make(path: &Path) -> Result<(), CgroupError> {

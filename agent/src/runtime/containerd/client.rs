@@ -112,11 +112,9 @@ impl Client {
             .map_err(|cause| error(cause.into()))?;
         let client = Self {
             channel,
-            namespace: namespace
-                .parse()
-                .map_err(|cause: tonic::metadata::errors::InvalidMetadataValue| {
-                    error(cause.into())
-                })?,
+            namespace: namespace.parse().map_err(
+                |cause: tonic::metadata::errors::InvalidMetadataValue| error(cause.into()),
+            )?,
             name: namespace.to_owned(),
         };
         client.version().await?;

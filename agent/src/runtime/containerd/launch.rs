@@ -91,7 +91,10 @@ impl Containerd {
                 value: value.map_err(|error| at(Step::Create)(error.into()))?,
             })
         };
-        if !self.create_record(launch, specified(&User::default())?).await? {
+        if !self
+            .create_record(launch, specified(&User::default())?)
+            .await?
+        {
             return Ok(());
         }
         let prepare = async {
@@ -163,7 +166,12 @@ impl Containerd {
         Container {
             id: launch.id.to_string(),
             labels: HashMap::from(labels),
-            image: launch.container.definition.image.clone().unwrap_or_default(),
+            image: launch
+                .container
+                .definition
+                .image
+                .clone()
+                .unwrap_or_default(),
             runtime: Some(RuntimeName {
                 name: RUNTIME.to_owned(),
                 options,

@@ -26,12 +26,10 @@ impl Client {
         };
         let mut leases = LeasesClient::new(self.channel());
         answer(leases.create(self.request(request)).await)?;
-        let id = id
-            .parse()
-            .map_err(|_| ContainerdError::Refused {
-                code: Code::InvalidArgument,
-                message: "the lease's id is not a header value".to_owned(),
-            })?;
+        let id = id.parse().map_err(|_| ContainerdError::Refused {
+            code: Code::InvalidArgument,
+            message: "the lease's id is not a header value".to_owned(),
+        })?;
         Ok(Lease { id })
     }
 

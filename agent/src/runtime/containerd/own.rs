@@ -87,7 +87,8 @@ impl Own {
         // Two starters must not both find it missing; whoever waits here waits for a start.
         let path = self.directory.join("lock");
         let file = fs::File::create(&path).map_err(failed("create", &path))?;
-        let locked = tokio::task::spawn_blocking(move || Flock::lock(file, FlockArg::LockExclusive));
+        let locked =
+            tokio::task::spawn_blocking(move || Flock::lock(file, FlockArg::LockExclusive));
         let _lock = locked
             .await
             .map_err(|error| failed("lock", &path)(error.into()))?
@@ -159,7 +160,11 @@ impl Own {
 
     /// Returns the process, if it is still ours: a number alone may have been given to another one.
     fn running(&self) -> Option<Pid> {
-        let pid: i32 = fs::read_to_string(self.pid_file()).ok()?.trim().parse().ok()?;
+        let pid: i32 = fs::read_to_string(self.pid_file())
+            .ok()?
+            .trim()
+            .parse()
+            .ok()?;
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let line = String::from_utf8_lossy(&line).into_owned();
         let ours = line.contains(&*self.config_file().to_string_lossy());
@@ -188,7 +193,10 @@ impl Own {
             .stdin(Stdio::null())
             .stdout(log_file)
             .stderr(for_errors);
-        #[expect(unsafe_code, reason = "the standard library has no way to lead a session")]
+        #[expect(
+            unsafe_code,
+            reason = "the standard library has no way to lead a session"
+        )]
         // SAFETY: setsid(2) is async-signal-safe, and the closure does nothing else.
         unsafe {
             command.pre_exec(|| setsid().map(drop).map_err(io::Error::from));

@@ -204,10 +204,7 @@ impl Containerd {
                 .wait(self.client.request(wait))
                 .await
                 .unless(Code::NotFound)?;
-            tasks
-                .delete_process(request())
-                .await
-                .unless(Code::NotFound)
+            tasks.delete_process(request()).await.unless(Code::NotFound)
         };
         if let Err(error) = removed.await {
             warn!(container = %id, error = chain(&error), "a health check stays behind");

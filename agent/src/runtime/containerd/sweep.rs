@@ -3,21 +3,17 @@
 use std::time::Duration;
 
 use containerd_client::services::v1::containers_client::ContainersClient;
-use containerd_client::services::v1::content_client::ContentClient;
 use containerd_client::services::v1::images_client::ImagesClient;
 use containerd_client::services::v1::leases_client::LeasesClient;
 use containerd_client::services::v1::namespaces_client::NamespacesClient;
-use containerd_client::services::v1::snapshots::ListSnapshotsRequest;
-use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
 use containerd_client::services::v1::{
-    DeleteContentRequest, DeleteImageRequest, DeleteNamespaceRequest, DeleteRequest,
-    ListContainersRequest, ListContentRequest, ListImagesRequest, ListRequest,
+    DeleteImageRequest, DeleteNamespaceRequest, DeleteRequest, ListContainersRequest,
+    ListImagesRequest, ListRequest,
 };
 use tonic::Code;
 
 use super::Containerd;
 use super::client::{Client, ContainerdError, Tolerate, answer};
-use super::snapshot::SNAPSHOTTER;
 use crate::runtime::{ContainerId, RuntimeError};
 
 /// Collecting a large image's files takes a while.
@@ -39,6 +35,8 @@ impl Containerd {
         for id in self.container_ids().await.map_err(error)? {
             self.clear(&id).await?;
         }
+        // Before containerd goes: it is who tells them to end.
+        self.shims.end().await;
         sweep_namespace(&self.client).await.map_err(error)
     }
 }
@@ -65,8 +63,15 @@ async fn sweep_namespace(client: &Client) -> Result<(), ContainerdError> {
         let deleted = images.delete(client.request(delete)).await;
         deleted.unless(Code::NotFound)?;
     }
-    sweep_snapshots(client).await?;
-    sweep_content(client).await?;
+    // Snapshots and blobs have lost what held them. The end of a lease collects them at once; removing
+    // them one by one would race with the collector, which leaves parents that seem to have children.
+    let lease = client.begin_lease().await?;
+    let delete = DeleteRequest {
+        id: lease.id.to_str().unwrap_or_default().to_owned(),
+        sync: true,
+    };
+    let collected = leases.delete(client.long(delete, COLLECT_DEADLINE)).await;
+    collected.unless(Code::NotFound)?;
     let delete = DeleteNamespaceRequest {
         name: client.namespace().to_owned(),
     };
@@ -74,54 +79,4 @@ async fn sweep_namespace(client: &Client) -> Result<(), ContainerdError> {
         .delete(client.long(delete, COLLECT_DEADLINE))
         .await
         .unless(Code::NotFound)
-}
-
-/// Removes snapshots from the leaves to the roots: each round takes those that nothing stands on.
-async fn sweep_snapshots(client: &Client) -> Result<(), ContainerdError> {
-    loop {
-        let names = snapshot_names(client).await?;
-        let mut removed = 0;
-        for (name, _) in &names {
-            if names.iter().any(|(_, parent)| parent == name) {
-                continue;
-            }
-            client.remove_snapshot(name).await?;
-            removed += 1;
-        }
-        if removed == 0 {
-            return Ok(());
-        }
-    }
-}
-
-/// Returns the snapshots with their parents.
-async fn snapshot_names(client: &Client) -> Result<Vec<(String, String)>, ContainerdError> {
-    let list = ListSnapshotsRequest {
-        snapshotter: SNAPSHOTTER.to_owned(),
-        ..ListSnapshotsRequest::default()
-    };
-    let mut snapshots = SnapshotsClient::new(client.channel());
-    let mut stream = answer(snapshots.list(client.request(list)).await)?;
-    let mut names = Vec::new();
-    while let Some(page) = stream.message().await? {
-        let page = page.info.into_iter();
-        names.extend(page.map(|info| (info.name, info.parent)));
-    }
-    Ok(names)
-}
-
-async fn sweep_content(client: &Client) -> Result<(), ContainerdError> {
-    let mut content = ContentClient::new(client.channel());
-    let list = ListContentRequest::default();
-    let mut stream = answer(content.list(client.request(list)).await)?;
-    let mut digests = Vec::new();
-    while let Some(page) = stream.message().await? {
-        digests.extend(page.info.into_iter().map(|info| info.digest));
-    }
-    for digest in digests {
-        let delete = DeleteContentRequest { digest };
-        let deleted = content.delete(client.request(delete)).await;
-        deleted.unless(Code::NotFound)?;
-    }
-    Ok(())
 }

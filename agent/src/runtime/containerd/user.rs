@@ -117,9 +117,8 @@ fn read(layers: &[PathBuf], file: &'static str) -> Result<String, UserError> {
 }
 
 fn open(root: &Path, file: &str) -> Result<File, Errno> {
-    let root = File::open(root).map_err(|error| {
-        Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO))
-    })?;
+    let root = File::open(root)
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(nix::libc::EIO)))?;
     let how = OpenHow::new()
         .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_IN_ROOT);

@@ -17,7 +17,10 @@ use super::{ImageError, ImageName, Images};
 const CHUNK: usize = 256 << 10;
 const LARGEST_DOCUMENT: u64 = 4 << 20;
 /// Where builders write an image's name, the fuller one first.
-const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
+const NAMES: [&str; 2] = [
+    "io.containerd.image.name",
+    "org.opencontainers.image.ref.name",
+];
 
 /// Where a file lies in the archive.
 #[derive(Debug, Clone, Copy)]
@@ -40,13 +43,16 @@ impl Images {
     pub async fn import(&self, path: &Path) -> Result<Vec<String>, ImageError> {
         let archive = Archive::open(path)?;
         let index = archive.document("index.json")?;
-        let index: Index = serde_json::from_slice(&index).map_err(|cause| ImageError::Document {
-            document: "index.json".to_owned(),
-            cause,
-        })?;
+        let index: Index =
+            serde_json::from_slice(&index).map_err(|cause| ImageError::Document {
+                document: "index.json".to_owned(),
+                cause,
+            })?;
         let mut names = Vec::new();
         for descriptor in &index.manifests {
-            let name = NAMES.iter().find_map(|key| descriptor.annotations.get(*key));
+            let name = NAMES
+                .iter()
+                .find_map(|key| descriptor.annotations.get(*key));
             let Some(name) = name else { continue };
             let name: ImageName = name.parse()?;
             let lease = self.client.begin_lease().await?;

@@ -106,9 +106,8 @@ impl Index {
             "aarch64" => "arm64",
             other => other,
         };
-        let fits = |platform: &Platform| {
-            platform.os == "linux" && platform.architecture == architecture
-        };
+        let fits =
+            |platform: &Platform| platform.os == "linux" && platform.architecture == architecture;
         self.manifests
             .iter()
             .find(|manifest| manifest.platform.as_ref().is_some_and(fits))

@@ -63,9 +63,9 @@ impl FromStr for ImageName {
             Some(_) | None => (rest, "latest"),
         };
         // Docker's rule: the first part is a host if it could not be a part of a path.
-        let host = path.split_once('/').filter(|(host, _)| {
-            host.contains(['.', ':']) || *host == "localhost"
-        });
+        let host = path
+            .split_once('/')
+            .filter(|(host, _)| host.contains(['.', ':']) || *host == "localhost");
         let (registry, repository) = match host {
             Some((host, repository)) => (host, repository.to_owned()),
             None if path.contains('/') => (DOCKER_HUB, path.to_owned()),
@@ -117,9 +117,7 @@ fn is_path_part(part: &str) -> bool {
 
 fn is_tag(tag: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    (1..=128).contains(&tag.len())
-        && !tag.starts_with(['.', '-'])
-        && tag.bytes().all(inner)
+    (1..=128).contains(&tag.len()) && !tag.starts_with(['.', '-']) && tag.bytes().all(inner)
 }
 
 #[cfg(test)]
@@ -158,8 +156,21 @@ mod tests {
 
     #[test]
     fn what_names_no_image_is_refused() {
-        for text in ["", "UPPER", "a b", "a:", "a@sha256:12", "../x", "a//b", "a:-1"] {
-            assert_eq!(text.parse::<ImageName>(), Err(NameError(text.into())), "{text}");
+        for text in [
+            "",
+            "UPPER",
+            "a b",
+            "a:",
+            "a@sha256:12",
+            "../x",
+            "a//b",
+            "a:-1",
+        ] {
+            assert_eq!(
+                text.parse::<ImageName>(),
+                Err(NameError(text.into())),
+                "{text}"
+            );
         }
     }
 }

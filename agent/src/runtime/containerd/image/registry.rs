@@ -99,7 +99,9 @@ impl Registry {
     }
 
     async fn manifest(&self, reference: &Reference) -> Result<(Vec<u8>, String), ImageError> {
-        let pull = self.client.pull_manifest_raw(reference, &self.auth, &ACCEPTED);
+        let pull = self
+            .client
+            .pull_manifest_raw(reference, &self.auth, &ACCEPTED);
         let pulled = tokio::time::timeout(MANIFEST_DEADLINE, pull).await;
         let what = reference.whole();
         let (bytes, digest) = pulled
@@ -171,7 +173,10 @@ fn auth_for(
     let (username, password) = decoded
         .split_once(':')
         .ok_or("an entry of `auths` is not `user:password`")?;
-    Ok(RegistryAuth::Basic(username.to_owned(), password.to_owned()))
+    Ok(RegistryAuth::Basic(
+        username.to_owned(),
+        password.to_owned(),
+    ))
 }
 
 #[cfg(test)]

@@ -6,8 +6,14 @@ use nix::sys::signal::Signal;
 #[must_use]
 pub(crate) fn stop_signal(text: Option<&str>) -> i32 {
     let parsed = text.and_then(|text| {
-        let number = text.parse().ok().and_then(|n: i32| Signal::try_from(n).ok());
-        let name = text.strip_prefix("SIG").unwrap_or(text).to_ascii_uppercase();
+        let number = text
+            .parse()
+            .ok()
+            .and_then(|n: i32| Signal::try_from(n).ok());
+        let name = text
+            .strip_prefix("SIG")
+            .unwrap_or(text)
+            .to_ascii_uppercase();
         number.or_else(|| format!("SIG{name}").parse().ok())
     });
     parsed.unwrap_or(Signal::SIGTERM) as i32

@@ -17,7 +17,14 @@ const SYSTEM: [(&str, &str, &str, &[&str]); 7] = [
         "/dev/pts",
         "devpts",
         "devpts",
-        &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        &[
+            "nosuid",
+            "noexec",
+            "newinstance",
+            "ptmxmode=0666",
+            "mode=0620",
+            "gid=5",
+        ],
     ),
     (
         "/dev/shm",

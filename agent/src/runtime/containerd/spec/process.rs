@@ -99,7 +99,11 @@ fn environment(of: &Ingredients) -> Vec<String> {
 /// are written out, because runc refuses what it fills in itself.
 fn capabilities(uid: u32) -> Result<LinuxCapabilities, SpecError> {
     let all: Capabilities = CAPABILITIES.into_iter().collect();
-    let held = if uid == 0 { all.clone() } else { HashSet::new() };
+    let held = if uid == 0 {
+        all.clone()
+    } else {
+        HashSet::new()
+    };
     let capabilities = LinuxCapabilitiesBuilder::default()
         .bounding(all)
         .effective(held.clone())

@@ -1,0 +1,54 @@
+//! Images from a registry.
+
+use std::sync::atomic::Ordering;
+
+use crate::image;
+use crate::instance::Instance;
+use crate::registry::{CREDENTIALS, Registry};
+use crate::tasks::{container, id, task};
+
+#[tokio::test]
+async fn an_image_is_pulled_once_with_a_token_for_all_tasks_that_want_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = directory.path().join("remote.tar");
+    image::archive(&archive, "remote:v1");
+    let registry = Registry::start(&archive).await;
+    let address = &registry.address;
+    let credentials = format!(r#"{{"auths":{{"{address}":{{"auth":"{CREDENTIALS}"}}}}}}"#);
+    let instance = Instance::start_with(Some(&credentials)).await;
+    let mut one = container("one", "test $(cat /etc/image) = remote:v1 && sleep 600");
+    one.image = Some(format!("{address}/box:v1"));
+    let tasks = (1..=5).map(|number| task(number, vec![one.clone()]));
+    instance.control_plane.desire(tasks.collect());
+    for number in 1..=5 {
+        let running = instance.control_plane.status(&id(number), "RUNNING").await;
+        assert!(running.pull_stopped_at >= running.pull_started_at);
+    }
+    assert_eq!(registry.manifests_served.load(Ordering::Relaxed), 1);
+
+    one.image = Some(format!("{address}/box:v2"));
+    instance.control_plane.desire(vec![task(6, vec![one])]);
+    let stopped = instance.control_plane.status(&id(6), "STOPPED").await;
+    let reason = &stopped.stopped_reason;
+    assert!(reason.starts_with("CannotPullContainerError: "), "{reason}");
+    instance.remove().await;
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_the_reason_that_is_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = directory.path().join("remote.tar");
+    image::archive(&archive, "remote:v1");
+    let registry = Registry::start(&archive).await;
+    let instance = Instance::start_with(None).await;
+    let mut one = container("one", "sleep 600");
+    one.image = Some(format!("{}/box:v1", registry.address));
+    instance.control_plane.desire(vec![task(1, vec![one])]);
+    let stopped = instance.control_plane.status(&id(1), "STOPPED").await;
+    let reason = stopped.stopped_reason.to_lowercase();
+    assert!(
+        reason.starts_with("cannotpullcontainererror: ") && reason.contains("auth"),
+        "{reason}"
+    );
+    instance.remove().await;
+}
