@@ -1,19 +1,16 @@
 //! A way to the control plane that survives the loss of any one server.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
 use tonic::Status;
-use tonic::transport::{Channel, Uri};
+use tonic::metadata::MetadataValue;
+use tonic::transport::Channel;
 
 use crate::Endpoint;
 
-/// Metadata of an UNAVAILABLE answer: the endpoint of the leader, where the server knows it.
+/// Metadata of an UNAVAILABLE answer by a server that does not lead: the endpoint of the leader, or
+/// nothing where the server knows none.
 pub const LEADER_METADATA: &str = "roadstead-leader";
-
-const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 
 /// No server of the control plane could be reached.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +57,7 @@ impl ControlPlane {
             .filter(|endpoint| **endpoint != preferred);
         let mut failure = None;
         for endpoint in std::iter::once(&preferred).chain(others) {
-            match dial(endpoint).await {
+            match endpoint.connect().await {
                 Ok(channel) => {
                     self.prefer(endpoint.clone());
                     return Ok(channel);
@@ -107,31 +104,27 @@ impl ControlPlane {
     }
 }
 
-async fn dial(endpoint: &Endpoint) -> Result<Channel, tonic::transport::Error> {
-    let path = endpoint.path().to_owned();
-    let connector = tower::service_fn(move |_: Uri| {
-        let path = path.clone();
-        async move { UnixStream::connect(path).await.map(TokioIo::new) }
-    });
-    // The connector decides where to go; the URI only fills the :authority header.
-    tonic::transport::Endpoint::from_static("http://control-plane")
-        .connect_timeout(CONNECT_DEADLINE)
-        .http2_keep_alive_interval(Duration::from_secs(5))
-        .keep_alive_timeout(Duration::from_secs(5))
-        .connect_with_connector(connector)
-        .await
-}
-
 /// Builds the answer of a server that is not the leader.
 #[must_use]
 pub fn not_leader(leader: Option<&Endpoint>) -> Status {
-    let Some(endpoint) = leader else {
-        return Status::unavailable("no leader is elected at the moment; try again");
+    let (mut status, name) = match leader {
+        Some(endpoint) => {
+            let name = endpoint.to_string();
+            (
+                Status::unavailable(format!("this server is not the leader; ask {name}")),
+                name,
+            )
+        }
+        None => (
+            Status::unavailable("no leader is elected at the moment; try again"),
+            String::new(),
+        ),
     };
-    let mut status = Status::unavailable(format!("this server is not the leader; ask {endpoint}"));
-    if let Ok(value) = endpoint.to_string().parse() {
-        status.metadata_mut().insert(LEADER_METADATA, value);
-    }
+    // An endpoint that does not fit a header is left out: the caller tries the next server.
+    let name = name
+        .parse()
+        .unwrap_or_else(|_| MetadataValue::from_static(""));
+    status.metadata_mut().insert(LEADER_METADATA, name);
     status
 }
 

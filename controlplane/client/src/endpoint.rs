@@ -6,9 +6,17 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tonic::transport::{Channel, Uri};
 
 /// The longest path that `sockaddr_un` takes, with its closing zero (unix(7)).
 const LONGEST_SOCKET_PATH: usize = 107;
+const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+/// A server that is silent for so long, and does not answer a ping for as long again, is gone.
+const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// Where a server listens, written `unix:/path/to/socket`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,8 +34,48 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// Connects now; the channel connects again by itself when the connection is lost.
+    ///
+    /// # Errors
+    /// Fails when nobody listens there.
+    pub async fn connect(&self) -> Result<Channel, tonic::transport::Error> {
+        transport().connect_with_connector(self.connector()).await
+    }
+
+    /// Returns a channel that connects with its first request.
+    #[must_use]
+    pub fn connect_when_needed(&self) -> Channel {
+        transport().connect_with_connector_lazy(self.connector())
+    }
+
+    fn connector(
+        &self,
+    ) -> impl tower::Service<
+        Uri,
+        Response = TokioIo<UnixStream>,
+        Error = std::io::Error,
+        Future: Send,
+    > + Send
+    + 'static {
+        let path = self.path().to_owned();
+        tower::service_fn(move |_: Uri| {
+            let path = path.clone();
+            async move { UnixStream::connect(path).await.map(TokioIo::new) }
+        })
+    }
+}
+
+fn transport() -> tonic::transport::Endpoint {
+    // The connector decides where to go; the URI only fills the :authority header.
+    tonic::transport::Endpoint::from_static("http://control-plane")
+        .connect_timeout(CONNECT_DEADLINE)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+}
+
 /// Why a text is not an endpoint.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum EndpointError {
     #[error("endpoint `{0}` is not of the form unix:/absolute/path")]
     Form(String),

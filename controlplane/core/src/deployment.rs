@@ -20,7 +20,7 @@ use crate::scheduler::Scratch;
 use crate::state::service::{
     Counts, DeploymentConfiguration, RolloutState, Service, ServiceStatus,
 };
-use crate::state::task::{NewTask, StopCode, TaskService};
+use crate::state::task::{DesiredStatus, NewTask, StopCode, TaskService};
 use crate::{ClusterState, Command, Rejection, Timestamp};
 
 pub use health::{Fitness, fitness};
@@ -47,25 +47,27 @@ pub fn advance(
     }
     let pass = Pass::new(state, service, now);
     let mut commands = Vec::new();
-    commands.extend(start(state, scratch, &pass, outside));
-    commands.extend(stop(&pass));
+    let (starts, unplaced) = start(state, scratch, &pass, outside);
+    commands.extend(starts);
+    commands.extend(stop(&pass, unplaced));
     if commands.is_empty() {
         commands.extend(conclude(state, &pass, outside));
     }
     commands
 }
 
+/// Returns what to start, and how many tasks found no room.
 fn start(
     state: &ClusterState,
     scratch: &mut Scratch<'_>,
     pass: &Pass<'_>,
     outside: &mut impl Outside,
-) -> Vec<Command> {
+) -> (Vec<Command>, usize) {
     let count = pass.may_start();
     let service = pass.service;
     let primary = service.primary();
     let Some(definition) = state.task_definitions.get(&primary.task_definition) else {
-        return Vec::new();
+        return (Vec::new(), 0);
     };
     let group = format!("service:{}", service.id.service);
     let demand = crate::scheduler::Demand {
@@ -97,6 +99,7 @@ fn start(
             }
         }
     }
+    let unplaced = count - tasks.len();
     let mut commands = Vec::new();
     if !tasks.is_empty() {
         commands.push(Command::StartTasks {
@@ -115,11 +118,11 @@ fn start(
                 at: pass.now,
             }),
     );
-    commands
+    (commands, unplaced)
 }
 
-fn stop(pass: &Pass<'_>) -> Vec<Command> {
-    pass.may_stop()
+fn stop(pass: &Pass<'_>, unplaced: usize) -> Vec<Command> {
+    pass.may_stop(unplaced)
         .into_iter()
         .map(|(reason, tasks)| Command::StopTasks {
             tasks,
@@ -135,7 +138,9 @@ fn conclude(state: &ClusterState, pass: &Pass<'_>, outside: &impl Outside) -> Op
     let service = pass.service;
     let id: ServiceId = service.id.clone();
     if service.status == ServiceStatus::Draining {
-        let gone = state.live_tasks_of(&id).next().is_none();
+        let gone = state
+            .live_tasks_of(&id)
+            .all(|task| task.instruction() == DesiredStatus::Stopped);
         return gone.then_some(Command::FinishServiceDeletion { service: id });
     }
     if !pass.settled() {

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{ClusterName, ContainerInstanceId};
 use crate::resources::Resources;
 use crate::state::ClusterState;
+use crate::state::container_instance::ContainerInstance;
 use crate::state::task::{DesiredStatus, Task};
 
 pub use filter::Unfit;
@@ -120,7 +121,8 @@ impl<'a> Scratch<'a> {
             .container_instances
             .values()
             .filter(|one| one.cluster == *demand.cluster);
-        for instance in members {
+        let members: Vec<&Arc<ContainerInstance>> = members.collect();
+        for instance in members.iter().copied() {
             let reserved = self.taken.get(&instance.id).unwrap_or(&instance.reserved);
             match filter::unfit(instance, reserved, &demand.needed) {
                 None => fits.push(instance),
@@ -134,8 +136,8 @@ impl<'a> Scratch<'a> {
                 .insert(group.clone(), count_group(self.state, demand));
         }
         let counts = &self.counts[&group];
-        let chosen =
-            rank::best(&fits, demand.strategy, counts, &self.taken).ok_or(Nowhere(unfit))?;
+        let chosen = rank::best(&fits, &members, demand.strategy, counts, &self.taken)
+            .ok_or(Nowhere(unfit))?;
         let id = chosen.id.clone();
         let reserved = self
             .taken

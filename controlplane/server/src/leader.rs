@@ -1,7 +1,9 @@
 //! Leadership: the reconcile loops and the memory of the sessions live exactly as long as it does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use roadstead_client::Backoff;
 use roadstead_core::Command;
 use roadstead_core::state::Identity;
 use tokio::sync::watch;
@@ -13,6 +15,9 @@ use tracing::{info, warn};
 use crate::presence::Presence;
 use crate::raft::{Leadership, Node};
 use crate::{Config, id, reconcile};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// One term of this server as the leader.
 #[derive(Debug)]
@@ -64,31 +69,17 @@ pub(crate) fn follow(
     tasks.spawn(async move {
         let mut leadership = node.leadership();
         loop {
-            let reign = match &leadership {
+            let next = match &leadership {
                 Leadership::Here { term } => {
                     info!(term, "this server leads");
-                    Some(begin(&node, &config).await)
+                    reign(&node, &config, &leadership, &sender, &stop).await
                 }
                 Leadership::Elsewhere(leader) => {
-                    info!(
-                        leader = leader.as_ref().map(tracing::field::display),
-                        "another server leads"
-                    );
-                    None
+                    let leader = leader.as_ref().map(tracing::field::display);
+                    info!(leader, "another server leads");
+                    moved(&node, &leadership, &stop).await
                 }
             };
-            if let Some((reign, _)) = &reign {
-                sender.send_replace(Some(Arc::clone(reign)));
-            }
-            let next = tokio::select! {
-                () = stop.cancelled() => None,
-                next = node.leadership_changed(&leadership) => next,
-            };
-            sender.send_replace(None);
-            if let Some((reign, loops)) = reign {
-                reign.ended.cancel();
-                loops.wait().await;
-            }
             match next {
                 Some(next) => leadership = next,
                 None => return,
@@ -98,38 +89,64 @@ pub(crate) fn follow(
     reigns
 }
 
-async fn begin(node: &Arc<Node>, config: &Arc<Config>) -> (Arc<Reign>, TaskTracker) {
+/// Leads until another server does; returns who leads then, or `None` at the end of this server.
+async fn reign(
+    node: &Arc<Node>,
+    config: &Arc<Config>,
+    leadership: &Leadership,
+    current: &watch::Sender<Option<Arc<Reign>>>,
+    stop: &CancellationToken,
+) -> Option<Leadership> {
+    // Sessions hand out the control plane's name: there are none before it has one.
+    tokio::select! {
+        () = name_control_plane(node, config) => {}
+        next = moved(node, leadership, stop) => return next,
+    }
     let reign = Arc::new(Reign {
         presence: Presence::new(),
         ended: CancellationToken::new(),
     });
-    name_control_plane(node, config).await;
     let loops = TaskTracker::new();
     reconcile::spawn(node, config, &reign, &loops);
     loops.close();
-    (reign, loops)
+    current.send_replace(Some(Arc::clone(&reign)));
+    let next = moved(node, leadership, stop).await;
+    current.send_replace(None);
+    reign.ended.cancel();
+    loops.wait().await;
+    next
+}
+
+async fn moved(node: &Node, known: &Leadership, stop: &CancellationToken) -> Option<Leadership> {
+    tokio::select! {
+        () = stop.cancelled() => None,
+        next = node.leadership_changed(known) => next,
+    }
 }
 
 /// The first leader of all gives the control plane its name; every later one finds it there.
 async fn name_control_plane(node: &Node, config: &Config) {
-    let named = async {
-        if !node.read().await?.identity.control_plane_id.is_empty() {
-            return Ok(());
-        }
-        let identity = Identity {
-            control_plane_id: id::hex32(),
-            region: config.region.clone(),
-            account: config.account.clone(),
+    let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+    loop {
+        let named = async {
+            if !node.read().await?.identity.control_plane_id.is_empty() {
+                return Ok(());
+            }
+            let identity = Identity {
+                control_plane_id: id::hex32(),
+                region: config.region.clone(),
+                account: config.account.clone(),
+            };
+            // A rejection means that another leader was faster: it has a name.
+            node.write(Command::NameControlPlane(identity))
+                .await
+                .map(|_| ())
         };
-        // A rejection means that another leader was faster: it has a name.
-        node.write(Command::NameControlPlane(identity))
-            .await
-            .map(|_| ())
-    };
-    if let Err(error) = named.await {
+        let Err(error) = named.await else { return };
         warn!(
             error = &error as &dyn std::error::Error,
-            "leadership was lost before it began"
+            "cannot begin to lead; trying again"
         );
+        tokio::time::sleep(pauses.pause()).await;
     }
 }

@@ -12,6 +12,7 @@ use roadstead_core::state::service::Counts;
 use roadstead_core::verdict::NodeView;
 use roadstead_proto::agent::AgentInstruction;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 /// The presence of everyone, for the length of one leadership.
 #[derive(Debug)]
@@ -30,7 +31,14 @@ struct Inner {
 #[derive(Debug)]
 struct Agent {
     heard: Instant,
+    session: Option<AgentSession>,
+}
+
+#[derive(Debug)]
+struct AgentSession {
     instructions: mpsc::Sender<AgentInstruction>,
+    /// Cancelled when the same agent opens another session: this one is a connection that broke.
+    superseded: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -61,19 +69,43 @@ impl Presence {
         self.changed.subscribe()
     }
 
-    /// An agent has opened its session; instructions to it go through `instructions`.
+    /// An agent has opened its session; instructions to it go through `instructions`. Returns the
+    /// token that is cancelled when a newer session takes its place.
     pub(crate) fn agent_joined(
         &self,
-        id: ContainerInstanceId,
+        id: &ContainerInstanceId,
         instructions: mpsc::Sender<AgentInstruction>,
+    ) -> CancellationToken {
+        let superseded = CancellationToken::new();
+        let session = AgentSession {
+            instructions,
+            superseded: superseded.clone(),
+        };
+        let agent = Agent {
+            heard: Instant::now(),
+            session: Some(session),
+        };
+        let before = self.inner().agents.insert(id.clone(), agent);
+        if let Some(session) = before.and_then(|before| before.session) {
+            session.superseded.cancel();
+        }
+        superseded
+    }
+
+    /// A session has ended. The agent counts as present for a while: it may be on its way back.
+    pub(crate) fn agent_left(
+        &self,
+        id: &ContainerInstanceId,
+        instructions: &mpsc::Sender<AgentInstruction>,
     ) {
-        self.inner().agents.insert(
-            id,
-            Agent {
-                heard: Instant::now(),
-                instructions,
-            },
-        );
+        let mut inner = self.inner();
+        let Some(agent) = inner.agents.get_mut(id) else {
+            return;
+        };
+        let own = |session: &AgentSession| session.instructions.same_channel(instructions);
+        if agent.session.as_ref().is_some_and(own) {
+            agent.session = None;
+        }
     }
 
     /// An agent has said anything.
@@ -85,10 +117,8 @@ impl Presence {
 
     /// Returns the way to an agent that has a session.
     pub(crate) fn agent(&self, id: &ContainerInstanceId) -> Option<mpsc::Sender<AgentInstruction>> {
-        self.inner()
-            .agents
-            .get(id)
-            .map(|agent| agent.instructions.clone())
+        let inner = self.inner();
+        Some(inner.agents.get(id)?.session.as_ref()?.instructions.clone())
     }
 
     /// Returns for how long an agent has been silent, at most for as long as this leader leads.
@@ -197,5 +227,23 @@ mod tests {
         report("first", 15);
         report("second", 4);
         assert_eq!(presence.counts(deployment).served, 19);
+    }
+
+    #[test]
+    fn a_newer_session_takes_the_place_of_one_whose_connection_broke() {
+        let presence = Presence::new();
+        let id = ContainerInstanceId::new("i");
+        let (first, second) = (mpsc::channel(1).0, mpsc::channel(1).0);
+        let superseded = presence.agent_joined(&id, first.clone());
+        presence.agent_joined(&id, second.clone());
+        assert!(superseded.is_cancelled());
+        presence.agent_left(&id, &first);
+        assert!(
+            presence
+                .agent(&id)
+                .is_some_and(|sender| sender.same_channel(&second))
+        );
+        presence.agent_left(&id, &second);
+        assert!(presence.agent(&id).is_none());
     }
 }

@@ -3,9 +3,11 @@
 //! openraft stays inside this module; a later version of it, with pre-vote and leadership
 //! transfer, changes nothing outside.
 
+mod error;
 mod log_store;
 mod network;
 mod node;
+mod proposer;
 mod service;
 mod snapshot;
 mod state_machine;
@@ -15,8 +17,8 @@ use std::io::Cursor;
 use roadstead_core::{Command, Rejection};
 use serde::{Deserialize, Serialize};
 
+pub use error::RaftError;
 pub(crate) use network::MAX_MESSAGE;
-pub use node::RaftError;
 pub(crate) use node::{Leadership, Node};
 pub(crate) use service::RaftService;
 

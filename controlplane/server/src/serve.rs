@@ -81,8 +81,10 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ServerEr
         .add_service(EcsServer::new(Ecs::new(&node)))
         .add_service(ElbServer::new(Elb::new(&node)))
         .add_service(ConsoleServer::new(console))
-        .add_service(AgentSessionServer::new(agents))
-        .add_service(LoadBalancerSessionServer::new(load_balancers))
+        .add_service(AgentSessionServer::new(agents).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(
+            LoadBalancerSessionServer::new(load_balancers).max_decoding_message_size(MAX_MESSAGE),
+        )
         .add_service(raft);
     info!(endpoint = %config.listen, id = config.id, "serving");
     let stopped = stop.clone().cancelled_owned();
@@ -91,16 +93,18 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ServerEr
         stop.cancelled().await;
         tokio::time::sleep(TIME_TO_STOP).await;
     };
-    let served = tokio::select! {
-        served = serving => served,
+    let served: Result<(), ServerError> = tokio::select! {
+        served = serving => served.map_err(ServerError::from),
         () = in_time => Ok(()),
+        // A full disk, say: a server that cannot write its log must not go on as if it could.
+        error = node.failed(), if !stop.is_cancelled() => Err(error.into()),
     };
     stop.cancel();
     tasks.close();
     tasks.wait().await;
     node.shutdown().await;
     remove_socket(config.listen.path());
-    Ok(served?)
+    served
 }
 
 /// Binds the socket so that only this user may connect. A socket that nobody serves is replaced.

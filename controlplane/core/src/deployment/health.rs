@@ -30,7 +30,7 @@ pub fn fitness(state: &ClusterState, service: &Service, task: &Task, now: Timest
     if task.desired_status != DesiredStatus::Running || task.last_status != LastStatus::Running {
         return Fitness::Pending;
     }
-    let age = now.since(task.times.started.unwrap_or(now));
+    let age = now.since(task.running_since.unwrap_or(now));
     let grace = Duration::from_secs(u64::from(service.spec.health_check_grace_period_seconds));
     let verdict = verdict(state, service, task, age);
     match verdict {
@@ -61,7 +61,9 @@ fn verdict(state: &ClusterState, service: &Service, task: &Task, age: Duration) 
             Some(TargetHealth::Initial { .. }) | None => pending = true,
             Some(TargetHealth::Unhealthy { .. }) => {
                 let arn = state.arns().target_group(group);
-                return Fitness::Unhealthy(format!("Task failed ELB health checks in ({arn})"));
+                return Fitness::Unhealthy(format!(
+                    "Task failed ELB health checks in (target-group {arn})"
+                ));
             }
         }
     }

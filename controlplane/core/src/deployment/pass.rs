@@ -41,10 +41,9 @@ pub(super) struct Pass<'a> {
     floor: usize,
     ceiling: usize,
     members: Vec<Member<'a>>,
-    /// Tasks that were asked to stop and have not yet.
+    /// Tasks that were asked to stop and have not yet; not those on a host that is out of reach, which
+    /// may never tell.
     leaving: usize,
-    /// Tasks of older deployments among those.
-    leaving_old: usize,
 }
 
 impl<'a> Pass<'a> {
@@ -61,11 +60,10 @@ impl<'a> Pass<'a> {
         };
         let spec = &service.spec;
         let (floor, ceiling) = floor_and_ceiling(spec.desired_count, spec.deployment_configuration);
-        let (mut members, mut leaving, mut leaving_old) = (Vec::new(), 0, 0);
+        let (mut members, mut leaving) = (Vec::new(), 0);
         for task in state.live_tasks_of(&service.id) {
             if task.desired_status == DesiredStatus::Stopped {
-                leaving += 1;
-                leaving_old += usize::from(is_old(task));
+                leaving += usize::from(state.will_tell(task));
                 continue;
             }
             let at_home = !is_old(task) && !draining(task);
@@ -84,7 +82,6 @@ impl<'a> Pass<'a> {
             ceiling,
             members,
             leaving,
-            leaving_old,
         }
     }
 
@@ -128,7 +125,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Returns the tasks to stop now, by the reason that they are given.
-    pub(super) fn may_stop(&self) -> BTreeMap<String, Vec<TaskId>> {
+    pub(super) fn may_stop(&self, unplaced: usize) -> BTreeMap<String, Vec<TaskId>> {
         let mut stop: BTreeMap<String, Vec<TaskId>> = BTreeMap::new();
         let mut add =
             |reason: String, task: &Task| stop.entry(reason).or_default().push(task.id.clone());
@@ -138,8 +135,9 @@ impl<'a> Pass<'a> {
         );
 
         // What is not healthy holds up no floor. Of the primary deployment's own, only as many go
-        // as are replaced already or could never be: they may be all that still answers.
-        let mut replaced = self.replaced_unhealthy();
+        // as are replaced already or can only be replaced in their own place: they may be all that
+        // still answers.
+        let mut replaced = self.replaced_unhealthy().max(unplaced);
         for member in &self.members {
             match &member.fitness {
                 Fitness::Healthy => {}
@@ -237,7 +235,7 @@ impl<'a> Pass<'a> {
             .members
             .iter()
             .all(|member| member.at_home && member.healthy());
-        all_home && self.members.len() == self.desired && self.leaving_old == 0 && self.leaving == 0
+        all_home && self.members.len() == self.desired && self.leaving == 0
     }
 
     /// Says so when the deployment's limits let it neither start nor stop anything.
@@ -245,7 +243,7 @@ impl<'a> Pass<'a> {
         let wanted = self.desired > self.staying() && self.desired > 0;
         let quiet = self.leaving == 0 && self.members.iter().all(Member::healthy);
         let full = self.members.len() >= self.ceiling;
-        (wanted && quiet && full && self.may_stop().is_empty()).then(|| {
+        (wanted && quiet && full && self.may_stop(0).is_empty()).then(|| {
             "was unable to stop or start tasks during a deployment because of the service deployment \
              configuration. Update the minimumHealthyPercent or maximumPercent value and try again."
                 .to_owned()

@@ -8,12 +8,14 @@ use crate::id::ContainerInstanceId;
 use crate::resources::Resources;
 use crate::state::container_instance::ContainerInstance;
 
-/// Returns the best of `fits`, or `None` when there is none.
+/// Returns the best of `fits`, or `None` when there is none. `members` are all instances of the cluster:
+/// the tasks on a full one count too.
 ///
 /// Among equals the emptiest wins, and then the lowest id, so that the same snapshot gives the same
 /// choice.
 pub(super) fn best<'a>(
     fits: &[&'a Arc<ContainerInstance>],
+    members: &[&'a Arc<ContainerInstance>],
     strategy: &[Strategy],
     counts: &BTreeMap<ContainerInstanceId, usize>,
     taken: &BTreeMap<ContainerInstanceId, Resources>,
@@ -24,7 +26,7 @@ pub(super) fn best<'a>(
         .iter()
         .map(|one| match one {
             Strategy::Spread(SpreadField::Attribute(name)) => {
-                count_by_attribute(fits, name, &count)
+                count_by_attribute(members, name, &count)
             }
             Strategy::Spread(SpreadField::Instance) | Strategy::Binpack(_) => BTreeMap::new(),
         })
@@ -57,12 +59,12 @@ fn left(registered: u32, reserved: u32) -> usize {
 }
 
 fn count_by_attribute<'a>(
-    fits: &[&'a Arc<ContainerInstance>],
+    members: &[&'a Arc<ContainerInstance>],
     name: &str,
     count: &impl Fn(&ContainerInstance) -> usize,
 ) -> BTreeMap<&'a str, usize> {
     let mut values = BTreeMap::new();
-    for one in fits {
+    for one in members {
         if let Some(value) = one.attribute(name) {
             *values.entry(value).or_default() += count(one);
         }

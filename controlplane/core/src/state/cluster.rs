@@ -8,6 +8,7 @@ use super::ClusterState;
 use super::container_instance::InstanceStatus;
 use super::service::ServiceStatus;
 use super::task::{DesiredStatus, LastStatus};
+use super::task_definition::validate::is_name;
 use crate::id::ClusterName;
 use crate::{Event, Exception, Rejection};
 
@@ -70,6 +71,11 @@ impl ClusterState {
     }
 
     pub(super) fn create_cluster(&mut self, name: ClusterName) -> Result<Vec<Event>, Rejection> {
+        if !is_name(name.as_str()) {
+            return Err(Rejection::invalid(
+                "clusterName must have 1 to 255 letters, digits, hyphens or underscores.",
+            ));
+        }
         // Idempotent by name; an inactive cluster comes back under the same ARN.
         if self
             .clusters

@@ -77,8 +77,14 @@ impl ClusterState {
                 "Container instance {id} is registered in another cluster. Deregister it there first."
             )));
         }
-        // The same host again keeps its tasks; a deregistered one comes back empty and ACTIVE.
-        let kept = known.filter(|known| known.status != InstanceStatus::Inactive);
+        if known.is_some_and(|known| known.status == InstanceStatus::Inactive) {
+            return Err(Rejection::client(format!(
+                "Container instance {id} was deregistered. To bring the host back, run `ctl agent remove` there and start \
+                 its agent again: it registers as a new instance."
+            )));
+        }
+        // The same host again keeps its status and its tasks.
+        let kept = known;
         let instance = ContainerInstance {
             status: kept.map_or(InstanceStatus::Active, |known| known.status),
             registered_at: kept.map_or(at, |known| known.registered_at),

@@ -1,12 +1,13 @@
 //! Services: a number of tasks of one definition, kept running and rolled from one to the next.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use imbl::Vector;
 use serde::{Deserialize, Serialize};
 
 use super::ClusterState;
+use super::task::{DesiredStatus, Task};
 use super::task_definition::validate::is_name;
 use crate::id::{DeploymentId, ServiceId, TargetGroupName, TaskDefinitionId};
 use crate::scheduler::Strategy;
@@ -16,6 +17,8 @@ pub use super::service_events::ServiceEvent;
 
 /// 5000 tasks per service is ECS's quota.
 const MOST_TASKS: u32 = 5000;
+/// The current revision and the one that a rollback goes to, with one to spare.
+const COMPLETED_TO_KEEP: usize = 3;
 const MOST_TARGET_GROUPS: usize = 5;
 /// The longest grace period that the ECS API takes, in seconds.
 const LONGEST_GRACE: u32 = i32::MAX.unsigned_abs();
@@ -125,6 +128,8 @@ pub struct Service {
     pub failed_starts: u32,
     /// No task is started before this.
     pub retry_at: Option<Timestamp>,
+    /// The revisions whose rollouts completed last, newest first, each once.
+    pub completed: Vec<TaskDefinitionId>,
 }
 
 impl Service {
@@ -137,6 +142,14 @@ impl Service {
         self.deployments
             .front()
             .expect("a service has a primary deployment")
+    }
+
+    /// Returns where a rollback goes: the revision that completed last before the one wanted now.
+    #[must_use]
+    pub fn rollback_target(&self) -> Option<&TaskDefinitionId> {
+        self.completed
+            .iter()
+            .find(|one| **one != self.spec.task_definition)
     }
 }
 
@@ -199,6 +212,7 @@ impl ClusterState {
             problem: None,
             failed_starts: 0,
             retry_at: None,
+            completed: Vec::new(),
         };
         self.services.insert(id.clone(), Arc::new(service));
         self.routing_version = self.version;
@@ -254,6 +268,8 @@ impl ClusterState {
             check_numbers(&spec)?;
         }
         let mut events = vec![Event::ServiceUpdated(id.clone())];
+        let of = |task: &Arc<Task>| task.service.as_ref().map(|of| of.deployment);
+        let with_tasks: BTreeSet<_> = self.live_tasks_of(id).filter_map(of).collect();
         let service = self
             .services
             .get_mut(id)
@@ -263,6 +279,9 @@ impl ClusterState {
         service.steady = false;
         if rolls {
             let definition = service.spec.task_definition.clone();
+            service
+                .deployments
+                .retain(|one| with_tasks.contains(&one.id));
             service
                 .deployments
                 .push_front(Deployment::new(deployment, definition, at));
@@ -311,7 +330,8 @@ impl ClusterState {
         &mut self,
         id: &ServiceId,
     ) -> Result<Vec<Event>, Rejection> {
-        let alive = self.live_tasks_of(id).next().is_some();
+        let stopping = |task: &Arc<Task>| task.instruction() == DesiredStatus::Stopped;
+        let alive = !self.live_tasks_of(id).all(stopping);
         let draining = |service: &&mut Arc<Service>| service.status == ServiceStatus::Draining;
         match self
             .services
@@ -337,11 +357,14 @@ impl ClusterState {
         counts: Counts,
         at: Timestamp,
     ) -> Result<Vec<Event>, Rejection> {
-        let live: Vec<_> = self
+        let is_old = |task: &Task| {
+            task.service
+                .as_ref()
+                .is_some_and(|of| of.deployment != deployment)
+        };
+        let older_lives = self
             .live_tasks_of(id)
-            .filter_map(|task| task.service.clone())
-            .collect();
-        let older_lives = live.iter().any(|of| of.deployment != deployment);
+            .any(|task| is_old(task) && self.will_tell(task));
         let Some(service) = self.services.get_mut(id).map(Arc::make_mut) else {
             return Err(Rejection::stale(format!("service {id} is gone")));
         };
@@ -359,6 +382,10 @@ impl ClusterState {
         primary.rollout_state = RolloutState::Completed;
         primary.updated_at = at;
         primary.receipt = Some(counts);
+        let definition = primary.task_definition.clone();
+        service.completed.retain(|one| *one != definition);
+        service.completed.insert(0, definition);
+        service.completed.truncate(COMPLETED_TO_KEEP);
         self.note_completed(id, deployment, at);
         Ok(vec![Event::DeploymentCompleted(id.clone(), deployment)])
     }
@@ -367,6 +394,16 @@ impl ClusterState {
         check_numbers(spec)?;
         let id = &spec.task_definition;
         let definition = self.usable_task_definition(&id.family, Some(id.revision))?;
+        let groups: BTreeSet<_> = spec
+            .load_balancers
+            .iter()
+            .map(|one| &one.target_group)
+            .collect();
+        if groups.len() < spec.load_balancers.len() {
+            return Err(Rejection::invalid(
+                "loadBalancers names a target group twice.",
+            ));
+        }
         for balancer in &spec.load_balancers {
             let (container, port) = (&balancer.container_name, balancer.container_port);
             let Some(found) = definition.container(container) else {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ClusterState;
 use super::service::{Service, ServiceStatus};
-use super::task::{LastStatus, StopCode, TargetHealth, Task, TaskService};
+use super::task::{DesiredStatus, LastStatus, StopCode, TargetHealth, Task, TaskService};
 use crate::id::{ClusterName, DeploymentId, ServiceId, TargetGroupName, TaskId};
 use crate::{Event, Rejection, Timestamp};
 
@@ -77,25 +77,39 @@ impl ClusterState {
                 let arn = self.arns().target_group(&group);
                 self.tell(
                     &id,
-                    &format!("deregistered {draining} targets in ({arn})"),
+                    &format!("deregistered {draining} targets in (target-group {arn})"),
                     at,
                 );
             }
-            self.tell(
-                &id,
-                &format!("has begun draining connections on {draining} tasks."),
-                at,
-            );
+            self.tell_of_drain(&id, draining, at);
         }
         self.with_service(&id, |service| service.steady = false);
     }
 
     /// A task has become RUNNING: it is now a target, and starting works again.
     pub(super) fn note_running(&mut self, task: &Task, at: Timestamp) {
-        let Some(id) = task.service_id() else { return };
+        let wanted = task.desired_status == DesiredStatus::Running;
+        let Some(id) = task.service_id().filter(|_| wanted) else {
+            return;
+        };
         for group in self.groups_of(&id) {
             let arn = self.arns().target_group(&group);
-            self.tell(&id, &format!("registered 1 targets in ({arn})"), at);
+            self.tell(
+                &id,
+                &format!("registered 1 targets in (target-group {arn})"),
+                at,
+            );
+        }
+    }
+
+    /// The container health checks of a task have failed: it will be replaced.
+    pub(super) fn note_unhealthy(&mut self, task: &Task, at: Timestamp) {
+        if let Some(id) = task.service_id() {
+            self.tell(
+                &id,
+                &format!("(task {}) failed container health checks.", task.id),
+                at,
+            );
         }
     }
 
@@ -106,7 +120,12 @@ impl ClusterState {
             task.stop_code,
             Some(StopCode::UserInitiated | StopCode::ServiceSchedulerInitiated)
         );
-        let lived = task.times.started.map(|started| at.since(started));
+        // Both by the agent's clock.
+        let lived = task
+            .times
+            .started
+            .zip(task.times.stopped)
+            .map(|(from, to)| to.since(from));
         let failed = !asked
             && (before < LastStatus::Running || lived.is_none_or(|lived| lived < SHORT_LIFE));
         let deployment = task.service.as_ref().map(|of| of.deployment);
@@ -116,9 +135,12 @@ impl ClusterState {
             if !failed {
                 return;
             }
-            service.failed_starts = service.failed_starts.saturating_add(1);
-            service.retry_at = Some(at.after(pause_after(service.failed_starts)));
-            failures = service.failed_starts;
+            // Tasks that were started together and fail together are one attempt.
+            if service.retry_at.is_none_or(|retry_at| at >= retry_at) {
+                service.failed_starts = service.failed_starts.saturating_add(1);
+                service.retry_at = Some(at.after(pause_after(service.failed_starts)));
+                failures = service.failed_starts;
+            }
             let failing = service
                 .deployments
                 .iter_mut()
@@ -157,7 +179,7 @@ impl ClusterState {
                     .next();
                 let port = port.map_or(0, |binding| binding.host_port);
                 let message = format!(
-                    "(task {}) (instance {}) (port {port}) is unhealthy in ({arn}) due to (reason {description})",
+                    "(task {}) (instance {}) (port {port}) is unhealthy in (target-group {arn}) due to (reason {description})",
                     task.id, task.container_instance
                 );
                 self.tell(&id, &message, at);
@@ -234,7 +256,25 @@ impl ClusterState {
             .unwrap_or_default()
     }
 
+    /// ECS names the deployment inside the brackets here, as the task set that it is.
+    fn tell_of_drain(&mut self, id: &ServiceId, count: usize, at: Timestamp) {
+        let Some(primary) = self.services.get(id).map(|service| service.primary().id) else {
+            return;
+        };
+        let subject = format!("(service {}, taskSet {primary})", id.service);
+        self.tell_as(
+            id,
+            &subject,
+            &format!("has begun draining connections on {count} tasks."),
+            at,
+        );
+    }
+
     fn tell(&mut self, id: &ServiceId, message: &str, at: Timestamp) {
+        self.tell_as(id, &format!("(service {})", id.service), message, at);
+    }
+
+    fn tell_as(&mut self, id: &ServiceId, subject: &str, message: &str, at: Timestamp) {
         let version = self.version;
         self.with_service(id, |service| {
             let ordinal = service
@@ -244,7 +284,7 @@ impl ClusterState {
             let event = ServiceEvent {
                 id: event_id(version, ordinal),
                 at,
-                message: format!("(service {}) {message}", service.id.service),
+                message: format!("{subject} {message}"),
             };
             service.events.push_front(Arc::new(event));
             service.events.truncate(MOST_EVENTS);

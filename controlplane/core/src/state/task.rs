@@ -160,6 +160,8 @@ pub struct Task {
     /// Set while load balancers may still have requests there: the agent is told to stop the task
     /// only when this is gone. Holds the end of the deregistration delay.
     pub draining_until: Option<Timestamp>,
+    /// When the control plane heard that it is RUNNING; what its health is measured from.
+    pub running_since: Option<Timestamp>,
     pub version: u64,
 }
 
@@ -189,11 +191,14 @@ impl Task {
         }
     }
 
-    /// Returns the host port behind which `container` serves `container_port`.
+    /// Returns the host port behind which `container` serves TCP on `container_port`.
     #[must_use]
     pub fn host_port(&self, container: &str, container_port: u16) -> Option<u16> {
         let container = self.containers.iter().find(|one| one.name == container)?;
-        let bound = container.port_bindings.iter();
+        let bound = container
+            .port_bindings
+            .iter()
+            .filter(|one| one.protocol == Protocol::Tcp);
         bound
             .clone()
             .find(|one| one.container_port == container_port)
@@ -370,6 +375,13 @@ impl ClusterState {
         events
     }
 
+    /// Returns whether the end of a task that is asked to stop will be heard of: its agent is there.
+    pub(crate) fn will_tell(&self, task: &Task) -> bool {
+        let instance = self.container_instances.get(&task.container_instance);
+        task.instruction() == DesiredStatus::Running
+            || instance.is_some_and(|instance| instance.agent_connected)
+    }
+
     /// Marks that what the instance's agent shall do has changed.
     pub(super) fn touch_instance(&mut self, id: &ContainerInstanceId) {
         let version = self.version;
@@ -407,6 +419,7 @@ impl Task {
             stopped_reason: None,
             target_health: BTreeMap::new(),
             draining_until: None,
+            running_since: None,
             version,
         }
     }

@@ -89,16 +89,21 @@ impl TaskDefinition {
     #[must_use]
     pub fn reservation(&self) -> Resources {
         let content = &self.content;
-        let memory =
-            |one: &ContainerDefinition| one.memory_reservation_mib.or(one.memory_mib).unwrap_or(0);
+        let memory: fn(&ContainerDefinition) -> u32 =
+            |one| one.memory_reservation_mib.or(one.memory_mib).unwrap_or(0);
+        let sum = |amount: fn(&ContainerDefinition) -> u32| {
+            content
+                .containers
+                .iter()
+                .map(amount)
+                .fold(0, u32::saturating_add)
+        };
         let ports = content.containers.iter().flat_map(|one| &one.port_mappings);
         Resources {
             cpu_units: content
                 .cpu_units
-                .unwrap_or_else(|| content.containers.iter().map(|one| one.cpu_units).sum()),
-            memory_mib: content
-                .memory_mib
-                .unwrap_or_else(|| content.containers.iter().map(memory).sum()),
+                .unwrap_or_else(|| sum(|one| one.cpu_units)),
+            memory_mib: content.memory_mib.unwrap_or_else(|| sum(memory)),
             ports: ports
                 .filter(|mapping| mapping.host_port != 0)
                 .map(|mapping| (mapping.protocol, mapping.host_port))

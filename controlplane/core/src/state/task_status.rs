@@ -42,6 +42,9 @@ impl Task {
         self.health = change.health;
         self.containers = change.containers;
         self.times = change.times;
+        if self.last_status >= LastStatus::Running {
+            self.running_since.get_or_insert(at);
+        }
         self.version += 1;
         if self.last_status == LastStatus::Stopped {
             self.desired_status = DesiredStatus::Stopped;
@@ -84,7 +87,7 @@ impl ClusterState {
             .tasks
             .get_mut(&id)
             .filter(|task| task.changed_by(&change))?;
-        let before = task.last_status;
+        let (before, before_health) = (task.last_status, task.health);
         let instance = task.container_instance.clone();
         let task = Arc::make_mut(task);
         task.observe(change, at);
@@ -97,6 +100,9 @@ impl ClusterState {
         }
         if before < LastStatus::Running && task.last_status == LastStatus::Running {
             self.note_running(&task, at);
+        }
+        if before_health != HealthStatus::Unhealthy && task.health == HealthStatus::Unhealthy {
+            self.note_unhealthy(&task, at);
         }
         if task.stopped() {
             self.release(&task);

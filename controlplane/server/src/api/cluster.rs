@@ -2,14 +2,14 @@
 
 use roadstead_core::id::ClusterName;
 use roadstead_core::state::cluster::Cluster;
-use roadstead_core::{ClusterState, Command, Rejection};
+use roadstead_core::{ClusterState, Command};
 use roadstead_proto::ecs::{
     self, CreateClusterRequest, CreateClusterResponse, DeleteClusterRequest, DeleteClusterResponse,
     DescribeClustersRequest, DescribeClustersResponse, ListClustersRequest, ListClustersResponse,
 };
 
 use super::convert::{count, name};
-use super::page::page;
+use super::page::{Wanted, page};
 use super::status::Refusal;
 use super::{Api, missing, within};
 
@@ -18,13 +18,6 @@ pub(super) async fn create(
     request: CreateClusterRequest,
 ) -> Result<CreateClusterResponse, Refusal> {
     let name = name::cluster(request.cluster_name.as_deref());
-    let allowed = |one: char| one.is_ascii_alphanumeric() || "-_".contains(one);
-    if name.as_str().len() > 255 || !name.as_str().chars().all(allowed) {
-        return Err(Rejection::invalid(
-            "clusterName must have 1 to 255 letters, digits, hyphens or underscores.",
-        )
-        .into());
-    }
     let state = api
         .write(Command::CreateCluster {
             cluster: name.clone(),
@@ -78,8 +71,15 @@ pub(super) async fn list(
     let arns = state.arns();
     let active = state.clusters.values().filter(|cluster| cluster.active);
     let all = active.map(|cluster| arns.cluster(&cluster.name));
-    let (cluster_arns, next_token) =
-        page(all, request.next_token.as_deref(), request.max_results, 100)?;
+    let (cluster_arns, next_token) = page(
+        all,
+        &Wanted {
+            token: request.next_token.as_deref(),
+            most: request.max_results,
+            default: 100,
+            descending: false,
+        },
+    )?;
     Ok(ListClustersResponse {
         cluster_arns,
         next_token,

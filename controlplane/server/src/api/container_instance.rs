@@ -11,7 +11,7 @@ use roadstead_proto::ecs::{
 };
 
 use super::convert::{container_instance as convert, name};
-use super::page::page;
+use super::page::{Wanted, page};
 use super::status::Refusal;
 use super::{Api, missing, within};
 use crate::clock;
@@ -32,8 +32,15 @@ pub(super) async fn list(
         one.cluster == cluster && shown
     });
     let all = listed.map(|one| arns.container_instance(&cluster, &one.id));
-    let (container_instance_arns, next_token) =
-        page(all, request.next_token.as_deref(), request.max_results, 100)?;
+    let (container_instance_arns, next_token) = page(
+        all,
+        &Wanted {
+            token: request.next_token.as_deref(),
+            most: request.max_results,
+            default: 100,
+            descending: false,
+        },
+    )?;
     Ok(ListContainerInstancesResponse {
         container_instance_arns,
         next_token,

@@ -10,7 +10,7 @@ use roadstead_proto::ecs::{
 };
 
 use super::convert::{name, service as convert};
-use super::page::page;
+use super::page::{Wanted, page};
 use super::status::Refusal;
 use super::{Api, missing, within};
 use crate::{clock, id};
@@ -116,8 +116,15 @@ pub(super) async fn list(
         .values()
         .filter(|service| service.id.cluster == cluster && service.status == ServiceStatus::Active);
     let all = listed.map(|service| arns.service(&service.id));
-    let (service_arns, next_token) =
-        page(all, request.next_token.as_deref(), request.max_results, 10)?;
+    let (service_arns, next_token) = page(
+        all,
+        &Wanted {
+            token: request.next_token.as_deref(),
+            most: request.max_results,
+            default: 10,
+            descending: false,
+        },
+    )?;
     Ok(ListServicesResponse {
         service_arns,
         next_token,

@@ -11,7 +11,7 @@ use roadstead_proto::ecs::{
 };
 
 use super::convert::{name, task as convert};
-use super::page::page;
+use super::page::{Wanted, page};
 use super::status::Refusal;
 use super::{Api, missing, within};
 use crate::clock;
@@ -84,8 +84,15 @@ pub(super) async fn list(
         .values()
         .filter(|task| task.cluster == cluster && filter.takes(task));
     let all = found.map(|task| arns.task(&cluster, &task.id));
-    let (task_arns, next_token) =
-        page(all, request.next_token.as_deref(), request.max_results, 100)?;
+    let (task_arns, next_token) = page(
+        all,
+        &Wanted {
+            token: request.next_token.as_deref(),
+            most: request.max_results,
+            default: 100,
+            descending: false,
+        },
+    )?;
     Ok(ListTasksResponse {
         task_arns,
         next_token,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use prost::Message;
 use roadstead_core::id::{Family, TaskDefinitionId};
 use roadstead_core::state::task_definition::TaskDefinition;
 use roadstead_core::{ClusterState, Command, Rejection};
@@ -15,14 +16,20 @@ use roadstead_proto::ecs::{
 
 use super::Api;
 use super::convert::{name, task_definition as convert};
-use super::page::page;
+use super::page::{Item, Wanted, page};
 use super::status::Refusal;
 use crate::clock;
+
+/// ECS takes definitions of up to 64 KiB.
+const LARGEST_DEFINITION: usize = 64 << 10;
 
 pub(super) async fn register(
     api: &Api,
     request: RegisterTaskDefinitionRequest,
 ) -> Result<RegisterTaskDefinitionResponse, Refusal> {
+    if request.encoded_len() > LARGEST_DEFINITION {
+        return Err(Rejection::client("A task definition may have at most 64 KiB.").into());
+    }
     let definition = convert::from_request(request)?;
     definition.check()?;
     let (family, content) = (definition.family.clone(), definition.clone());
@@ -108,12 +115,20 @@ pub(super) async fn list(
                 .is_none_or(|family| one.id.family == *family)
     };
     let found = state.task_definitions.values().filter(|one| matches(one));
-    let mut all: Vec<String> = found.map(|one| arns.task_definition(&one.id)).collect();
-    if descending {
-        all.reverse();
-    }
-    let (task_definition_arns, next_token) =
-        page(all, request.next_token.as_deref(), request.max_results, 100)?;
+    // By family and then by number: `web:10` comes after `web:9`. A space sorts before what names hold.
+    let all = found.map(|one| Item {
+        key: format!("{} {:010}", one.id.family, one.id.revision),
+        text: arns.task_definition(&one.id),
+    });
+    let (task_definition_arns, next_token) = page(
+        all,
+        &Wanted {
+            token: request.next_token.as_deref(),
+            most: request.max_results,
+            default: 100,
+            descending,
+        },
+    )?;
     Ok(ListTaskDefinitionsResponse {
         task_definition_arns,
         next_token,
@@ -140,9 +155,12 @@ pub(super) async fn families(
         .map(ToString::to_string);
     let (families, next_token) = page(
         found,
-        request.next_token.as_deref(),
-        request.max_results,
-        100,
+        &Wanted {
+            token: request.next_token.as_deref(),
+            most: request.max_results,
+            default: 100,
+            descending: false,
+        },
     )?;
     Ok(ListTaskDefinitionFamiliesResponse {
         families,

@@ -1,5 +1,6 @@
 //! RunTask: places and starts standalone tasks.
 
+use prost::Message;
 use roadstead_core::id::{ClusterName, ContainerInstanceId};
 use roadstead_core::scheduler::{Demand, Nowhere, Scratch, Strategy};
 use roadstead_core::state::container_instance::InstanceStatus;
@@ -15,6 +16,8 @@ use super::status::Refusal;
 use crate::{clock, id};
 
 const MOST_TASKS: i32 = 10;
+/// ECS takes overrides of up to 8192 characters.
+const LARGEST_OVERRIDES: usize = 8192;
 const LONGEST_STARTED_BY: usize = 128;
 /// A placement that another write has overtaken is made afresh so many times.
 const TRIES: usize = 5;
@@ -95,6 +98,11 @@ impl Wanted {
                 "group must have at most 255 characters and not begin with service:.",
             ));
         }
+        if request.overrides.as_ref().map_or(0, Message::encoded_len) > LARGEST_OVERRIDES {
+            return Err(Rejection::invalid(
+                "overrides may have at most 8192 characters.",
+            ));
+        }
         let overrides = request
             .overrides
             .map(|one| one.container_overrides)
@@ -155,6 +163,16 @@ impl Wanted {
             .overrides
             .iter()
             .find(|one| definition.container(&one.name).is_none());
+        let bad = |(name, _): &(String, String)| name.is_empty() || name.contains('=');
+        if self
+            .overrides
+            .iter()
+            .any(|one| one.environment.iter().any(bad))
+        {
+            return Err(Rejection::invalid(
+                "overrides have an environment name that is empty or contains '='.",
+            ));
+        }
         match unknown {
             None => Ok(()),
             Some(one) => Err(Rejection::invalid(format!(

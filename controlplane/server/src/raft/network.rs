@@ -1,4 +1,7 @@
-//! The way to the other members: one gRPC channel to each, dialled when needed.
+//! The way to the other members: one gRPC channel to each, which connects again by itself.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use openraft::BasicNode;
 use openraft::error::{
@@ -9,47 +12,55 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
     VoteRequest, VoteResponse,
 };
-use roadstead_client::{ConnectError, ControlPlane, Endpoint};
+use roadstead_client::{Endpoint, EndpointError};
 use roadstead_proto::raft::Payload;
 use roadstead_proto::raft::raft_client::RaftClient;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::transport::Channel;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::{MemberId, TypeConfig, decode, encode};
 
-/// Makes the way to a member from its entry in the membership.
-#[derive(Debug)]
-pub(crate) struct Peers;
+/// The largest message between members: a chunk of a snapshot or a batch of entries.
+pub(crate) const MAX_MESSAGE: usize = 64 << 20;
+
+/// The channels to the members, made when first needed. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Peers(Arc<Mutex<BTreeMap<Endpoint, Channel>>>);
+
+impl Peers {
+    /// Returns the channel to a member.
+    pub(super) fn channel(&self, endpoint: &Endpoint) -> Channel {
+        let mut channels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        channels
+            .entry(endpoint.clone())
+            .or_insert_with(|| endpoint.connect_when_needed())
+            .clone()
+    }
+}
 
 impl RaftNetworkFactory<TypeConfig> for Peers {
     type Network = Peer;
 
     async fn new_client(&mut self, target: MemberId, node: &BasicNode) -> Peer {
-        Peer {
-            target,
-            address: node.addr.clone(),
-            channel: None,
-        }
+        let channel = node.addr.parse().map(|endpoint| self.channel(&endpoint));
+        Peer { target, channel }
     }
 }
 
-/// One other member.
+/// One other member. Its endpoint comes from the membership, and may be of a newer version's form.
 #[derive(Debug)]
 pub(crate) struct Peer {
     target: MemberId,
-    address: String,
-    channel: Option<Channel>,
+    channel: Result<Channel, EndpointError>,
 }
 
 /// Why a member could not be asked.
 #[derive(Debug, thiserror::Error)]
 enum PeerError {
-    #[error("member endpoint {0} cannot be used")]
-    Address(String, #[source] roadstead_client::EndpointError),
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
+    #[error("the member's endpoint cannot be used")]
+    Endpoint(#[from] EndpointError),
     #[error("the member refused: {0}")]
     Status(#[from] Status),
     #[error("the member's answer cannot be read")]
@@ -61,16 +72,8 @@ enum PeerError {
 type Answer<T, E> = Result<T, RPCError<MemberId, BasicNode, E>>;
 
 impl Peer {
-    async fn client(&mut self) -> Result<RaftClient<Channel>, PeerError> {
-        if self.channel.is_none() {
-            let endpoint: Endpoint = self
-                .address
-                .parse()
-                .map_err(|error| PeerError::Address(self.address.clone(), error))?;
-            self.channel = Some(ControlPlane::new(vec![endpoint]).connect().await?);
-        }
-        let channel = self.channel.clone().expect("connected above");
-        Ok(RaftClient::new(channel)
+    fn client(&self) -> Result<RaftClient<Channel>, PeerError> {
+        Ok(RaftClient::new(self.channel.clone()?)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE))
     }
@@ -88,7 +91,7 @@ impl Peer {
                 body: encode(question)?,
             });
             request.set_timeout(option.hard_ttl());
-            let answer = call(self.client().await?, request).await?.into_inner();
+            let answer = call(self.client()?, request).await?.into_inner();
             Ok::<Result<T, E>, PeerError>(decode(&answer.body)?)
         };
         match exchange.await {
@@ -97,19 +100,13 @@ impl Peer {
                 self.target,
                 refusal,
             ))),
-            Err(error @ (PeerError::Connect(_) | PeerError::Address(..))) => {
-                Err(RPCError::Unreachable(Unreachable::new(&error)))
+            Err(PeerError::Status(status)) if status.code() == Code::Unavailable => {
+                Err(RPCError::Unreachable(Unreachable::new(&status)))
             }
-            Err(error) => {
-                self.channel = None;
-                Err(RPCError::Network(NetworkError::new(&error)))
-            }
+            Err(error) => Err(RPCError::Network(NetworkError::new(&error))),
         }
     }
 }
-
-/// The largest message between members: a chunk of a snapshot or a batch of entries.
-pub(crate) const MAX_MESSAGE: usize = 64 << 20;
 
 impl RaftNetwork<TypeConfig> for Peer {
     async fn append_entries(

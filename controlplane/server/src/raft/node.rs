@@ -5,48 +5,32 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::error::{CheckIsLeaderError, ClientWriteError, ForwardToLeader, InitializeError};
+use openraft::error::{CheckIsLeaderError, ForwardToLeader, InitializeError};
 use openraft::{BasicNode, Raft, SnapshotPolicy};
-use roadstead_client::{ConnectError, ControlPlane, Endpoint};
+use roadstead_client::{Backoff, Endpoint};
 use roadstead_core::{ClusterState, Command, Rejection};
 use roadstead_proto::raft::raft_client::RaftClient;
 use roadstead_proto::raft::{Payload, ReadIndexRequest};
 use tokio::sync::watch;
-use tokio::time::timeout;
-use tonic::{Request, Status};
+use tokio::time::{sleep, timeout};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
 
 use super::log_store::{LogError, LogStore};
 use super::network::Peers;
+use super::proposer::{Answer, Proposer, Written};
 use super::snapshot::SnapshotError;
 use super::state_machine::StateMachine;
-use super::{MemberId, Outcome, Proposal, TypeConfig, decode, encode};
+use super::{MAX_MESSAGE, MemberId, RaftError, TypeConfig, decode, encode};
 use crate::Config;
 
 /// A write or a linearizable read that takes longer has no quorum.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// While no leader is known, one is looked for this often, and then less often.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 /// Entries kept behind a snapshot, so that a member that was away briefly needs no snapshot.
 const ENTRIES_TO_KEEP: u64 = 1_000;
-
-/// Why the replicated log could not serve.
-#[derive(Debug, thiserror::Error)]
-pub enum RaftError {
-    #[error("cannot open the log in {directory}")]
-    Log {
-        directory: String,
-        #[source]
-        cause: Box<dyn std::error::Error + Send + Sync>,
-    },
-    #[error("raft cannot start")]
-    Start(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("no leader is elected at the moment")]
-    NoLeader,
-    #[error("the control plane did not answer within {} s: it may have lost its quorum", .0.as_secs())]
-    Deadline(Duration),
-    #[error("raft has stopped on this server")]
-    Stopped(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("the leader cannot be reached")]
-    Leader(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
 
 /// Who leads, as this server knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +43,8 @@ pub(crate) enum Leadership {
 pub(crate) struct Node {
     id: MemberId,
     pub(super) raft: Raft<TypeConfig>,
+    proposer: Proposer,
+    peers: Peers,
     newest: watch::Receiver<Arc<ClusterState>>,
 }
 
@@ -93,12 +79,16 @@ impl Node {
         let settings = settings
             .validate()
             .map_err(|error| RaftError::Start(error.into()))?;
-        let raft = Raft::new(config.id, Arc::new(settings), Peers, log, machine)
+        let peers = Peers::default();
+        let raft = Raft::new(config.id, Arc::new(settings), peers.clone(), log, machine)
             .await
             .map_err(|error| RaftError::Start(error.into()))?;
+        let proposer = Proposer::start(raft.clone());
         let node = Self {
             id: config.id,
             raft,
+            proposer,
+            peers,
             newest,
         };
         node.make_first_membership(config).await?;
@@ -138,53 +128,65 @@ impl Node {
         Ok(results.pop().unwrap_or(Ok(())))
     }
 
-    /// Writes several commands as one entry; each is accepted or rejected by itself.
+    /// Writes several commands as one; each is accepted or rejected by itself.
     pub(crate) async fn propose(
         &self,
         commands: Vec<Command>,
     ) -> Result<Vec<Result<(), Rejection>>, RaftError> {
-        let written = timeout(DEADLINE, self.propose_anywhere(Proposal { commands })).await;
-        let (index, outcome) = written.map_err(|_| RaftError::Deadline(DEADLINE))??;
-        self.wait_applied(index).await?;
-        Ok(outcome.results)
+        let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let written = timeout(DEADLINE, async {
+            loop {
+                match self.propose_anywhere(commands.clone()).await {
+                    // Nothing was proposed: an election is under way.
+                    Err(RaftError::NoLeader) => sleep(pauses.pause()).await,
+                    written => return written,
+                }
+            }
+        });
+        let (index, results) = written
+            .await
+            .map_err(|_| RaftError::Undecided(DEADLINE))??;
+        self.wait_applied(index)
+            .await
+            .map_err(|_| RaftError::Undecided(DEADLINE))?;
+        Ok(results)
     }
 
-    async fn propose_anywhere(&self, proposal: Proposal) -> Result<(u64, Outcome), RaftError> {
-        match self.propose_here(proposal.clone()).await? {
+    async fn propose_anywhere(&self, commands: Vec<Command>) -> Result<Written, RaftError> {
+        match self.propose_here(commands.clone()).await? {
             Ok(written) => Ok(written),
             Err(leader) => {
-                let mut client = leader_client(&leader).await?;
-                let body = encode(&proposal).map_err(leader_error)?;
+                let body = encode(&commands).map_err(leader_error)?;
                 let mut request = Request::new(Payload { body });
                 request.set_timeout(DEADLINE);
-                let answer = client
+                let answer = self
+                    .leader_client(&leader)?
                     .propose(request)
                     .await
-                    .map_err(leader_error)?
-                    .into_inner();
-                decode(&answer.body).map_err(leader_error)
+                    .map_err(leader_refusal)?;
+                decode(&answer.into_inner().body).map_err(leader_error)
             }
         }
     }
 
     /// Writes as the leader; the inner error names the leader when it is another server.
-    pub(super) async fn propose_here(
-        &self,
-        proposal: Proposal,
-    ) -> Result<Result<(u64, Outcome), Leader>, RaftError> {
-        match self.raft.client_write(proposal).await {
-            Ok(response) => Ok(Ok((response.log_id.index, response.data))),
-            Err(openraft::error::RaftError::APIError(ClientWriteError::ForwardToLeader(
-                leader,
-            ))) => Ok(Err(Leader(leader))),
-            Err(error) => Err(RaftError::Stopped(error.into())),
-        }
+    pub(super) async fn propose_here(&self, commands: Vec<Command>) -> Answer {
+        self.proposer.propose(commands).await
     }
 
     /// Returns a state that holds every write acknowledged before the call.
     pub(crate) async fn read(&self) -> Result<Arc<ClusterState>, RaftError> {
-        let index = timeout(DEADLINE, self.read_index()).await;
-        let index = index.map_err(|_| RaftError::Deadline(DEADLINE))??;
+        let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let index = timeout(DEADLINE, async {
+            loop {
+                match self.read_index().await {
+                    // A read may be repeated whatever became of it.
+                    Err(RaftError::NoLeader | RaftError::Leader(_)) => sleep(pauses.pause()).await,
+                    index => return index,
+                }
+            }
+        });
+        let index = index.await.map_err(|_| RaftError::NoQuorum(DEADLINE))??;
         self.wait_applied(index).await?;
         Ok(self.newest())
     }
@@ -195,21 +197,23 @@ impl Node {
             Err(leader) => {
                 let mut request = Request::new(ReadIndexRequest {});
                 request.set_timeout(DEADLINE);
-                let answer = leader_client(&leader).await?.read_index(request).await;
-                Ok(answer.map_err(leader_error)?.into_inner().index)
+                let answer = self.leader_client(&leader)?.read_index(request).await;
+                Ok(answer.map_err(leader_refusal)?.into_inner().index)
             }
         }
     }
 
     /// Returns the index that a linearizable read must wait for, confirmed by a quorum.
     pub(super) async fn read_index_here(&self) -> Result<Result<u64, Leader>, RaftError> {
+        use openraft::error::RaftError as OpenraftError;
         match self.raft.get_read_log_id().await {
             Ok((read, _)) => Ok(Ok(read.map_or(0, |id| id.index))),
-            Err(openraft::error::RaftError::APIError(CheckIsLeaderError::ForwardToLeader(
-                leader,
-            ))) => Ok(Err(Leader(leader))),
-            Err(openraft::error::RaftError::APIError(CheckIsLeaderError::QuorumNotEnough(_))) => {
-                Err(RaftError::Deadline(DEADLINE))
+            Err(OpenraftError::APIError(CheckIsLeaderError::ForwardToLeader(leader))) => {
+                Ok(Err(Leader(leader)))
+            }
+            // openraft asks each member once; the caller asks again.
+            Err(OpenraftError::APIError(CheckIsLeaderError::QuorumNotEnough(_))) => {
+                Err(RaftError::NoLeader)
             }
             Err(error) => Err(RaftError::Stopped(error.into())),
         }
@@ -223,7 +227,16 @@ impl Node {
             .await;
         waited
             .map(|_| ())
-            .map_err(|_| RaftError::Deadline(DEADLINE))
+            .map_err(|_| RaftError::NoQuorum(DEADLINE))
+    }
+
+    fn leader_client(&self, leader: &Leader) -> Result<RaftClient<Channel>, RaftError> {
+        let channel = self
+            .peers
+            .channel(&leader.endpoint().ok_or(RaftError::NoLeader)?);
+        Ok(RaftClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE))
     }
 
     /// Returns who leads now.
@@ -251,6 +264,18 @@ impl Node {
         (metrics.current_term, applied, members.collect())
     }
 
+    /// Waits until raft has stopped for good, and returns why.
+    pub(crate) async fn failed(&self) -> RaftError {
+        let mut metrics = self.raft.metrics();
+        let failed = metrics
+            .wait_for(|metrics| metrics.running_state.is_err())
+            .await;
+        let fatal = failed
+            .ok()
+            .and_then(|found| found.running_state.as_ref().err().cloned());
+        RaftError::Stopped(fatal.map_or_else(|| "raft is gone".into(), Into::into))
+    }
+
     /// Stops raft; the log stays.
     pub(crate) async fn shutdown(&self) {
         if let Err(error) = self.raft.shutdown().await {
@@ -264,7 +289,7 @@ impl Node {
 
 /// openraft's word on who leads instead of this server.
 #[derive(Debug)]
-pub(super) struct Leader(ForwardToLeader<MemberId, BasicNode>);
+pub(super) struct Leader(pub(super) ForwardToLeader<MemberId, BasicNode>);
 
 impl Leader {
     /// Returns where the leader listens, when one is known.
@@ -289,14 +314,13 @@ fn leadership(metrics: &openraft::RaftMetrics<MemberId, BasicNode>, here: Member
     }
 }
 
-async fn leader_client(
-    leader: &Leader,
-) -> Result<RaftClient<tonic::transport::Channel>, RaftError> {
-    let endpoint = leader.endpoint().ok_or(RaftError::NoLeader)?;
-    let connected = ControlPlane::new(vec![endpoint]).connect().await;
-    Ok(RaftClient::new(connected.map_err(
-        |error: ConnectError| RaftError::Leader(error.into()),
-    )?))
+/// UNAVAILABLE comes from a server that does not lead or cannot be reached: nothing was done. What any
+/// other failure means is unknown.
+fn leader_refusal(status: Status) -> RaftError {
+    match status.code() {
+        Code::Unavailable => RaftError::NoLeader,
+        _ => leader_error(status),
+    }
 }
 
 fn leader_error(error: impl std::error::Error + Send + Sync + 'static) -> RaftError {
@@ -307,19 +331,5 @@ fn log_error(directory: &Path, cause: impl std::error::Error + Send + Sync + 'st
     RaftError::Log {
         directory: directory.display().to_string(),
         cause: cause.into(),
-    }
-}
-
-impl From<RaftError> for Status {
-    /// Everything here passes by itself or with another server: the caller may try again.
-    fn from(error: RaftError) -> Self {
-        let mut text = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        Self::unavailable(text)
     }
 }

@@ -1,8 +1,8 @@
 //! The state machine: applies committed proposals and publishes the newest state.
 
 use std::io::Cursor;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use openraft::storage::RaftStateMachine;
 use openraft::{
@@ -24,6 +24,8 @@ pub(crate) struct StateMachine {
     membership: StoredMembership<MemberId, BasicNode>,
     state: ClusterState,
     published: watch::Sender<Arc<ClusterState>>,
+    /// Held while a snapshot is stored: the log index of the newest one on disk.
+    stored: Arc<Mutex<Option<LogId<MemberId>>>>,
 }
 
 impl StateMachine {
@@ -37,9 +39,11 @@ impl StateMachine {
             membership: StoredMembership::default(),
             state: ClusterState::default(),
             published,
+            stored: Arc::default(),
             directory,
         };
         if let Some(stored) = snapshot::load(&machine.directory)? {
+            machine.stored = Arc::new(Mutex::new(stored.meta.last_log_id));
             machine.restore(&stored)?;
         }
         Ok((machine, newest))
@@ -122,6 +126,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         };
         SnapshotBuilder {
             directory: self.directory.clone(),
+            stored: Arc::clone(&self.stored),
             state: self.state.clone(),
             meta,
         }
@@ -142,8 +147,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             meta: meta.clone(),
             state: snapshot.into_inner(),
         };
-        let directory = self.directory.clone();
-        let stored = blocking(move || snapshot::store(&directory, &stored).map(|()| stored)).await;
+        let (directory, newest) = (self.directory.clone(), Arc::clone(&self.stored));
+        let stored =
+            blocking(move || store_newest(&directory, &newest, &stored).map(|()| stored)).await;
         let restored = stored.and_then(|stored| self.restore(&stored));
         restored
             .map_err(|error| StorageIOError::write_snapshot(Some(meta.signature()), &error).into())
@@ -166,23 +172,21 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 #[derive(Debug)]
 pub(crate) struct SnapshotBuilder {
     directory: PathBuf,
+    stored: Arc<Mutex<Option<LogId<MemberId>>>>,
     state: ClusterState,
     meta: SnapshotMeta<MemberId, BasicNode>,
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, StorageError<MemberId>> {
-        let (directory, state, meta) = (
-            self.directory.clone(),
-            self.state.clone(),
-            self.meta.clone(),
-        );
+        let (directory, newest) = (self.directory.clone(), Arc::clone(&self.stored));
+        let (state, meta) = (self.state.clone(), self.meta.clone());
         let built = blocking(move || {
             let stored = StoredSnapshot {
                 meta,
                 state: encode(&state)?,
             };
-            snapshot::store(&directory, &stored)?;
+            store_newest(&directory, &newest, &stored)?;
             Ok(stored)
         });
         let signature = Some(self.meta.signature());
@@ -194,6 +198,20 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
             snapshot: Box::new(Cursor::new(stored.state)),
         })
     }
+}
+
+/// Stores a snapshot unless a newer one is there already: one may be built while another is received.
+fn store_newest(
+    directory: &Path,
+    newest: &Mutex<Option<LogId<MemberId>>>,
+    snapshot: &StoredSnapshot,
+) -> Result<(), SnapshotError> {
+    let mut newest = newest.lock().unwrap_or_else(PoisonError::into_inner);
+    if snapshot.meta.last_log_id >= *newest {
+        snapshot::store(directory, snapshot)?;
+        *newest = snapshot.meta.last_log_id;
+    }
+    Ok(())
 }
 
 async fn blocking<T: Send + 'static>(

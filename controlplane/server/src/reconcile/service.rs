@@ -13,8 +13,9 @@ pub(super) fn decide(state: &ClusterState, reign: &Reign) -> Vec<Command> {
     let now = clock::now();
     let mut scratch = Scratch::new(state);
     let mut outside = Edge(reign);
-    let mut each = state.services.values();
-    each.by_ref()
+    state
+        .services
+        .values()
         .flat_map(|service| deployment::advance(state, &mut scratch, service, now, &mut outside))
         .collect()
 }

@@ -4,12 +4,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use roadstead_core::id::ContainerInstanceId;
+use roadstead_core::state::container_instance::InstanceRegistration;
 use roadstead_core::{ClusterState, Command};
 use roadstead_proto::agent::agent_instruction::Instruction;
 use roadstead_proto::agent::agent_message::Message;
 use roadstead_proto::agent::agent_session_server::AgentSession;
 use roadstead_proto::agent::{
-    AgentInstruction, AgentMessage, LogPush, PushLogsResponse, Register, TaskReport,
+    AgentInstruction, AgentMessage, LogPush, PushLogsResponse, TaskReport,
 };
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -75,25 +76,30 @@ impl AgentSession for Agents {
                 ));
             }
         };
-        let id = self.register(register).await?;
+        let instance = agent_convert::registration(register)?;
+        let id = instance.id.clone();
         let (instructions, outgoing) = mpsc::channel(QUEUE);
-        reign
-            .presence
-            .agent_joined(id.clone(), instructions.clone());
+        // Present before it is registered, or it could be found missing in between.
+        let superseded = reign.presence.agent_joined(&id, instructions.clone());
+        if let Err(refused) = self.register(instance).await {
+            reign.presence.agent_left(&id, &instructions);
+            return Err(refused);
+        }
         info!(instance = %id, "agent connected");
+        let node = Arc::clone(&self.node);
         let session = Session {
-            node: Arc::clone(&self.node),
-            reign,
-            id,
-            instructions,
+            node,
+            reign: Arc::clone(&reign),
+            id: id.clone(),
+            instructions: instructions.clone(),
             sent: None,
         };
         let stop = self.stop.clone();
         tokio::spawn(async move {
-            let (id, ended) = (session.id.clone(), session.reign.ended.clone());
             let end = tokio::select! {
                 () = stop.cancelled() => Ok(()),
-                () = ended.cancelled() => Ok(()),
+                () = reign.ended.cancelled() => Ok(()),
+                () = superseded.cancelled() => Ok(()),
                 end = session.run(messages) => end,
             };
             match end {
@@ -102,6 +108,8 @@ impl AgentSession for Agents {
                     warn!(instance = %id, reason = status.message(), "agent session failed");
                 }
             }
+            // With the last sender the agent's stream ends, and it connects again.
+            reign.presence.agent_left(&id, &instructions);
         });
         Ok(Response::new(Box::pin(
             ReceiverStream::new(outgoing).map(Ok),
@@ -118,18 +126,13 @@ impl AgentSession for Agents {
 }
 
 impl Agents {
-    async fn register(&self, register: Register) -> Result<ContainerInstanceId, Status> {
-        let instance = agent_convert::registration(register)?;
-        let id = instance.id.clone();
+    async fn register(&self, instance: InstanceRegistration) -> Result<(), Status> {
         let command = Command::RegisterContainerInstance {
             instance,
             at: clock::now(),
         };
-        self.node
-            .write(command)
-            .await?
-            .map_err(|rejection| status::rejected(&rejection))?;
-        Ok(id)
+        let written = self.node.write(command).await?;
+        written.map_err(|rejection| status::rejected(&rejection))
     }
 }
 

@@ -89,12 +89,9 @@ impl LogRelay {
         let lines = lines.ok_or_else(|| Status::not_found("nobody waits for this log any more"))?;
         let mut next = Some(first);
         while let Some(chunk) = next {
-            let line = if chunk.error.is_empty() {
-                Ok(line(chunk))
-            } else {
-                Err(Status::not_found(chunk.error))
-            };
-            if lines.send(line).await.is_err() {
+            if let Some(line) = line(chunk)
+                && lines.send(line).await.is_err()
+            {
                 return Ok(());
             }
             next = tokio::select! {
@@ -106,14 +103,19 @@ impl LogRelay {
     }
 }
 
+/// Reads a line; `None` for the chunk that only names the request, so that an empty log answers too.
 #[expect(
     clippy::cast_precision_loss,
     reason = "milliseconds since the epoch fit a double exactly"
 )]
-fn line(chunk: LogPush) -> LogChunk {
-    LogChunk {
-        stream: Some(chunk.stream),
+fn line(chunk: LogPush) -> Option<Result<LogChunk, Status>> {
+    if !chunk.error.is_empty() {
+        return Some(Err(Status::not_found(chunk.error)));
+    }
+    let line = LogChunk {
         timestamp: Some(chunk.timestamp as f64 / 1000.0),
         message: Some(chunk.message),
-    }
+        stream: Some(chunk.stream).filter(|stream| !stream.is_empty()),
+    };
+    line.stream.is_some().then_some(Ok(line))
 }

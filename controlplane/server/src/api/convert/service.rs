@@ -308,6 +308,9 @@ pub(crate) fn view(
             .map(|task| task_view(state, service, task, now))
             .collect(),
         receipts: service.deployments.iter().map(receipt).collect(),
+        rollback_task_definition: service
+            .rollback_target()
+            .map(|id| state.arns().task_definition(id)),
     })
 }
 

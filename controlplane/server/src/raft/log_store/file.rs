@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::ops::RangeBounds;
 use std::path::Path;
-use std::sync::Arc;
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::de::DeserializeOwned;
@@ -27,8 +26,6 @@ pub(crate) enum LogError {
     Decode(#[from] rmp_serde::decode::Error),
     #[error("a log entry cannot be written")]
     Encode(#[from] rmp_serde::encode::Error),
-    #[error("the log has stopped after an earlier failure")]
-    Stopped,
 }
 
 macro_rules! from_redb {
@@ -50,7 +47,7 @@ from_redb!(
 );
 
 /// Encoded entries by their index.
-pub(super) type Entries = BTreeMap<u64, Arc<[u8]>>;
+pub(super) type Entries = BTreeMap<u64, Vec<u8>>;
 
 /// One change of the file; several become one transaction.
 #[derive(Debug)]
@@ -106,16 +103,13 @@ impl LogFile {
         let entries = self.0.begin_read()?.open_table(ENTRIES)?;
         let read = |row: Result<(redb::AccessGuard<'_, u64>, redb::AccessGuard<'_, &[u8]>), _>| {
             let (index, bytes) = row?;
-            Ok((index.value(), Arc::from(bytes.value())))
+            Ok((index.value(), bytes.value().to_vec()))
         };
         entries.range(range)?.map(read).collect()
     }
 
     /// Makes all changes in order, or none; they are on disk when this returns.
-    pub(super) fn commit<'a>(
-        &self,
-        changes: impl Iterator<Item = &'a Change>,
-    ) -> Result<(), LogError> {
+    pub(super) fn commit(&self, changes: &[Change]) -> Result<(), LogError> {
         let write = self.0.begin_write()?;
         {
             let mut entries = write.open_table(ENTRIES)?;
@@ -124,7 +118,7 @@ impl LogFile {
                 match change {
                     Change::Append(new) => {
                         for (index, bytes) in new {
-                            entries.insert(index, &**bytes)?;
+                            entries.insert(index, bytes.as_slice())?;
                         }
                     }
                     Change::Truncate { from } => entries.retain_in(*from.., |_, _| false)?,
