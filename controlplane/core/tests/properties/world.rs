@@ -47,6 +47,10 @@ pub(crate) enum Step {
     Scale(usize, u32),
     Drain(usize, bool),
     Connect(usize, bool),
+    /// A host is given up, and a new one takes its place.
+    Replace(usize),
+    /// The load balancer is struck off, or is back.
+    LoadBalancer(bool),
     Wait(u32),
 }
 
@@ -57,6 +61,7 @@ pub(crate) struct World {
     log: Vec<Command>,
     now: Timestamp,
     next_id: u64,
+    instances: Vec<ContainerInstanceId>,
 }
 
 struct Ids<'a>(&'a mut u64);
@@ -83,10 +88,6 @@ fn service_id(index: usize) -> ServiceId {
         cluster: cluster(),
         service: ServiceName::new(SERVICES[index]),
     }
-}
-
-fn instance_id(index: usize) -> ContainerInstanceId {
-    ContainerInstanceId::new(format!("instance-{index}"))
 }
 
 fn group() -> TargetGroupName {
@@ -133,24 +134,13 @@ impl World {
             log: Vec::new(),
             now: Timestamp(1_000_000),
             next_id: 0,
+            instances: Vec::new(),
         };
         let at = world.now;
         world.must(&Command::CreateCluster { cluster: cluster() });
-        for index in 0..3 {
-            let instance = InstanceRegistration {
-                id: instance_id(index),
-                cluster: cluster(),
-                host_name: format!("host-{index}"),
-                address: "10.0.0.1".into(),
-                agent_version: "1".into(),
-                registered: Resources {
-                    cpu_units: 512,
-                    memory_mib: 700,
-                    ..Resources::default()
-                },
-                attributes: BTreeMap::new(),
-            };
-            world.must(&Command::RegisterContainerInstance { instance, at });
+        for _ in 0..3 {
+            let instance = world.register_instance();
+            world.instances.push(instance);
         }
         for (family, port) in [("web", 0), ("api", 9000)] {
             for _ in 0..2 {
@@ -187,6 +177,29 @@ impl World {
             });
         }
         world
+    }
+
+    fn register_instance(&mut self) -> ContainerInstanceId {
+        self.next_id += 1;
+        let id = ContainerInstanceId::new(format!("instance-{}", self.next_id));
+        let instance = InstanceRegistration {
+            id: id.clone(),
+            cluster: cluster(),
+            host_name: "host".into(),
+            address: "10.0.0.1".into(),
+            agent_version: "1".into(),
+            registered: Resources {
+                cpu_units: 512,
+                memory_mib: 700,
+                ..Resources::default()
+            },
+            attributes: BTreeMap::new(),
+        };
+        self.must(&Command::RegisterContainerInstance {
+            instance,
+            at: self.now,
+        });
+        id
     }
 
     fn make_load_balancer(&mut self) {
@@ -333,15 +346,35 @@ impl World {
                     InstanceStatus::Active
                 };
                 self.must(&Command::SetContainerInstanceStatus {
-                    id: instance_id(instance),
+                    id: self.instances[instance].clone(),
                     status,
                 });
             }
             Step::Connect(instance, connected) => {
                 self.must(&Command::SetAgentConnected {
-                    id: instance_id(instance),
+                    id: self.instances[instance].clone(),
                     connected,
                     at: self.now,
+                });
+            }
+            Step::Replace(instance) => {
+                let id = self.instances[instance].clone();
+                self.must(&Command::DeregisterContainerInstance {
+                    id,
+                    force: true,
+                    at: self.now,
+                });
+                self.instances[instance] = self.register_instance();
+            }
+            Step::LoadBalancer(true) => {
+                self.must(&Command::RegisterLoadBalancerNode {
+                    node: NodeId::new("lb"),
+                    at: self.now,
+                });
+            }
+            Step::LoadBalancer(false) => {
+                self.attempt(&Command::ForgetLoadBalancerNode {
+                    node: NodeId::new("lb"),
                 });
             }
             Step::Wait(seconds) => self.now = self.now.after(Duration::from_secs(seconds.into())),
@@ -462,6 +495,7 @@ impl World {
 
     /// The trouble ends; everything has to come to rest within a bounded number of rounds.
     pub(crate) fn settle(&mut self) {
+        self.take(&Step::LoadBalancer(true));
         for index in 0..3 {
             self.take(&Step::Drain(index, false));
             self.take(&Step::Connect(index, true));
