@@ -95,6 +95,7 @@ where
     // Whatever was rung before this connection existed is looked at on the first pass.
     let mut heard = None;
     let mut alarmed = false;
+    let mut timer_set = false;
     std::future::poll_fn(|cx| {
         loop {
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
@@ -115,9 +116,14 @@ where
                 // It cannot: its client does not read.
                 return Poll::Ready(Ok(()));
             }
+            // Polled only to be set: a look at it is all that a request should cost.
+            if !timer.is_elapsed() && std::mem::replace(&mut timer_set, true) {
+                return Poll::Pending;
+            }
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
+            timer_set = false;
             match client.link.due(Instant::now()) {
                 Due::At(moment) | Due::Expired(moment) => timer.as_mut().reset(moment.into()),
                 Due::Overdue => return Poll::Ready(Ok(())),

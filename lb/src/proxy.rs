@@ -12,7 +12,7 @@ mod refusal;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response, Version};
 use http_body_util::{Either, Empty};
@@ -48,7 +48,7 @@ pub(crate) async fn answer(
         .as_ref()
         .map(|log| Entry::begin(log.clone(), &client, &request, begun));
     let mut exchange = Exchange::new(client, entry);
-    match forward(&mut exchange, request).await {
+    match forward(&mut exchange, request, begun).await {
         Ok((response, wire, ticket)) => Ok(body::relay(response, wire, ticket, exchange)),
         Err(refusal) => Ok(body::refuse(refusal, exchange)),
     }
@@ -56,7 +56,11 @@ pub(crate) async fn answer(
 
 type Answered = (Response<Incoming>, Wire, Ticket);
 
-async fn forward(exchange: &mut Exchange, request: Request<Incoming>) -> Result<Answered, Refusal> {
+async fn forward(
+    exchange: &mut Exchange,
+    request: Request<Incoming>,
+    now: Instant,
+) -> Result<Answered, Refusal> {
     admission::check(&request)?;
     let client = Arc::clone(exchange.client());
     let draw = rand::random();
@@ -70,7 +74,7 @@ async fn forward(exchange: &mut Exchange, request: Request<Incoming>) -> Result<
         };
         tried.passed_on();
         exchange.enter(ticket.target());
-        request = match attempt(&client, request, ticket, &mut tried).await? {
+        request = match attempt(&client, request, ticket, now, &mut tried).await? {
             Attempt::Answered(answered) => return Ok(answered),
             Attempt::Again(request) => request,
         };
@@ -190,6 +194,7 @@ async fn attempt(
     client: &Client,
     request: Request<RequestBody>,
     ticket: Ticket,
+    now: Instant,
     tried: &mut Tried,
 ) -> Result<Attempt, Refusal> {
     let target = Arc::clone(ticket.target());
@@ -204,7 +209,7 @@ async fn attempt(
         } else {
             pool_timeout.min(FRESH)
         };
-        target.pool().take(client.worker, age)
+        target.pool().take(client.worker, now, age)
     };
     let mut wire = match reused {
         Some(wire) => wire,

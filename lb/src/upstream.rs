@@ -4,17 +4,19 @@
 //! it, which saves a wake-up and a switch for each step of the exchange; a connection in the pool is
 //! driven by nobody, and what has happened to it meanwhile is seen when it is next used.
 
+mod muffler;
 mod pool;
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use std::{fmt, io};
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::{Body, Frame};
 use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Connection, SendRequest, handshake};
@@ -23,6 +25,7 @@ use std::net::SocketAddr;
 use tokio::net::TcpStream;
 
 use crate::io::{Meter, Metered};
+use muffler::Muffler;
 pub(crate) use pool::Pool;
 
 /// What a request carries: nothing, or what the client sends.
@@ -58,6 +61,9 @@ pub(crate) struct Wire {
     sender: SendRequest<RequestBody>,
     /// `None` once the connection is over.
     driver: Option<Box<Driver>>,
+    muffler: Arc<Muffler>,
+    /// What the driver wakes: the muffler.
+    waker: Waker,
     traffic: Arc<Traffic>,
     /// When it was put into the pool; `None` for a new connection.
     unused_since: Option<Instant>,
@@ -71,9 +77,12 @@ impl Wire {
         let traffic = Arc::new(Traffic::default());
         let io = TokioIo::new(Metered::new(stream, Arc::clone(&traffic)));
         let (sender, driver) = handshake(io).await.map_err(io::Error::other)?;
+        let muffler = Arc::new(Muffler::default());
         Ok(Self {
             sender,
             driver: Some(Box::new(driver)),
+            waker: Waker::from(Arc::clone(&muffler)),
+            muffler,
             traffic,
             unused_since: None,
         })
@@ -97,8 +106,12 @@ impl Wire {
         self.traffic.answered.store(false, Relaxed);
         let mut answer = pin!(self.sender.try_send_request(request));
         let answered = std::future::poll_fn(|cx| {
-            drive(&mut self.driver, cx);
-            answer.as_mut().poll(cx)
+            self.muffler.attach(cx);
+            drive(&mut self.driver, &self.waker);
+            // The answer comes out of the driver or not at all: nobody else could wake us for it.
+            answer
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
         });
         answered.await.map_err(|mut failure| {
             Box::new(SendFailure {
@@ -110,15 +123,33 @@ impl Wire {
     }
 
     /// Moves bytes in both directions, as far as they move now.
-    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
-        drive(&mut self.driver, cx);
+    pub(crate) fn drive(&mut self, cx: &Context<'_>) {
+        self.muffler.attach(cx);
+        drive(&mut self.driver, &self.waker);
+    }
+
+    /// Returns the next frame of the answer's body, and drives the connection if there is none yet.
+    pub(crate) fn poll_frame(
+        &mut self,
+        incoming: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let polled = self
+            .muffler
+            .quietly(|| Pin::new(&mut *incoming).poll_frame(cx));
+        if polled.is_ready() {
+            return polled;
+        }
+        self.drive(cx);
+        self.muffler.quietly(|| Pin::new(incoming).poll_frame(cx))
     }
 }
 
-fn drive(driver: &mut Option<Box<Driver>>, cx: &mut Context<'_>) {
+fn drive(driver: &mut Option<Box<Driver>>, waker: &Waker) {
+    let mut cx = Context::from_waker(waker);
     let over = driver
         .as_mut()
-        .map(|driver| Pin::new(driver).poll(cx))
+        .map(|driver| Pin::new(driver).poll(&mut cx))
         // An error reaches the waiting request by itself; an idle connection has none to tell.
         .is_some_and(|polled| matches!(polled, Poll::Ready(Ok(()) | Err(_))));
     if over {

@@ -133,13 +133,10 @@ impl Stream {
             self.ticket.failed();
             return Poll::Ready(Some(Err(BodyError::Expired)));
         }
-        let mut polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        if polled.is_pending()
-            && let Some(wire) = &mut self.wire
-        {
-            wire.drive(cx);
-            polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        }
+        let polled = match &mut self.wire {
+            Some(wire) => wire.poll_frame(&mut self.incoming, cx),
+            None => Pin::new(&mut self.incoming).poll_frame(cx),
+        };
         match polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Err(error))) => {

@@ -1,17 +1,19 @@
 //! A routing table as a person writes it, in TOML, for a load balancer without a control plane.
 //!
-//!     [[listener]]
-//!     port = 80
-//!     [[listener.rule]]
-//!     path = ["/api/*"]
-//!     forward = { api = 9, api-next = 1 }
-//!     [[listener.rule]]                       # the last rule has neither host nor path
-//!     forward = "web"
+//! ```toml
+//! [[listener]]
+//! port = 80
+//! [[listener.rule]]
+//! path = ["/api/*"]
+//! forward = { api = 9, api-next = 1 }
+//! [[listener.rule]]                       # the last rule has neither host nor path
+//! forward = "web"
 //!
-//!     [[target_group]]
-//!     name = "web"
-//!     targets = ["10.0.0.1:8080", "10.0.0.2:8080"]
-//!     health_check = { path = "/health", interval = "5s", matcher = "200-299" }   # or false
+//! [[target_group]]
+//! name = "web"
+//! targets = ["10.0.0.1:8080", "10.0.0.2:8080"]
+//! health_check = { path = "/health", interval = "5s", matcher = "200-299" }   # or false
+//! ```
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -28,10 +28,12 @@ impl Pool {
     /// Returns the connection that was used last, if that is less than `age` ago.
     ///
     /// It may have been closed by the target meanwhile; the exchange will find out.
-    pub(crate) fn take(&self, worker: usize, age: Duration) -> Option<Wire> {
+    pub(crate) fn take(&self, worker: usize, now: Instant, age: Duration) -> Option<Wire> {
         let mut stack = self.lock(worker);
-        let wire =
-            stack.pop_if(|wire| wire.unused_since.is_some_and(|since| since.elapsed() < age));
+        let wire = stack.pop_if(|wire| {
+            wire.unused_since
+                .is_some_and(|since| now.saturating_duration_since(since) < age)
+        });
         drop(stack);
         wire
     }
@@ -48,9 +50,9 @@ impl Pool {
 
     /// Closes the connections of a worker that are older than `age` or that the target has closed.
     pub(crate) fn trim(&self, worker: usize, age: Duration) {
-        let mut nobody = Context::from_waker(Waker::noop());
+        let nobody = Context::from_waker(Waker::noop());
         self.lock(worker).retain_mut(|wire| {
-            wire.drive(&mut nobody);
+            wire.drive(&nobody);
             wire.is_idle() && wire.unused_since.is_some_and(|since| since.elapsed() < age)
         });
     }

@@ -57,13 +57,6 @@ pub(super) async fn accept(
 ) {
     let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
     loop {
-        let permit = tokio::select! {
-            () = door.closing.cancelled() => return,
-            permit = Arc::clone(&shared.connections).acquire_owned() => permit,
-        };
-        let Ok(permit) = permit else {
-            return; // The semaphore is never closed.
-        };
         let accepted = tokio::select! {
             () = door.closing.cancelled() => return,
             accepted = listener.accept() => accepted,
@@ -72,6 +65,12 @@ pub(super) async fn accept(
             Ok((stream, peer)) => {
                 backoff.reset();
                 prepare(&stream);
+                // Only after the accept: a permit that waits for a client here is one that another
+                // listener may need.
+                let permit = tokio::select! {
+                    () = door.closing.cancelled() => return,
+                    permit = Arc::clone(&shared.connections).acquire_owned() => permit,
+                };
                 let client = Client::new(Arc::clone(&shared), worker, Arc::clone(&door), peer.ip());
                 tracker.spawn(async move {
                     client::serve(Arc::new(client), stream).await;

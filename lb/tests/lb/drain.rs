@@ -5,7 +5,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::harness::{Backend, Connection, Lb, body_of, draining, get, target, text, within};
+use crate::harness::{
+    Backend, Connection, Lb, body_of, draining, get, request, target, text, within,
+};
 use roadstead_proto::lb;
 
 const LONG: Duration = Duration::from_secs(300);
@@ -148,11 +150,10 @@ async fn unused_connections_to_a_draining_target_are_closed() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let ended = ended.clone();
         async move {
-            let mut request = [0; 1024];
-            stream.read(&mut request).await.unwrap();
+            assert!(request(&mut stream).await);
             let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
             stream.write_all(answer).await.unwrap();
-            assert_eq!(stream.read(&mut request).await.unwrap(), 0);
+            assert_eq!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
             ended.send_replace(true);
         }
     })

@@ -14,38 +14,41 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use backend::{Backend, Handler, Reply, body_of, text};
-pub use client::{Answer, Connection, get};
-pub use control_plane::FakeControlPlane;
+pub(crate) use backend::{Backend, body_of, request, text};
+pub(crate) use client::{Connection, get};
+pub(crate) use control_plane::FakeControlPlane;
 
 /// No condition of these tests takes a second; a slow machine may need more.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Waits for something that must come.
-pub async fn within<F: Future>(future: F) -> F::Output {
+pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(DEADLINE, future)
         .await
         .expect("what the test waits for must come")
 }
 
 /// A load balancer, its control plane and its data directory.
-pub struct Lb {
-    pub control_plane: FakeControlPlane,
-    pub address: SocketAddr,
-    pub data_dir: TempDir,
-    pub reports: watch::Receiver<lb::NodeReport>,
-    pub stop: CancellationToken,
-    pub task: JoinHandle<Result<(), LbError>>,
+pub(crate) struct Lb {
+    pub(crate) control_plane: FakeControlPlane,
+    pub(crate) address: SocketAddr,
+    pub(crate) data_dir: TempDir,
+    pub(crate) reports: watch::Receiver<lb::NodeReport>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) task: JoinHandle<Result<(), LbError>>,
     table: lb::Table,
 }
 
 impl Lb {
     /// Starts one with a listener and the target group `web`, and waits until it listens.
-    pub async fn start(targets: &[lb::Target]) -> Self {
+    pub(crate) async fn start(targets: &[lb::Target]) -> Self {
         Self::start_with(targets, |_config| {}).await
     }
 
-    pub async fn start_with(targets: &[lb::Target], change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn start_with(
+        targets: &[lb::Target],
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let data_dir = tempfile::tempdir().unwrap();
         let control_plane = FakeControlPlane::start(data_dir.path());
         let address = free_address();
@@ -68,7 +71,7 @@ impl Lb {
     }
 
     /// Sends the next table; returns its revision.
-    pub fn change(&mut self, change: impl FnOnce(&mut lb::Table)) -> u64 {
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut lb::Table)) -> u64 {
         change(&mut self.table);
         self.table.revision += 1;
         self.control_plane.send(self.table.clone());
@@ -76,25 +79,28 @@ impl Lb {
     }
 
     /// Replaces the targets of `web` and waits until that is in force.
-    pub async fn retarget(&mut self, targets: &[lb::Target]) {
+    pub(crate) async fn retarget(&mut self, targets: &[lb::Target]) {
         let revision = self.change(|table| table.target_groups[0].targets = targets.to_vec());
         self.until(|report| report.table_revision >= revision).await;
     }
 
     /// Waits for a report, as the control plane gets it.
-    pub async fn until(&mut self, condition: impl Fn(&lb::NodeReport) -> bool) -> lb::NodeReport {
+    pub(crate) async fn until(
+        &mut self,
+        condition: impl Fn(&lb::NodeReport) -> bool,
+    ) -> lb::NodeReport {
         let mut reports = self.control_plane.reports();
         within(reports.wait_for(condition)).await.unwrap().clone()
     }
 
-    pub async fn until_state(&mut self, target: &str, state: &str) -> lb::TargetReport {
+    pub(crate) async fn until_state(&mut self, target: &str, state: &str) -> lb::TargetReport {
         let is_it = |report: &lb::TargetReport| report.target_id == target && report.state == state;
         let report = self.until(|report| report.targets.iter().any(is_it)).await;
         report.targets.into_iter().find(is_it).unwrap()
     }
 
     /// Waits until the counts of deployment `d1` are these: served, retried, failed, cut.
-    pub async fn until_counts(&mut self, expected: [u64; 4]) {
+    pub(crate) async fn until_counts(&mut self, expected: [u64; 4]) {
         let counts = |report: &lb::NodeReport| {
             let found = report
                 .counts
@@ -112,12 +118,12 @@ impl Lb {
         );
     }
 
-    pub async fn connect(&self) -> Connection {
+    pub(crate) async fn connect(&self) -> Connection {
         Connection::open(self.address).await
     }
 }
 
-pub fn spawn(
+pub(crate) fn spawn(
     config: Config,
     source: Source,
 ) -> (
@@ -132,7 +138,7 @@ pub fn spawn(
     (seen, stop, task)
 }
 
-pub fn config(data_dir: &std::path::Path) -> Config {
+pub(crate) fn config(data_dir: &std::path::Path) -> Config {
     Config {
         data_dir: data_dir.join("lb"),
         bind: [127, 0, 0, 1].into(),
@@ -142,12 +148,12 @@ pub fn config(data_dir: &std::path::Path) -> Config {
 }
 
 /// Returns an address on which nobody listens.
-pub fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     socket.local_addr().unwrap()
 }
 
-pub fn target(id: &str, address: SocketAddr) -> lb::Target {
+pub(crate) fn target(id: &str, address: SocketAddr) -> lb::Target {
     lb::Target {
         target_id: id.to_owned(),
         address: address.ip().to_string(),
@@ -158,7 +164,7 @@ pub fn target(id: &str, address: SocketAddr) -> lb::Target {
 }
 
 /// Returns the target as it leaves, with so long for what is under way.
-pub fn draining(target: &lb::Target, delay: Duration) -> lb::Target {
+pub(crate) fn draining(target: &lb::Target, delay: Duration) -> lb::Target {
     let deadline = std::time::SystemTime::now() + delay;
     let since = deadline.duration_since(std::time::UNIX_EPOCH).unwrap();
     lb::Target {
@@ -168,7 +174,7 @@ pub fn draining(target: &lb::Target, delay: Duration) -> lb::Target {
     }
 }
 
-pub fn group(name: &str, targets: &[lb::Target]) -> lb::TargetGroup {
+pub(crate) fn group(name: &str, targets: &[lb::Target]) -> lb::TargetGroup {
     lb::TargetGroup {
         target_group_arn: name.to_owned(),
         health_check: None,
@@ -177,7 +183,7 @@ pub fn group(name: &str, targets: &[lb::Target]) -> lb::TargetGroup {
     }
 }
 
-pub fn rule(hosts: &[&str], paths: &[&str], forward: &[(&str, u32)]) -> lb::Rule {
+pub(crate) fn rule(hosts: &[&str], paths: &[&str], forward: &[(&str, u32)]) -> lb::Rule {
     let strings = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
     let forward = forward
         .iter()
@@ -193,7 +199,7 @@ pub fn rule(hosts: &[&str], paths: &[&str], forward: &[(&str, u32)]) -> lb::Rule
     }
 }
 
-pub fn listener(port: u16) -> lb::Listener {
+pub(crate) fn listener(port: u16) -> lb::Listener {
     lb::Listener {
         listener_arn: format!("listener/{port}"),
         port: port.into(),
@@ -202,7 +208,7 @@ pub fn listener(port: u16) -> lb::Listener {
     }
 }
 
-pub fn table(port: u16, targets: &[lb::Target]) -> lb::Table {
+pub(crate) fn table(port: u16, targets: &[lb::Target]) -> lb::Table {
     lb::Table {
         revision: 1,
         control_plane_id: "cp".to_owned(),

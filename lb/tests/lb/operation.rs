@@ -79,7 +79,9 @@ async fn stopping_lets_requests_under_way_end_and_tells_their_clients() {
         }
     })
     .await;
-    let lb = Lb::start(&[target("b", backend.address)]).await;
+    // One worker, so that the closing of one connection says that the other one knows as well.
+    let change = |config: &mut roadstead_lb::Config| config.workers = 1;
+    let lb = Lb::start_with(&[target("b", backend.address)], change).await;
     let mut connection = lb.connect().await;
     connection.send("GET / HTTP/1.1\r\nHost: lb\r\n\r\n").await;
     arrivals.wait_for(|arrived| *arrived).await.unwrap();

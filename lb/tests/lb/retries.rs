@@ -1,23 +1,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use roadstead_proto::lb::NodeReport;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::harness::{Backend, Lb, free_address, get, target};
-
-/// Reads one request's head; returns false at the end of the connection.
-async fn request(stream: &mut TcpStream) -> bool {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\r\n\r\nbody") {
-        match stream.read_buf(&mut head).await {
-            Ok(0) | Err(_) => return false,
-            Ok(_) => {}
-        }
-    }
-    true
-}
+use crate::harness::{Backend, Lb, free_address, get, request, target};
 
 async fn reply(stream: &mut TcpStream) {
     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -53,7 +42,10 @@ async fn a_request_goes_to_another_target_when_the_first_refuses_the_connection(
     for _ in 0..4 {
         assert_eq!(connection.post("/", "body").await.text(), "hello");
     }
-    lb.until_counts([4, 2, 0, 0]).await;
+    let served = |report: &NodeReport| report.counts.iter().any(|counts| counts.served == 4);
+    let counts = lb.until(served).await.counts.remove(0);
+    assert_eq!((counts.failed, counts.cut), (0, 0));
+    assert!(counts.retried > 0, "no request met the target that is gone");
 }
 
 #[tokio::test]

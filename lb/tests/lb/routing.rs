@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 
-use crate::harness::{Backend, Lb, get, group, rule, target, text};
+use tokio::io::AsyncWriteExt;
+
+use crate::harness::{Backend, Lb, get, group, request, rule, target, text};
 
 #[tokio::test]
 async fn requests_go_by_host_and_path_to_their_target_group() {
@@ -82,9 +84,7 @@ async fn a_target_sees_the_client_and_the_host_and_nothing_that_concerns_one_hop
 #[tokio::test]
 async fn what_concerns_the_hop_to_the_target_does_not_reach_the_client() {
     let backend = Backend::raw(|mut stream, _| async move {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let mut request = [0; 1024];
-        stream.read(&mut request).await.unwrap();
+        assert!(request(&mut stream).await);
         let answer = "HTTP/1.1 200 OK\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nX-End: 2\r\n\
                       Server: shop\r\nContent-Length: 2\r\n\r\nok";
         stream.write_all(answer.as_bytes()).await.unwrap();

@@ -13,28 +13,31 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
-pub type Handler =
+type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
+type Handler =
     Arc<dyn Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync>;
 
 /// A target. Dropping it closes its socket and every connection at once, as a killed process does.
-pub struct Backend {
-    pub address: SocketAddr,
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
     connections: Arc<AtomicUsize>,
     _alive: DropGuard,
 }
 
 impl Backend {
     /// Answers every request with this text.
-    pub async fn text(answer: &'static str) -> Self {
+    pub(crate) async fn text(answer: &'static str) -> Self {
         Self::http(move |_request| async move { text(answer) }).await
     }
 
-    pub async fn http<F>(handler: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static) -> Self
+    pub(crate) async fn http<F>(
+        handler: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Reply> + Send + 'static,
     {
@@ -58,7 +61,7 @@ impl Backend {
     }
 
     /// Gives each connection, with its number, to `serve`.
-    pub async fn raw<F>(serve: impl Fn(TcpStream, usize) -> F + Send + 'static) -> Self
+    pub(crate) async fn raw<F>(serve: impl Fn(TcpStream, usize) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -86,15 +89,27 @@ impl Backend {
     }
 
     /// Returns how many connections were accepted.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(SeqCst)
     }
 }
 
-pub fn text(text: impl Into<Bytes>) -> Reply {
+pub(crate) fn text(text: impl Into<Bytes>) -> Reply {
     Response::new(Full::new(text.into()).boxed_unsync())
 }
 
-pub async fn body_of(request: Request<Incoming>) -> Bytes {
+pub(crate) async fn body_of(request: Request<Incoming>) -> Bytes {
     request.into_body().collect().await.unwrap().to_bytes()
+}
+
+/// Reads one request, with a body of four bytes or none; returns false at the end of the connection.
+pub(crate) async fn request(stream: &mut TcpStream) -> bool {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\r\n\r\nbody") {
+        match stream.read_buf(&mut head).await {
+            Ok(0) | Err(_) => return false,
+            Ok(_) => {}
+        }
+    }
+    true
 }

@@ -8,53 +8,53 @@ use tokio::net::TcpStream;
 use super::within;
 
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         let header = headers.find(|(known, _)| known.eq_ignore_ascii_case(name))?;
         Some(&header.1)
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         str::from_utf8(&self.body).unwrap()
     }
 }
 
-pub struct Connection {
-    pub stream: BufReader<TcpStream>,
+pub(crate) struct Connection {
+    pub(crate) stream: BufReader<TcpStream>,
 }
 
 /// Makes one request on a connection of its own.
-pub async fn get(address: SocketAddr, path: &str) -> Answer {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> Answer {
     let mut connection = Connection::open(address).await;
     connection.get(path).await
 }
 
 impl Connection {
-    pub async fn open(address: SocketAddr) -> Self {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
         let stream = within(TcpStream::connect(address)).await.unwrap();
         Self {
             stream: BufReader::new(stream),
         }
     }
 
-    pub async fn send(&mut self, text: impl AsRef<[u8]>) {
+    pub(crate) async fn send(&mut self, text: impl AsRef<[u8]>) {
         within(self.stream.write_all(text.as_ref())).await.unwrap();
     }
 
-    pub async fn get(&mut self, path: &str) -> Answer {
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: lb\r\n\r\n"))
             .await;
         self.answer().await
     }
 
-    pub async fn post(&mut self, path: &str, body: &str) -> Answer {
+    pub(crate) async fn post(&mut self, path: &str, body: &str) -> Answer {
         let length = body.len();
         self.send(format!(
             "POST {path} HTTP/1.1\r\nHost: lb\r\nContent-Length: {length}\r\n\r\n{body}"
@@ -63,12 +63,12 @@ impl Connection {
         self.answer().await
     }
 
-    pub async fn answer(&mut self) -> Answer {
+    pub(crate) async fn answer(&mut self) -> Answer {
         self.try_answer().await.expect("an answer must come")
     }
 
     /// Returns the answer; `None` if the connection ends before its end.
-    pub async fn try_answer(&mut self) -> Option<Answer> {
+    pub(crate) async fn try_answer(&mut self) -> Option<Answer> {
         let mut answer = self.head().await?;
         if answer.header("transfer-encoding").is_some() {
             loop {
@@ -97,7 +97,7 @@ impl Connection {
     }
 
     /// Reads an answer's head; the body is still to be read, if there is one.
-    pub async fn head(&mut self) -> Option<Answer> {
+    pub(crate) async fn head(&mut self) -> Option<Answer> {
         let status = self.line().await?;
         let status = status.split(' ').nth(1)?.parse().ok()?;
         let mut headers = Vec::new();
@@ -117,7 +117,7 @@ impl Connection {
     }
 
     /// Waits until the other side has closed the connection.
-    pub async fn closed(&mut self) {
+    pub(crate) async fn closed(&mut self) {
         let mut rest = Vec::new();
         // A reset closes it as well.
         drop(within(self.stream.read_to_end(&mut rest)).await);

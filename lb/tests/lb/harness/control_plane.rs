@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_stream::wrappers::{UnixListenerStream, WatchStream};
 use tonic::{Request, Response, Status, Streaming};
 
-pub struct FakeControlPlane {
+pub(crate) struct FakeControlPlane {
     socket: PathBuf,
     tables: watch::Sender<Option<Table>>,
     reports: watch::Sender<NodeReport>,
@@ -50,7 +50,7 @@ impl LoadBalancerSession for Session {
 }
 
 impl FakeControlPlane {
-    pub fn start(directory: &Path) -> Self {
+    pub(crate) fn start(directory: &Path) -> Self {
         let mut control_plane = Self {
             socket: directory.join("control-plane.sock"),
             tables: watch::Sender::new(None),
@@ -62,7 +62,7 @@ impl FakeControlPlane {
     }
 
     /// Begins to listen, after `kill`.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let listener = UnixListener::bind(&self.socket).unwrap();
         let session = Session {
             tables: self.tables.subscribe(),
@@ -75,23 +75,23 @@ impl FakeControlPlane {
     }
 
     /// Ends all sessions without a word, and listens no more.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(server) = self.server.take() {
             server.abort();
         }
         std::fs::remove_file(&self.socket).unwrap();
     }
 
-    pub fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> Source {
         let endpoint: Endpoint = format!("unix:{}", self.socket.display()).parse().unwrap();
         Source::ControlPlane(ControlPlane::new(vec![endpoint]))
     }
 
-    pub fn send(&self, table: Table) {
+    pub(crate) fn send(&self, table: Table) {
         self.tables.send_replace(Some(table));
     }
 
-    pub fn reports(&self) -> watch::Receiver<NodeReport> {
+    pub(crate) fn reports(&self) -> watch::Receiver<NodeReport> {
         self.reports.subscribe()
     }
 }
