@@ -20,6 +20,7 @@ use crate::engine::{Engine, EngineError};
 use crate::identity::{Identity, IdentityError, lock};
 use crate::machine;
 use crate::network::{Network, NetworkError};
+use crate::plan;
 use crate::reason::chain;
 use crate::records::{RecordError, Records};
 use crate::runtime::containerd::{Containerd, ContainerdError, ImageError, Own, OwnError, images};
@@ -118,7 +119,11 @@ async fn serve<R: Runtime>(
         &config.reserved_ports,
         rand::random(),
     );
-    let restore = Engine::restore(runtime, records.clone(), pool, config.stop_timeout);
+    let settings = plan::Settings {
+        stop_timeout: config.stop_timeout,
+        stopped_task_retention: config.stopped_task_retention,
+    };
+    let restore = Engine::restore(runtime, records.clone(), pool, settings);
     let Some(engine) = until(stop, restore).await else {
         return Ok(());
     };

@@ -52,6 +52,9 @@ pub struct Config {
     pub attributes: BTreeMap<String, String>,
     /// Between the stop signal and SIGKILL, for containers that do not say.
     pub stop_timeout: Duration,
+    /// How long the log of a stopped task can still be read, and its record is kept; at most the
+    /// newest 200 are. Default 1 h, as long as the control plane describes a stopped task.
+    pub stopped_task_retention: Duration,
     /// Another OCI runtime in place of `runc`.
     pub oci_runtime: Option<PathBuf>,
     /// Run as `LOGGER container-logger DIRECTORY` beside each container; see
@@ -90,12 +93,18 @@ impl Config {
             reserved_ports: vec![22, 2375, 2376, 51678, 51679],
             attributes: BTreeMap::new(),
             stop_timeout: Duration::from_secs(30),
+            stopped_task_retention: Duration::from_secs(3600),
             oci_runtime: None,
             logger,
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    /// Tells whether an agent can work with it. [`run`](crate::run) checks too; who calls this first
+    /// can refuse a bad value before anything is made.
+    ///
+    /// # Errors
+    /// Fails with the key of the value that is wrong.
+    pub fn check(&self) -> Result<(), ConfigError> {
         let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let name = &self.name;
         if name.len() > LONGEST_NAME

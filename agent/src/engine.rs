@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::allocation::Pool;
-use crate::plan::{Action, plan};
+use crate::plan::{self, Action, plan};
 use crate::reason::chain;
 use crate::records::{RecordError, Records};
 use crate::report;
@@ -49,7 +49,7 @@ pub(crate) struct Engine<R> {
     runtime: Arc<R>,
     records: Records,
     pool: Pool,
-    stop_timeout: Duration,
+    settings: plan::Settings,
     limits: Limits,
     tasks: BTreeMap<TaskId, Task>,
     /// Tasks whose record is older than they are.
@@ -70,7 +70,7 @@ impl<R: Runtime> Engine<R> {
         runtime: Arc<R>,
         records: Records,
         pool: Pool,
-        stop_timeout: Duration,
+        settings: plan::Settings,
     ) -> Result<Self, EngineError> {
         let mut tasks = records.load()?;
         let kept = tasks
@@ -89,15 +89,19 @@ impl<R: Runtime> Engine<R> {
             let id = task.definition.id.clone();
             let of = |index| found.get(&ContainerId::new(&id, index)).copied();
             task.adopt(of, now());
-            info!(task = %id, status = report::last_status(task), "adopted");
+            if !task.is_only_kept() {
+                info!(task = %id, status = report::last_status(task), "adopted");
+            }
         }
+        // What only a record is left of is as it was.
+        let dirty = tasks.iter().filter(|(_, task)| !task.is_only_kept());
         Ok(Self {
             runtime,
             records,
             pool,
-            stop_timeout,
+            settings,
             limits: Limits::default(),
-            dirty: tasks.keys().cloned().collect(),
+            dirty: dirty.map(|(id, _)| id.clone()).collect(),
             tasks,
             busy: BTreeSet::new(),
             paused: BTreeMap::new(),
@@ -141,8 +145,9 @@ impl<R: Runtime> Engine<R> {
     /// Begins what is worth doing; returns when to look again.
     fn pass(&mut self) -> Option<Instant> {
         self.keep();
-        let now = Instant::now();
-        let plan = plan(&self.tasks, self.stop_timeout, now.into_std());
+        let now = now();
+        let plan = plan(&self.tasks, self.settings, now);
+        let now = Instant::from_std(now.monotonic);
         let mut wake = plan.wake.map(Instant::from_std);
         for action in plan.actions {
             if self.busy.contains(&action) {

@@ -128,8 +128,14 @@ impl Health {
         self.clock.map(|clock| clock.due)
     }
 
-    /// Takes in a probe that ended now.
-    pub fn observe(&mut self, check: &Check, passed: bool, now: Instant) {
+    /// Takes in a probe that ended now; tells whether anything but the clock has changed.
+    pub fn observe(&mut self, check: &Check, passed: bool, now: Instant) -> bool {
+        let before = (self.status, self.failures, self.settled);
+        self.judge(check, passed, now);
+        before != (self.status, self.failures, self.settled)
+    }
+
+    fn judge(&mut self, check: &Check, passed: bool, now: Instant) {
         let Some(clock) = self.clock.as_mut() else {
             return;
         };

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::durable;
+
 const INSTANCE: &str = "container-instance-id";
 const CONTROL_PLANE: &str = "control-plane-id";
 const LOCK: &str = "lock";
@@ -87,16 +89,9 @@ fn read(path: &Path) -> Result<Option<String>, IdentityError> {
     }
 }
 
-/// Writes so that a crash leaves the old file or the new one, on the disk too.
 fn write(path: &Path, text: &str) -> Result<(), IdentityError> {
-    let fresh = path.with_extension("new");
-    let written = File::create(&fresh).and_then(|mut file| {
-        io::Write::write_all(&mut file, format!("{text}\n").as_bytes())?;
-        file.sync_all()
-    });
-    written
-        .and_then(|()| fs::rename(&fresh, path))
-        .map_err(|cause| file("write", path, cause))
+    let written = durable::replace(path, format!("{text}\n").as_bytes());
+    written.map_err(|cause| file("write", path, cause))
 }
 
 fn file(operation: &'static str, path: &Path, cause: io::Error) -> IdentityError {

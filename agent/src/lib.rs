@@ -8,6 +8,7 @@
 mod agent;
 mod allocation;
 mod config;
+mod durable;
 mod engine;
 mod health;
 mod identity;

@@ -86,11 +86,12 @@ impl Network {
         attached: &BTreeMap<ContainerId, Attachment>,
     ) -> Result<(), NetworkError> {
         self.links.bridge(&self.bridge, self.subnet).await?;
+        self.firewall.restore(attached.values()).await?;
         write("/proc/sys/net/ipv4/ip_forward", "1")?;
-        // Lets 127.0.0.1 reach a container's port by a host port.
+        // Lets 127.0.0.1 reach a container's port by a host port. The firewall, which is up, keeps
+        // containers from using it the other way.
         let localnet = format!("/proc/sys/net/ipv4/conf/{}/route_localnet", self.bridge);
         write(&localnet, "1")?;
-        self.firewall.restore(attached.values()).await?;
         for name in self.namespace_names()? {
             let kept = ContainerId::parse(&name).is_some_and(|id| attached.contains_key(&id));
             if !kept {

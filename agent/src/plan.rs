@@ -3,10 +3,12 @@
 //! A pure function of the tasks (what is desired and what was observed) and the clock. It names
 //! everything that is worth doing now, also what is being done already; the engine leaves that out.
 
+mod retention;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::task::{Container, Phase, Stop, Task, TaskId, Wanted};
+use crate::task::{Container, Now, Phase, Stop, Task, TaskId, Wanted};
 
 /// SIGTERM, for containers whose image was not known in time.
 const DEFAULT_STOP_SIGNAL: i32 = 15;
@@ -32,8 +34,10 @@ pub(crate) enum Action {
     Probe { task: TaskId, container: usize },
     /// Give back what a stopped container had, but its log.
     Release { task: TaskId, container: usize },
-    /// Forget a task.
+    /// Remove what the runtime has of a task; its record and log stay.
     Remove { task: TaskId },
+    /// Forget a task, with its record and log.
+    Forget { task: TaskId },
 }
 
 impl Action {
@@ -48,7 +52,8 @@ impl Action {
             | Self::Launch { task, .. }
             | Self::Probe { task, .. }
             | Self::Release { task, .. }
-            | Self::Remove { task } => task,
+            | Self::Remove { task }
+            | Self::Forget { task } => task,
         }
     }
 }
@@ -71,21 +76,31 @@ impl Plan {
     }
 }
 
-/// Returns what to do for all tasks; `stop_timeout` is for containers that do not say.
+/// The times that the configuration sets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// Between the stop signal and SIGKILL, for containers that do not say.
+    pub stop_timeout: Duration,
+    /// How long record and log of a stopped task are kept.
+    pub stopped_task_retention: Duration,
+}
+
+/// Returns what to do for all tasks.
 #[must_use]
-pub(crate) fn plan(tasks: &BTreeMap<TaskId, Task>, stop_timeout: Duration, now: Instant) -> Plan {
+pub(crate) fn plan(tasks: &BTreeMap<TaskId, Task>, settings: Settings, now: Now) -> Plan {
     let mut plan = Plan::default();
     for task in tasks.values() {
         watch_and_release(task, &mut plan);
         if task.has_stopped() {
             remove(task, &mut plan);
         } else if task.is_ending() {
-            stop(task, stop_timeout, now, &mut plan);
+            stop(task, settings.stop_timeout, now.monotonic, &mut plan);
         } else {
             start(task, &mut plan);
-            probe(task, now, &mut plan);
+            probe(task, now.monotonic, &mut plan);
         }
     }
+    retention::forget(tasks, settings.stopped_task_retention, now, &mut plan);
     plan.actions.sort();
     plan
 }
@@ -109,7 +124,7 @@ fn watch_and_release(task: &Task, plan: &mut Plan) {
 
 fn remove(task: &Task, plan: &mut Plan) {
     let released = |container: &Container| container.phase == Phase::Released;
-    if task.wanted == Wanted::Gone && task.containers.iter().all(released) {
+    if task.wanted == Wanted::Gone && !task.removed && task.containers.iter().all(released) {
         let task = task.definition.id.clone();
         plan.actions.push(Action::Remove { task });
     }
@@ -118,26 +133,27 @@ fn remove(task: &Task, plan: &mut Plan) {
 fn stop(task: &Task, stop_timeout: Duration, now: Instant, plan: &mut Plan) {
     let running = |c: &(usize, &Container)| c.1.phase == Phase::Running;
     for (container, state) in task.containers.iter().enumerate().filter(running) {
-        let id = task.definition.id.clone();
+        let task = task.definition.id.clone();
+        let image = state.image.as_ref();
+        let signal = Action::Signal {
+            task: task.clone(),
+            container,
+            signal: image.map_or(DEFAULT_STOP_SIGNAL, |image| image.stop_signal),
+        };
+        let own = state.definition.stop_timeout;
+        let own = own.and_then(|seconds| u64::try_from(seconds).ok());
+        let patience = own.map_or(stop_timeout, Duration::from_secs);
+        let kill = Action::Kill { task, container };
         match state.stop {
-            Stop::NotBegun => {
-                let image = state.image.as_ref();
-                plan.actions.push(Action::Signal {
-                    task: id,
-                    container,
-                    signal: image.map_or(DEFAULT_STOP_SIGNAL, |image| image.stop_signal),
-                });
-            }
-            Stop::Signalled(at) => {
-                let own = state.definition.stop_timeout;
-                let own = own.and_then(|seconds| u64::try_from(seconds).ok());
-                let patience = own.map_or(stop_timeout, Duration::from_secs);
-                let kill = Action::Kill {
-                    task: id,
-                    container,
-                };
+            Stop::NotBegun => plan.actions.push(signal),
+            Stop::Refused(at) => {
+                // A signal that is refused for good must not keep the container alive.
+                if now < at + patience {
+                    plan.actions.push(signal);
+                }
                 plan.at(at + patience, now, kill);
             }
+            Stop::Signalled(at) => plan.at(at + patience, now, kill),
             Stop::Killed => {}
         }
     }

@@ -1,6 +1,7 @@
 //! Says why a container did not start, in the words of ECS (ecs-agent's error names).
 
 use std::error::Error;
+use std::time::Duration;
 
 use crate::runtime::RuntimeError;
 
@@ -15,6 +16,15 @@ pub(crate) fn of(error: &RuntimeError) -> String {
         RuntimeError::Network { cause, .. } => ("ContainerNetworkingError", chain(&**cause)),
         RuntimeError::Create { cause, .. } => ("CannotCreateContainerError", chain(&**cause)),
         RuntimeError::Start { cause, .. } => ("CannotStartContainerError", chain(&**cause)),
+        RuntimeError::Timeout {
+            transition, waited, ..
+        } => (
+            "DockerTimeoutError",
+            format!(
+                "Could not transition to {transition}; timed out after waiting {}",
+                in_minutes(*waited)
+            ),
+        ),
         RuntimeError::Unavailable(cause) | RuntimeError::Restore(cause) => {
             ("DockerStateError", chain(&**cause))
         }
@@ -25,6 +35,15 @@ pub(crate) fn of(error: &RuntimeError) -> String {
         reason.truncate(reason.floor_char_boundary(LONGEST));
     }
     reason
+}
+
+/// Returns a time to the second, as ecs-agent writes it (Go's `Duration.String`): `45s`, `4m0s`.
+fn in_minutes(time: Duration) -> String {
+    let seconds = (time + Duration::from_millis(500)).as_secs();
+    match (seconds / 60, seconds % 60) {
+        (0, seconds) => format!("{seconds}s"),
+        (minutes, seconds) => format!("{minutes}m{seconds}s"),
+    }
 }
 
 /// Returns an error and its causes in one line, each said once.
@@ -46,6 +65,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::ContainerId;
 
     #[test]
     fn a_failed_pull_is_told_as_ecs_tells_it() {
@@ -54,6 +74,24 @@ mod tests {
             cause: "manifest unknown".into(),
         };
         assert_eq!(of(&error), "CannotPullContainerError: manifest unknown");
+    }
+
+    #[test]
+    fn a_container_that_takes_too_long_is_told_as_ecs_tells_it() {
+        let error = |transition, milliseconds| RuntimeError::Timeout {
+            container: ContainerId::parse("a1-0").unwrap(),
+            transition,
+            waited: Duration::from_millis(milliseconds),
+            cause: "deadline".into(),
+        };
+        assert_eq!(
+            of(&error("created", 240_012)),
+            "DockerTimeoutError: Could not transition to created; timed out after waiting 4m0s"
+        );
+        assert_eq!(
+            of(&error("started", 29_990)),
+            "DockerTimeoutError: Could not transition to started; timed out after waiting 30s"
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Keeps each task in a small file, so that the next agent goes on where this one stopped.
 //!
-//! A record is replaced whole by a rename. It is written before a container is created, and it is not
-//! synced: it must survive a killed agent, and after a power cut no container runs that it could tell of.
+//! A record is written before a container is created, and it is on the disk then: it must survive a killed
+//! agent, and a power cut must not leave half of one. It outlives its task with the log, for who asks why
+//! a task failed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
+use crate::durable;
 use crate::task::{Task, TaskId};
 
 const RECORD: &str = "record.json";
@@ -81,11 +83,30 @@ impl Records {
     /// Fails when the file cannot be written.
     pub(crate) fn keep(&self, task: &Task) -> Result<(), RecordError> {
         let path = self.task(&task.definition.id).join(RECORD);
-        write(&path, task).map_err(|cause| RecordError {
+        let written = serde_json::to_vec(task).map_err(io::Error::from);
+        let written = written.and_then(|record| durable::replace(&path, &record));
+        written.map_err(|cause| RecordError {
             operation: "write",
             path,
             cause,
         })
+    }
+
+    /// Returns a task as it was kept last; `None` when there is no such task.
+    ///
+    /// # Errors
+    /// Fails when the record cannot be read.
+    pub(crate) fn find(&self, task: &TaskId) -> Result<Option<Task>, RecordError> {
+        let path = self.task(task).join(RECORD);
+        match read(&path) {
+            Ok(task) => Ok(Some(task)),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(RecordError {
+                operation: "read",
+                path,
+                cause,
+            }),
+        }
     }
 
     /// Forgets a task, with its logs and small files.
@@ -120,15 +141,6 @@ fn read(path: &Path) -> io::Result<Task> {
     Ok(serde_json::from_slice(&fs::read(path)?)?)
 }
 
-fn write(path: &Path, task: &Task) -> io::Result<()> {
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    let fresh = path.with_extension("new");
-    fs::write(&fresh, serde_json::to_vec(task)?)?;
-    fs::rename(&fresh, path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,7 +153,9 @@ mod tests {
         let (one, two) = (fixture::task("a1", &["web"]), fixture::task("b2", &["web"]));
         records.keep(&one).unwrap();
         records.keep(&two).unwrap();
+        assert_eq!(records.find(&two.definition.id).unwrap(), Some(two.clone()));
         records.forget(&two.definition.id).unwrap();
+        assert_eq!(records.find(&two.definition.id).unwrap(), None);
         let loaded = records.load().unwrap();
         assert_eq!(loaded.into_values().collect::<Vec<_>>(), [one]);
     }

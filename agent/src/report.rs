@@ -7,11 +7,13 @@ use roadstead_client::proto::agent::{ObservedContainer, ObservedTask, PortBindin
 use crate::health;
 use crate::task::{Container, Phase, StopCode, Task, TaskId};
 
-/// Returns the complete report: every task, stopped ones too.
+/// Returns the complete report: every task, stopped ones too, but for those that only their log is
+/// kept of.
 #[must_use]
 pub(crate) fn of(tasks: &BTreeMap<TaskId, Task>) -> TaskReport {
+    let reported = tasks.values().filter(|task| !task.is_only_kept());
     TaskReport {
-        tasks: tasks.values().map(observed_task).collect(),
+        tasks: reported.map(observed_task).collect(),
     }
 }
 

@@ -124,6 +124,15 @@ pub enum RuntimeError {
         #[source]
         cause: Cause,
     },
+    /// Container `container` was not `transition` (created, started) in the time that it may take.
+    #[error("container {container} was not {transition} in {waited:?}")]
+    Timeout {
+        container: ContainerId,
+        transition: &'static str,
+        waited: Duration,
+        #[source]
+        cause: Cause,
+    },
     #[error("cannot {operation} container {container}")]
     Operate {
         operation: &'static str,

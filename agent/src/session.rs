@@ -30,6 +30,9 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// The control plane takes a message, or accepts a session, within so long.
 const DEADLINE: Duration = Duration::from_secs(5);
 const QUEUE: usize = 8;
+/// The complete set of a large instance, with its tasks' environments, is more than tonic's 4 MiB. The
+/// control plane takes as much.
+const LARGEST_MESSAGE: usize = 64 << 20;
 /// Logs that are read at once.
 const LOGS: usize = 16;
 
@@ -92,7 +95,8 @@ impl Session {
         let register = Message::Register(self.register.clone());
         say(&send, register).await?;
         self.report.mark_changed();
-        let mut client = AgentSessionClient::new(channel.clone());
+        let mut client =
+            AgentSessionClient::new(channel.clone()).max_decoding_message_size(LARGEST_MESSAGE);
         let opened = timeout(DEADLINE, client.session(ReceiverStream::new(receive))).await;
         let opened = opened.map_err(|_| SessionError::Stalled)?;
         let mut instructions = opened.map_err(ended)?.into_inner();

@@ -6,7 +6,7 @@
 //! ```text
 //! container:  Pending ─► Launching ─► Running ─► Stopped ─► Released
 //!                │            └── failed ──────────┘  ▲     (its process, network and port are gone;
-//!                └── the task ends before it began ───┴──►   its log stays until the task leaves)
+//!                └── the task ends before it began ───┴──►   its log stays for a while)
 //! ```
 
 mod definition;
@@ -32,7 +32,7 @@ pub(crate) enum Wanted {
     Running,
     /// Stopped, and remembered until it leaves the desired set.
     Stopped,
-    /// Stopped and forgotten: it is not in the desired set any more.
+    /// Stopped and removed: it is not in the desired set any more.
     Gone,
 }
 
@@ -109,6 +109,8 @@ pub struct Image {
 pub enum Stop {
     #[default]
     NotBegun,
+    /// The runtime refused to send the signal, for the first time then.
+    Refused(Instant),
     Signalled(Instant),
     Killed,
 }
@@ -178,6 +180,9 @@ pub(crate) struct Task {
     /// Set when the task stopped, or must stop, for a reason of its own.
     pub cause: Option<StopCause>,
     pub times: Times,
+    /// The runtime has nothing of it any more.
+    #[serde(default)]
+    pub removed: bool,
 }
 
 impl Task {
@@ -197,6 +202,12 @@ impl Task {
     #[must_use]
     pub(crate) fn is_ending(&self) -> bool {
         self.wanted != Wanted::Running || self.cause.is_some()
+    }
+
+    /// Tells whether it is over and only its record and log are kept, for who asks.
+    #[must_use]
+    pub(crate) fn is_only_kept(&self) -> bool {
+        self.removed && self.wanted == Wanted::Gone
     }
 
     /// Tells whether every image is here.

@@ -4,7 +4,8 @@
 //! and ends with exit code 64 before anything is bound.
 
 use std::error::Error;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::num::ParseIntError;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -108,7 +109,7 @@ where
         .map_err(|e: toml::de::Error| layers(e.into()))
 }
 
-/// Writes a TOML file as a whole: a reader sees the old one or the new one.
+/// Writes a TOML file as a whole: a reader sees the old one or the new one, also after a power cut.
 ///
 /// # Errors
 /// Fails when the folder or the file cannot be written.
@@ -122,8 +123,14 @@ pub(crate) fn write_file<T: Serialize>(path: &Path, value: &T) -> Result<(), Con
             std::fs::create_dir_all(folder)?;
         }
         let draft = path.with_extension("toml.new");
-        std::fs::write(&draft, text)?;
-        std::fs::rename(&draft, path)
+        let mut file = File::create(&draft)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&draft, path)?;
+        match path.parent() {
+            Some(folder) if folder != Path::new("") => File::open(folder)?.sync_all(),
+            Some(_) | None => Ok(()),
+        }
     };
     replace().map_err(|cause| ConfigError::Write {
         path: path.to_owned(),

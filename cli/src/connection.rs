@@ -3,6 +3,9 @@
 //! A call is tried again only after UNAVAILABLE from a server, which says that nothing was done. A
 //! connection that breaks in mid-call is reported: the request may have been carried out.
 
+#[cfg(test)]
+pub(crate) mod fake;
+
 use std::error::Error as _;
 use std::time::Duration;
 
@@ -19,7 +22,7 @@ use crate::error::Error;
 use crate::output::{self, Format};
 
 /// Long enough for an election, short enough for a person who waits.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What a client command needs: whom to ask, about which cluster, and how to answer.
 #[derive(Debug)]
@@ -114,6 +117,29 @@ impl Connection {
 /// Whether a server sent this status, and did nothing. A status made on this side has a source.
 fn is_not_now(status: &Status) -> bool {
     status.code() == Code::Unavailable && status.source().is_none()
+}
+
+/// Whether asking again would get the same answer.
+pub(crate) fn is_final(status: &Status) -> bool {
+    match status.code() {
+        Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Unauthenticated => true,
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::ResourceExhausted
+        | Code::Aborted
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => false,
+    }
 }
 
 /// Follows `nextToken` to the end and returns the items of every page.

@@ -9,6 +9,7 @@ mod data_dir;
 pub(crate) mod dev;
 pub(crate) mod image;
 pub(crate) mod lb;
+mod open_files;
 mod stop;
 
 use std::path::{Path, PathBuf};

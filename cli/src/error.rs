@@ -40,6 +40,9 @@ pub(crate) enum Error {
     Config(#[from] ConfigError),
     #[error("rollout of service {service} failed: {reason}")]
     Rollout { service: String, reason: String },
+    /// The control plane, or the agent behind it, went away in the middle of a log.
+    #[error("the log of task {task} broke off: {reason}")]
+    LogBrokeOff { task: String, reason: String },
     #[error("{0}")]
     Interrupted(String),
     #[error("cannot write the output")]
@@ -63,7 +66,7 @@ impl Error {
             | Self::Output(_)
             | Self::Encode(_)
             | Self::Daemon(_) => 1,
-            Self::Unreachable(_) | Self::NotReady(_) => 3,
+            Self::Unreachable(_) | Self::NotReady(_) | Self::LogBrokeOff { .. } => 3,
             Self::Rollout { .. } => 4,
             Self::Config(_) => 64,
             Self::Interrupted(_) => 130,
@@ -102,6 +105,9 @@ impl Error {
             Self::Refused { exception, .. } => hint_for(exception).map(str::to_owned),
             Self::Rollout { service, .. } => Some(format!(
                 "see `ctl service events {service}` and `ctl task list --service {service} --desired-status STOPPED`"
+            )),
+            Self::LogBrokeOff { task, .. } => Some(format!(
+                "the task itself is not affected; go on with `ctl task logs -f --tail 20 {task}` when the control plane is up again"
             )),
             _ => None,
         }

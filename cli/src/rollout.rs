@@ -16,7 +16,6 @@ use roadstead_client::proto::ecs::Service;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::output::{self, Format};
-use crate::rollout::live::Screen;
 use crate::rollout::receipt::Receipt;
 use crate::rollout::watch::Display;
 
@@ -45,14 +44,18 @@ pub(crate) async fn follow(
     }
     let mut display = match connection.format {
         Format::Json => Display::Silent,
-        Format::Table if std::io::stdout().is_terminal() => Display::Live(Screen::default()),
+        Format::Table if std::io::stdout().is_terminal() => Display::Live(Box::default()),
         Format::Table => Display::Lines(lines::Lines::default()),
     };
-    let receipt = watch::until_the_end(connection, &rollout, &mut display).await?;
+    let mut receipt = Receipt::nothing(&rollout, None);
+    let outcome = watch::until_the_end(connection, &rollout, &mut display, &mut receipt).await;
     match connection.format {
-        Format::Json => output::write_line(&output::json(&receipt)?),
-        Format::Table => output::write_line(&receipt.text(&rollout)),
+        // One object, whatever comes of it: what was counted so far, and the state that was seen last.
+        Format::Json => output::write_line(&output::json(&receipt)?)?,
+        Format::Table if outcome.is_ok() => output::write_line(&receipt.text(&rollout))?,
+        Format::Table => {}
     }
+    outcome
 }
 
 /// The newest deployment stands first.

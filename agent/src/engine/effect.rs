@@ -17,6 +17,7 @@ use crate::allocation::{AllocationError, Taken};
 use crate::network::is_free;
 use crate::plan::Action;
 use crate::reason;
+use crate::records::RecordError;
 use crate::runtime::{Exit, Launch, Runtime, RuntimeError};
 use crate::task::{Image, Task};
 
@@ -30,6 +31,7 @@ pub(super) enum Outcome {
     Probed(Result<bool, RuntimeError>),
     Released(Result<(), RuntimeError>),
     Removed(Result<(), RuntimeError>),
+    Forgotten(Result<(), RecordError>),
 }
 
 pub(super) type Effect = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -111,6 +113,13 @@ impl<R: Runtime> Engine<R> {
                 Box::pin(async move {
                     let _permit = enter(&limits.cleanups).await;
                     Outcome::Removed(runtime.remove(&id, containers).await)
+                })
+            }
+            Action::Forget { task: id } => {
+                let (id, records) = (id.clone(), self.records.clone());
+                Box::pin(async move {
+                    let _permit = enter(&limits.cleanups).await;
+                    Outcome::Forgotten(records.forget(&id))
                 })
             }
         })

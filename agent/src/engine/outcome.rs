@@ -8,6 +8,7 @@ use super::effect::Outcome;
 use super::{Engine, FIRST_PAUSE, LONGEST_PAUSE, now};
 use crate::plan::Action;
 use crate::reason::{self, chain};
+use crate::records::RecordError;
 use crate::runtime::{Exit, Runtime, RuntimeError};
 use crate::task::{Image, TaskId};
 
@@ -16,6 +17,7 @@ impl<R: Runtime> Engine<R> {
         self.busy.remove(&action);
         let id = action.task().clone();
         let container = container_of(&action);
+        let mut changed = true;
         let failure = match outcome {
             Outcome::Exited(exit) => {
                 self.exited(&id, container, exit);
@@ -23,16 +25,13 @@ impl<R: Runtime> Engine<R> {
             }
             Outcome::Pulled(images) => self.pulled(&id, images),
             Outcome::Launched(result) => self.launched(&id, container, result),
-            Outcome::Probed(result) => self.probed(&id, container, result),
-            Outcome::Signalled(result) => result.err().or_else(|| {
-                if let Some(task) = self.tasks.get_mut(&id) {
-                    match action {
-                        Action::Kill { .. } => task.killed(container),
-                        _ => task.signalled(container, now()),
-                    }
-                }
-                None
-            }),
+            Outcome::Probed(result) => {
+                let probed = self.probed(&id, container, result);
+                // Most say what is known; a record for each would keep the disk busy.
+                changed = matches!(probed, Ok(true));
+                probed.err()
+            }
+            Outcome::Signalled(result) => self.signalled(&action, container, result),
             Outcome::Released(result) => result.err().or_else(|| {
                 if let Some(task) = self.tasks.get_mut(&id) {
                     task.released(container);
@@ -40,11 +39,20 @@ impl<R: Runtime> Engine<R> {
                 None
             }),
             Outcome::Removed(result) => result.err().or_else(|| {
-                self.forget(&id);
+                if let Some(task) = self.tasks.get_mut(&id) {
+                    task.removed();
+                    info!(task = %id, "task removed; its log is kept for a while");
+                }
                 None
             }),
+            Outcome::Forgotten(result) => {
+                self.forgotten(&id, result);
+                None
+            }
         };
-        self.dirty.insert(id);
+        if changed {
+            self.dirty.insert(id);
+        }
         match failure {
             None => {
                 self.paused.remove(&action);
@@ -117,34 +125,50 @@ impl<R: Runtime> Engine<R> {
         }
     }
 
+    fn signalled(
+        &mut self,
+        action: &Action,
+        container: usize,
+        result: Result<(), RuntimeError>,
+    ) -> Option<RuntimeError> {
+        let task = self.tasks.get_mut(action.task())?;
+        match (&result, action) {
+            (Ok(()), Action::Kill { .. }) => task.killed(container),
+            (Ok(()), _) => task.signalled(container, now()),
+            // Not asked yet: its time to stop begins when the runtime is back.
+            (Err(RuntimeError::Unavailable(_)), _) => {}
+            (Err(_), _) => task.stop_refused(container, now()),
+        }
+        result.err()
+    }
+
+    /// Tells whether there is news of the container.
     fn probed(
         &mut self,
         id: &TaskId,
         container: usize,
         result: Result<bool, RuntimeError>,
-    ) -> Option<RuntimeError> {
+    ) -> Result<bool, RuntimeError> {
         let passed = match result {
             Ok(passed) => passed,
             // Says nothing about the container.
-            Err(error @ RuntimeError::Unavailable(_)) => return Some(error),
+            Err(error @ RuntimeError::Unavailable(_)) => return Err(error),
             Err(error) => {
                 warn!(task = %id, error = chain(&error), "a health check could not run");
                 false
             }
         };
-        if let Some(task) = self.tasks.get_mut(id) {
-            task.probed(container, passed, now());
-        }
-        None
+        let task = self.tasks.get_mut(id);
+        Ok(task.is_some_and(|task| task.probed(container, passed, now())))
     }
 
-    fn forget(&mut self, id: &TaskId) {
-        if let Err(error) = self.records.forget(id) {
+    fn forgotten(&mut self, id: &TaskId, result: Result<(), RecordError>) {
+        if let Err(error) = result {
+            // The next agent finds it and tries again.
             warn!(task = %id, error = chain(&error), "something of a task is left behind");
         }
         self.tasks.remove(id);
         self.paused.retain(|action, _| action.task() != id);
-        info!(task = %id, "task removed");
     }
 }
 
@@ -156,6 +180,6 @@ fn container_of(action: &Action) -> usize {
         | Action::Launch { container, .. }
         | Action::Probe { container, .. }
         | Action::Release { container, .. } => *container,
-        Action::Pull { .. } | Action::Remove { .. } => 0,
+        Action::Pull { .. } | Action::Remove { .. } | Action::Forget { .. } => 0,
     }
 }

@@ -15,19 +15,24 @@ struct Bench {
     engine: JoinHandle<()>,
 }
 
-async fn engine(fake: &Fake, directory: &tempfile::TempDir) -> Engine<Fake> {
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn engine(fake: &Fake, directory: &tempfile::TempDir, retention: Duration) -> Engine<Fake> {
     let records = Records::open(directory.path().to_owned()).unwrap();
     let pool = Pool::new("10.0.0.0/24".parse().unwrap(), 49_153..=65_535, &[], 0);
     let runtime = Arc::new(fake.clone());
-    let patience = Duration::from_secs(30);
-    Engine::restore(runtime, records, pool, patience)
+    let settings = plan::Settings {
+        stop_timeout: Duration::from_secs(30),
+        stopped_task_retention: retention,
+    };
+    Engine::restore(runtime, records, pool, settings)
         .await
         .unwrap()
 }
 
 impl Bench {
-    async fn start(fake: Fake, directory: tempfile::TempDir) -> Self {
-        let engine = engine(&fake, &directory).await;
+    async fn start(fake: Fake, directory: tempfile::TempDir, retention: Duration) -> Self {
+        let engine = engine(&fake, &directory, retention).await;
         let (desired, wanted) = watch::channel(None);
         let (send, report) = watch::channel(TaskReport::default());
         let engine = tokio::spawn(async move {
@@ -43,7 +48,7 @@ impl Bench {
     }
 
     async fn new() -> Self {
-        Self::start(Fake::default(), tempfile::tempdir().unwrap()).await
+        Self::start(Fake::default(), tempfile::tempdir().unwrap(), HOUR).await
     }
 
     fn desire(&self, tasks: Vec<DesiredTask>) {
@@ -63,11 +68,15 @@ impl Bench {
 
     /// Ends the engine in the middle of whatever it does, and starts another one.
     async fn killed_and_restarted(self) -> Self {
+        self.killed_and_restarted_with(HOUR).await
+    }
+
+    async fn killed_and_restarted_with(self, retention: Duration) -> Self {
         self.engine.abort();
         // Cancelled is what it should be.
         let _ = self.engine.await;
         let desired = self.desired.borrow().clone();
-        let next = Self::start(self.fake, self.directory).await;
+        let next = Self::start(self.fake, self.directory, retention).await;
         next.desired.send_replace(desired);
         next
     }
@@ -91,6 +100,32 @@ async fn a_task_lives_from_its_start_to_its_removal() {
     bench.desire(vec![]);
     bench.reports(<[_]>::is_empty).await;
     assert!(bench.fake.running().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_failed_keeps_its_record_until_it_is_forgotten() {
+    let mut bench = Bench::new().await;
+    let failing = Behaviour {
+        exits: Some((Duration::from_secs(1), Exit::Vanished)),
+        ..Behaviour::default()
+    };
+    bench.fake.behave("web", failing);
+    bench.desire(vec![desired("a1", &["web"])]);
+    bench.status("STOPPED").await;
+    bench.desire(vec![]);
+    bench.reports(<[_]>::is_empty).await;
+    let record = bench.directory.path().join("a1/record.json");
+    assert!(record.exists());
+
+    bench.desire(vec![stopped(desired("a1", &["web"]))]);
+    bench.status("STOPPED").await;
+    bench.desire(vec![]);
+    bench.reports(<[_]>::is_empty).await;
+
+    let mut bench = bench.killed_and_restarted_with(Duration::ZERO).await;
+    bench.desire(vec![desired("b2", &["other"])]);
+    bench.status("RUNNING").await;
+    assert!(!record.exists(), "nobody has forgotten it");
 }
 
 #[tokio::test(start_paused = true)]
@@ -182,7 +217,7 @@ async fn a_failed_start_is_told_in_the_words_of_ecs() {
         ),
     ] {
         bench.fake.behave(image, behaviour);
-        bench.desire(vec![desired("a1", &[image])]);
+        bench.desire(vec![desired(image, &[image])]);
         let task = bench.status("STOPPED").await;
         assert_eq!(task.stop_code, "TaskFailedToStart");
         assert_eq!(task.stopped_reason, reason);

@@ -2,6 +2,8 @@
 //!
 //! The maps turn a host port into a container's address and port, for what comes from outside and
 //! for local clients, also on 127.0.0.1. A change is one element; rules are written once at the start.
+//! What lets 127.0.0.1 reach a container must not let a container reach 127.0.0.1 (CVE-2020-8558): that
+//! is dropped before anything else looks at it.
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -124,13 +126,18 @@ add map ip {table} tcp_ports {{ type inet_service : ipv4_addr . inet_service; }}
 add map ip {table} udp_ports {{ type inet_service : ipv4_addr . inet_service; }}
 flush map ip {table} tcp_ports
 flush map ip {table} udp_ports
+add chain ip {table} guard {{ type filter hook prerouting priority raw; }}
 add chain ip {table} incoming {{ type nat hook prerouting priority dstnat; }}
 add chain ip {table} local {{ type nat hook output priority -100; }}
 add chain ip {table} outgoing {{ type nat hook postrouting priority srcnat; }}
+flush chain ip {table} guard
 flush chain ip {table} incoming
 flush chain ip {table} local
 flush chain ip {table} outgoing
 table ip {table} {{
+    chain guard {{
+        iifname \"{bridge}\" ip daddr 127.0.0.0/8 drop
+    }}
     chain incoming {{
         {translate}
     }}

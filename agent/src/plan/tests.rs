@@ -3,6 +3,10 @@ use crate::task::fixture::{now, task};
 use crate::task::{Attachment, Image, Now};
 
 const PATIENCE: Duration = Duration::from_secs(30);
+const SETTINGS: Settings = Settings {
+    stop_timeout: PATIENCE,
+    stopped_task_retention: Duration::from_secs(3600),
+};
 
 fn image() -> Image {
     Image {
@@ -13,7 +17,7 @@ fn image() -> Image {
 
 fn actions(task: &Task, now: Now) -> Vec<String> {
     let tasks = BTreeMap::from([(task.definition.id.clone(), task.clone())]);
-    let plan = plan(&tasks, PATIENCE, now.monotonic);
+    let plan = plan(&tasks, SETTINGS, now);
     let names = plan.actions.iter().map(|action| match action {
         Action::Watch { container, .. } => format!("watch {container}"),
         Action::Signal {
@@ -25,6 +29,7 @@ fn actions(task: &Task, now: Now) -> Vec<String> {
         Action::Probe { container, .. } => format!("probe {container}"),
         Action::Release { container, .. } => format!("release {container}"),
         Action::Remove { .. } => "remove".to_owned(),
+        Action::Forget { .. } => "forget".to_owned(),
     });
     names.collect()
 }
@@ -60,7 +65,7 @@ fn a_stop_is_asked_for_and_then_enforced() {
     task.signalled(0, now);
     assert_eq!(actions(&task, now), ["watch 0"]);
     let tasks = BTreeMap::from([(task.definition.id.clone(), task.clone())]);
-    let wake = plan(&tasks, PATIENCE, now.monotonic).wake;
+    let wake = plan(&tasks, SETTINGS, now).wake;
     assert_eq!(wake, Some(now.monotonic + PATIENCE));
     let later = Now {
         monotonic: now.monotonic + PATIENCE,
@@ -97,6 +102,30 @@ fn a_stopped_container_is_released_and_a_task_removed_when_it_left_the_set() {
     assert!(actions(&task, now).is_empty());
     task.want(Wanted::Gone, now);
     assert_eq!(actions(&task, now), ["remove"]);
+    task.removed();
+    assert!(actions(&task, now).is_empty(), "its log may still be read");
+    let later = Now {
+        wall: now.wall + 3_600_000,
+        ..now
+    };
+    assert_eq!(actions(&task, later), ["forget"]);
+}
+
+#[test]
+fn a_stop_signal_that_is_refused_for_good_ends_in_a_kill() {
+    let now = now();
+    let mut task = task("a1", &["web"]);
+    task.pulled(vec![Ok(image())], now);
+    run(&mut task, 0, now);
+    task.want(Wanted::Stopped, now);
+    let at = |seconds| Now {
+        monotonic: now.monotonic + Duration::from_secs(seconds),
+        ..now
+    };
+    task.stop_refused(0, at(0));
+    task.stop_refused(0, at(29));
+    assert_eq!(actions(&task, at(29)), ["watch 0", "signal 0 3"]);
+    assert_eq!(actions(&task, at(30)), ["watch 0", "kill 0"]);
 }
 
 #[test]

@@ -27,9 +27,11 @@ use std::time::Duration;
 use containerd_client::services::v1::ListTasksRequest;
 use containerd_client::services::v1::tasks_client::TasksClient;
 use containerd_client::types::v1::Status;
+use tracing::warn;
 
 use crate::config::{self, Config};
 use crate::network::Network;
+use crate::reason::chain;
 use crate::runtime::{ContainerId, Found, Launch, Runtime, RuntimeError};
 use crate::task::{Attachment, Image, TaskId};
 use cgroup::Cgroups;
@@ -123,7 +125,7 @@ impl Runtime for Containerd {
         kept: &BTreeMap<ContainerId, Attachment>,
     ) -> Result<BTreeMap<ContainerId, Found>, RuntimeError> {
         let error = |error: ContainerdError| {
-            if error.is_absence() {
+            if error.is_absence() || error.is_timeout() {
                 RuntimeError::Unavailable(error.into())
             } else {
                 RuntimeError::Restore(error.into())
@@ -131,12 +133,19 @@ impl Runtime for Containerd {
         };
         let ids = self.container_ids().await.map_err(error)?;
         let states = self.states().await.map_err(error)?;
-        let known = states.keys().map(ToString::to_string).collect();
+        let known = states.keys().cloned().collect();
         self.shims.kill_strays(&known);
         let mut found = BTreeMap::new();
         for id in ids {
             if !kept.contains_key(&id) {
-                self.clear(&id).await?;
+                match self.clear(&id).await {
+                    Err(error @ RuntimeError::Unavailable(_)) => return Err(error),
+                    // One that cannot be killed must not keep the agent from all the others.
+                    Err(error) => {
+                        warn!(container = %id, error = chain(&error), "a leftover stays behind");
+                    }
+                    Ok(()) => {}
+                }
                 continue;
             }
             let state = match states.get(&id) {

@@ -13,8 +13,8 @@ use tracing::debug;
 
 use crate::logs::{Line, Reader};
 use crate::reason::chain;
-use crate::records::Records;
-use crate::task::TaskId;
+use crate::records::{RecordError, Records};
+use crate::task::{Task, TaskId};
 
 /// Lines on their way: bounds what a slow reader costs.
 const QUEUE: usize = 64;
@@ -36,18 +36,21 @@ struct HungUp;
 
 impl Push {
     pub(super) async fn run(self) {
-        let found = find(&self.report.borrow(), &self.request);
+        // The record, not the report: it outlives the task, and so can the log be read.
+        let (records, request) = (self.records.clone(), self.request.clone());
+        let found = tokio::task::spawn_blocking(move || find(&records, &request)).await;
         match found {
-            Some((task, index)) => {
-                let directory = self.records.container(&task, index);
+            Ok(Ok(Some(directory))) => {
                 let (report, request) = (self.report.clone(), self.request.clone());
                 let reading = |send| read(send, directory, report, request);
                 push(self.client, self.request, reading).await;
             }
-            None => {
-                self.refuse("this container instance has no such container")
+            Ok(Ok(None)) => {
+                self.refuse("this container instance has no log of such a container")
                     .await;
             }
+            Ok(Err(error)) => self.refuse(&chain(&error)).await,
+            Err(error) => self.refuse(&chain(&error)).await,
         }
     }
 
@@ -187,15 +190,23 @@ fn chunk(line: Line) -> LogPush {
     }
 }
 
-/// Returns the container that a request means; its name may be left out when there is only one.
-fn find(report: &TaskReport, request: &OpenLogs) -> Option<(TaskId, usize)> {
-    let task = report.tasks.iter().find(|t| t.task_id == request.task_id)?;
-    let mut containers = task.containers.iter();
-    let index = match request.container.as_str() {
-        "" if task.containers.len() == 1 => Some(0),
-        name => containers.position(|container| container.name == name),
+/// Returns the directory of the log that a request means.
+fn find(records: &Records, request: &OpenLogs) -> Result<Option<PathBuf>, RecordError> {
+    let Some(id) = TaskId::parse(&request.task_id) else {
+        return Ok(None);
     };
-    Some((TaskId::parse(&task.task_id)?, index?))
+    let task = records.find(&id)?;
+    let index = task.and_then(|task| container(&task, &request.container));
+    Ok(index.map(|index| records.container(&id, index)))
+}
+
+/// Returns the container with a name, which may be left out when there is only one.
+fn container(task: &Task, name: &str) -> Option<usize> {
+    let mut containers = task.containers.iter();
+    match name {
+        "" if task.containers.len() == 1 => Some(0),
+        name => containers.position(|container| container.name() == name),
+    }
 }
 
 fn has_stopped(report: &TaskReport, request: &OpenLogs) -> bool {
@@ -211,6 +222,7 @@ fn has_stopped(report: &TaskReport, request: &OpenLogs) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::fixture::task;
     use roadstead_client::proto::agent::{ObservedContainer, ObservedTask};
 
     fn report(containers: &[(&str, &str)]) -> TaskReport {
@@ -238,12 +250,22 @@ mod tests {
 
     #[test]
     fn a_container_is_found_by_name_or_by_being_the_only_one() {
-        let two = report(&[("web", "RUNNING"), ("side", "STOPPED")]);
-        let index = |report, container| Some(find(report, &request("a1", container))?.1);
-        assert_eq!(index(&two, "side"), Some(1));
-        assert_eq!(index(&two, ""), None);
-        assert_eq!(index(&report(&[("web", "RUNNING")]), ""), Some(0));
-        assert_eq!(find(&two, &request("b2", "web")), None);
+        let two = task("a1", &["web", "side"]);
+        assert_eq!(container(&two, "side"), Some(1));
+        assert_eq!(container(&two, ""), None);
+        assert_eq!(container(&two, "other"), None);
+        assert_eq!(container(&task("a1", &["web"]), ""), Some(0));
+    }
+
+    #[test]
+    fn the_log_of_a_task_that_is_not_reported_any_more_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let records = Records::open(directory.path().to_owned()).unwrap();
+        records.keep(&task("a1", &["web"])).unwrap();
+        let of = |id| find(&records, &request(id, "web")).unwrap();
+        assert_eq!(of("a1"), Some(directory.path().join("a1/0")));
+        assert_eq!(of("b2"), None);
+        assert_eq!(of("../a1"), None);
     }
 
     #[test]

@@ -52,6 +52,7 @@ impl Task {
             containers: containers.collect(),
             cause: None,
             times: Times::default(),
+            removed: false,
         };
         if let Some(reason) = refusal {
             task.cause = Some(StopCause::failed_to_start(reason));
@@ -65,10 +66,14 @@ impl Task {
         Ok(task)
     }
 
-    /// Takes in what the control plane wants now, and tells whether that is new. A stop is final.
+    /// Takes in what the control plane wants now, and tells whether that is new. A stop is final; a
+    /// task that was gone and is named again is reported again.
     pub(crate) fn want(&mut self, wanted: Wanted, now: Now) -> bool {
-        let news =
-            wanted != self.wanted && (self.wanted == Wanted::Running || wanted == Wanted::Gone);
+        let wanted = match (self.wanted, wanted) {
+            (Wanted::Stopped | Wanted::Gone, Wanted::Running) => Wanted::Stopped,
+            (_, wanted) => wanted,
+        };
+        let news = wanted != self.wanted;
         if news {
             self.wanted = wanted;
             self.settle(now);
@@ -150,7 +155,18 @@ impl Task {
 
     /// Notes that a container has been asked to stop.
     pub(crate) fn signalled(&mut self, container: usize, now: Now) {
-        self.containers[container].stop = Stop::Signalled(now.monotonic);
+        let stop = &mut self.containers[container].stop;
+        if *stop != Stop::Killed {
+            *stop = Stop::Signalled(now.monotonic);
+        }
+    }
+
+    /// Notes that the runtime would not ask a container to stop; the first time counts.
+    pub(crate) fn stop_refused(&mut self, container: usize, now: Now) {
+        let stop = &mut self.containers[container].stop;
+        if *stop == Stop::NotBegun {
+            *stop = Stop::Refused(now.monotonic);
+        }
     }
 
     /// Notes that a container has been killed.
@@ -158,18 +174,24 @@ impl Task {
         self.containers[container].stop = Stop::Killed;
     }
 
-    /// Takes in a probe of a container's health.
-    pub(crate) fn probed(&mut self, container: usize, passed: bool, now: Now) {
+    /// Takes in a probe of a container's health, and tells whether the record changed with it.
+    pub(crate) fn probed(&mut self, container: usize, passed: bool, now: Now) -> bool {
         let container = &mut self.containers[container];
         let check = container.check();
-        if let (Some(check), Some(health)) = (check, container.health.as_mut()) {
-            health.observe(&check, passed, now.monotonic);
+        match (check, container.health.as_mut()) {
+            (Some(check), Some(health)) => health.observe(&check, passed, now.monotonic),
+            (None, _) | (_, None) => false,
         }
     }
 
     /// Notes that nothing but the record and the log is left of a stopped container.
     pub(crate) fn released(&mut self, container: usize) {
         self.containers[container].phase = Phase::Released;
+    }
+
+    /// Notes that the runtime has nothing of the task any more.
+    pub(crate) fn removed(&mut self) {
+        self.removed = true;
     }
 
     /// Goes on from a record, with what the runtime has now (`found` by the container's index).

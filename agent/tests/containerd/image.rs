@@ -15,23 +15,29 @@ const APPLETS: [&str; 14] = [
 
 /// Writes an archive with one image.
 pub(crate) fn archive(path: &Path, name: &str) {
+    archive_with(path, name, 1);
+}
+
+/// Writes an archive with one image, which consists of so many times the same layer.
+pub(crate) fn archive_with(path: &Path, name: &str, layers: usize) {
     let layer = layer(name);
     let diff_id = digest(&layer);
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(&layer).unwrap();
     let layer = gzip.finish().unwrap();
     let config = format!(
-        r#"{{"architecture":"{}","os":"linux","config":{{"Env":["FROM_IMAGE=yes"],"Cmd":["sleep","600"]}},"rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#,
+        r#"{{"architecture":"{}","os":"linux","config":{{"Env":["FROM_IMAGE=yes"],"Cmd":["sleep","600"]}},"rootfs":{{"type":"layers","diff_ids":[{}]}}}}"#,
         if cfg!(target_arch = "aarch64") {
             "arm64"
         } else {
             "amd64"
-        }
+        },
+        vec![format!("\"{diff_id}\""); layers].join(",")
     );
     let manifest = format!(
         r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{},"layers":[{}]}}"#,
         descriptor("image.config.v1+json", config.as_bytes(), ""),
-        descriptor("image.layer.v1.tar+gzip", &layer, "")
+        vec![descriptor("image.layer.v1.tar+gzip", &layer, ""); layers].join(",")
     );
     let annotation = format!(r#","annotations":{{"org.opencontainers.image.ref.name":"{name}"}}"#);
     let index = format!(

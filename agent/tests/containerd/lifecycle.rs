@@ -1,5 +1,7 @@
 //! What a task lives through, in ECS's words.
 
+use std::os::unix::fs::PermissionsExt;
+
 use roadstead_client::proto::agent::OpenLogs;
 use roadstead_client::proto::ecs::{ContainerDefinition, KeyValuePair};
 
@@ -28,8 +30,10 @@ async fn a_task_runs_is_reached_by_its_port_and_stops_when_asked() {
     until("refused", || get("127.0.0.1", binding.host_port).is_none()).await;
     instance.control_plane.desire(vec![]);
     instance.control_plane.gone(&id(1)).await;
-    let left = instance.config.data_dir.join("tasks").join(id(1));
-    assert!(!left.exists(), "a task's files outlive it");
+    assert!(
+        instance.pids(&format!("{}-0", id(1))).is_empty(),
+        "a process outlives its task"
+    );
     instance.remove().await;
 }
 
@@ -199,6 +203,54 @@ async fn a_log_is_read_from_its_tail_and_followed_to_its_end() {
     let line = instance.control_plane.next_push().await;
     assert_eq!((&*line.stream, &*line.message), ("stdout", "last"));
     assert!(line.timestamp > 0);
+    instance.remove().await;
+}
+
+#[tokio::test]
+async fn the_log_of_a_crashed_task_can_be_read_after_the_task_has_left() {
+    let mut instance = Instance::start().await;
+    let crashing = container("one", "echo why; exit 3");
+    instance.control_plane.desire(vec![task(1, vec![crashing])]);
+    instance.control_plane.status(&id(1), "STOPPED").await;
+    instance.control_plane.desire(vec![]);
+    instance.control_plane.gone(&id(1)).await;
+    let directory = instance.config.data_dir.join("tasks").join(id(1));
+    let record = std::fs::metadata(directory.join("record.json")).unwrap();
+    assert_eq!(record.permissions().mode() & 0o777, 0o600);
+    // An agent that starts later finds it too.
+    instance.kill_agent();
+    instance.control_plane.forget();
+    instance.control_plane.desire(vec![task(2, vec![web()])]);
+    instance.start_agent();
+    instance.control_plane.status(&id(2), "RUNNING").await;
+    instance.control_plane.gone(&id(1)).await;
+    instance.control_plane.open_logs(OpenLogs {
+        request_id: "r1".into(),
+        task_id: id(1),
+        container: String::new(),
+        follow: true,
+        tail: 0,
+    });
+    assert_eq!(instance.control_plane.next_push().await.request_id, "r1");
+    assert_eq!(instance.control_plane.next_push().await.message, "why");
+    instance.remove().await;
+}
+
+#[tokio::test]
+async fn more_tasks_than_fit_into_four_mebibytes_are_taken_in() {
+    let instance = Instance::start().await;
+    let large = |number| {
+        let mut container = container("one", "true");
+        container.environment = vec![KeyValuePair {
+            name: Some("LARGE".into()),
+            value: Some("x".repeat(256 << 10)),
+        }];
+        stopped(&task(number, vec![container]))
+    };
+    instance.control_plane.desire((1..=20).map(large).collect());
+    for number in 1..=20 {
+        instance.control_plane.status(&id(number), "STOPPED").await;
+    }
     instance.remove().await;
 }
 

@@ -11,6 +11,7 @@ mod image;
 mod instance;
 mod leftovers;
 mod lifecycle;
+mod loopback;
 mod pull;
 mod registry;
 mod tasks;

@@ -24,7 +24,7 @@ pub(crate) enum Command {
     Create(Box<create::Create>),
     /// Change a service, and follow the rollout when that starts one.
     Update(Box<update::Update>),
-    /// Go back to the task definition's previous revision, and follow the rollout.
+    /// Go back to the task definition whose rollout completed last before the current one, and follow.
     Rollback(update::Rollback),
     /// List the services.
     List,

@@ -59,7 +59,7 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
             })
         }
         Command::List { family, status } => {
-            let task_definition_arns = list(connection, family, status, None).await?;
+            let task_definition_arns = list(connection, family, status).await?;
             let all = ListTaskDefinitionsResponse {
                 task_definition_arns,
                 next_token: None,
@@ -122,20 +122,18 @@ pub(super) async fn describe(
     })
 }
 
-/// Returns the ARNs of all revisions that the filters let through; `sort` is `ASC` or `DESC`.
-pub(super) async fn list(
+/// Returns the ARNs of all revisions that the filters let through.
+async fn list(
     connection: &Connection,
     family: Option<String>,
     status: Option<String>,
-    sort: Option<&str>,
 ) -> Result<Vec<String>, Error> {
     every_page(async |next_token| {
         let request = ListTaskDefinitionsRequest {
             family_prefix: family.clone(),
             status: status.clone(),
-            sort: sort.map(str::to_owned),
             next_token,
-            max_results: None,
+            ..ListTaskDefinitionsRequest::default()
         };
         let page = connection
             .ecs(async |mut ecs| ecs.list_task_definitions(request.clone()).await)

@@ -12,7 +12,7 @@ use roadstead_agent::{AgentError, Config};
 use roadstead_client::{ControlPlane, Endpoint};
 
 pub(super) use self::settings::Settings;
-use super::{data_dir, stop};
+use super::{data_dir, open_files, stop};
 use crate::args::Globals;
 use crate::config::{self, ConfigError};
 use crate::context::{self, Environment};
@@ -38,7 +38,7 @@ enum Command {
         /// The agent's data directory.
         #[arg(long, env = "ROADSTEAD_DATA_DIR", default_value = settings::DEFAULT_DATA_DIR)]
         data_dir: PathBuf,
-        /// The agent's name, where its data directory is lost.
+        /// The agent's name; needed, and taken, only where its data directory is lost.
         #[arg(long, env = "ROADSTEAD_NAME")]
         name: Option<String>,
     },
@@ -57,6 +57,7 @@ pub(crate) fn run(args: Args, globals: &Globals, environment: &Environment) -> R
     settings.address_control_plane(context::given(globals, environment));
     let endpoints = endpoints(&settings)?;
     let config = settings.resolve()?;
+    open_files::raise();
     let _claim = data_dir::claim(&config.data_dir).map_err(anyhow::Error::from)?;
     record(&config.data_dir, &settings)?;
     runtime::block_on(work(config, ControlPlane::new(endpoints)))
@@ -102,10 +103,7 @@ pub(super) fn record_path(data_dir: &Path) -> PathBuf {
 }
 
 fn remove(data_dir: &Path, name: Option<String>) -> Result<(), Error> {
-    let mut settings: Settings = config::read_file_if_any(&record_path(data_dir))?;
-    settings.data_dir = Some(data_dir.to_owned());
-    settings.name = name.or(settings.name);
-    let config = settings.resolve()?;
+    let config = removable(data_dir, name)?.resolve()?;
     // A lost directory is not made again, but networks may still be there under the agent's name.
     let claim = if config.data_dir.exists() {
         Some(data_dir::claim(&config.data_dir).map_err(anyhow::Error::from)?)
@@ -115,6 +113,48 @@ fn remove(data_dir: &Path, name: Option<String>) -> Result<(), Error> {
     erase(&config)?;
     drop(claim);
     output::write_line(&format!("agent {} has left nothing behind", config.name))
+}
+
+/// Returns the settings of the agent that is to be removed.
+///
+/// A removal deletes whole directories and ends containers, so it never guesses whose: a directory without
+/// a record is no agent's, and without a directory only a name tells the agents of this host apart.
+///
+/// # Errors
+/// Fails when it is not certain which agent is meant.
+fn removable(data_dir: &Path, name: Option<String>) -> Result<Settings, Error> {
+    let record = record_path(data_dir);
+    let settings = if record.exists() {
+        let recorded: Settings = config::read_file(&record)?;
+        let owner = recorded.name.as_deref().unwrap_or(settings::DEFAULT_NAME);
+        if name.is_some_and(|name| name != owner) {
+            return Err(Error::Unfit(format!(
+                "{} belongs to agent {owner}: leave --name out to remove that one",
+                data_dir.display(),
+            )));
+        }
+        recorded
+    } else if data_dir.exists() {
+        return Err(Error::Unfit(format!(
+            "{} is no data directory of an agent: {} is missing",
+            data_dir.display(),
+            record.display()
+        )));
+    } else if name.is_some() {
+        Settings {
+            name,
+            ..Settings::default()
+        }
+    } else {
+        return Err(Error::Unfit(format!(
+            "{} is not there: say with --name which agent's network is to be removed, or name its data directory",
+            data_dir.display()
+        )));
+    };
+    Ok(Settings {
+        data_dir: Some(data_dir.to_owned()),
+        ..settings
+    })
 }
 
 /// Removes all that the agent has left on this host, its data directory included.
@@ -127,4 +167,51 @@ pub(super) fn erase(config: &Config) -> Result<(), Error> {
             .await
             .map_err(failed)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(data_dir: &Path, name: Option<&str>) -> String {
+        let error = removable(data_dir, name.map(str::to_owned)).unwrap_err();
+        assert_eq!(error.exit_code(), 1);
+        error.to_string()
+    }
+
+    #[test]
+    fn a_directory_that_is_no_agents_is_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [None, Some("roadstead")] {
+            let text = refused(folder.path(), name);
+            assert!(text.contains("is no data directory of an agent"), "{text}");
+        }
+        let error = remove(folder.path(), None).unwrap_err();
+        assert_eq!(error.exit_code(), 1);
+        assert!(folder.path().exists());
+    }
+
+    #[test]
+    fn without_its_directory_an_agent_is_removed_only_by_its_name() {
+        let lost = Path::new("/nonexistent/agent");
+        assert!(refused(lost, None).contains("--name"));
+        let settings = removable(lost, Some("web".into())).unwrap();
+        assert_eq!(settings.name.as_deref(), Some("web"));
+    }
+
+    #[test]
+    fn the_record_says_whose_containers_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            name: Some("one".into()),
+            ..Settings::default()
+        };
+        record(folder.path(), &settings).unwrap();
+        assert!(refused(folder.path(), Some("two")).contains("belongs to agent one"));
+        for name in [None, Some("one".to_owned())] {
+            let found = removable(folder.path(), name).unwrap();
+            assert_eq!(found.name.as_deref(), Some("one"));
+            assert_eq!(found.data_dir.as_deref(), Some(folder.path()));
+        }
+    }
 }

@@ -7,7 +7,7 @@ use roadstead_client::Endpoint;
 use roadstead_server::Config;
 use serde::{Deserialize, Serialize};
 
-use super::{absolute, data_dir, stop};
+use super::{absolute, data_dir, open_files, stop};
 use crate::config::{self, ConfigError};
 use crate::error::Error;
 use crate::{logging, runtime};
@@ -80,6 +80,7 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
     logging::start(logging::Level::INFO)?;
     let settings = config::layered(args.config.as_deref(), args.settings)?;
     let config = resolve(settings)?;
+    open_files::raise();
     let _claim = data_dir::claim(&config.data_dir).map_err(anyhow::Error::from)?;
     runtime::block_on(serve(config))
 }

@@ -3,9 +3,9 @@
 //! The owner holds a lock on `ctl.pid` in it and has written its process id there. The lock goes
 //! with the process, however that ends, so a held lock proves that the id is the owner's.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -17,6 +17,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 const LOCK: &str = "ctl.pid";
+const OWNER_ONLY: u32 = 0o700;
+/// On a directory that everybody may write to, such as /tmp.
+const STICKY: u32 = 0o1000;
 /// Longer than a load balancer takes to finish its requests.
 const AFTER_TERM: Duration = Duration::from_secs(45);
 const AFTER_KILL: Duration = Duration::from_secs(10);
@@ -24,12 +27,14 @@ const AFTER_KILL: Duration = Duration::from_secs(10);
 /// Why a data directory cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClaimError {
-    #[error("cannot make data directory {}", .path.display())]
+    #[error("cannot make data directory {} for this user alone", .path.display())]
     Create {
         path: PathBuf,
         #[source]
         cause: io::Error,
     },
+    #[error("data directory {} is everybody's: name one for this process alone", .path.display())]
+    Shared { path: PathBuf },
     #[error("cannot lock {}", .path.display())]
     Lock {
         path: PathBuf,
@@ -55,16 +60,9 @@ pub(super) struct Claim {
 /// Claims a data directory, which is made if it is missing; only its owner may look into it.
 ///
 /// # Errors
-/// Fails when another process has it.
+/// Fails when another process has it, or it is shared by everybody.
 pub(super) fn claim(directory: &Path) -> Result<Claim, ClaimError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(|cause| ClaimError::Create {
-            path: directory.to_owned(),
-            cause,
-        })?;
+    make_private(directory)?;
     let path = directory.join(LOCK);
     let file = open(&path)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -124,6 +122,28 @@ pub(super) fn take_over(directory: &Path) -> Result<Claim, ClaimError> {
     })
 }
 
+/// Makes a directory, or closes to others the one that is there.
+fn make_private(directory: &Path) -> Result<(), ClaimError> {
+    let error = |cause| ClaimError::Create {
+        path: directory.to_owned(),
+        cause,
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(OWNER_ONLY)
+        .create(directory)
+        .map_err(error)?;
+    let mode = fs::metadata(directory).map_err(error)?.permissions().mode();
+    if mode & STICKY != 0 {
+        let path = directory.to_owned();
+        return Err(ClaimError::Shared { path });
+    }
+    if mode & 0o777 != OWNER_ONLY {
+        fs::set_permissions(directory, Permissions::from_mode(OWNER_ONLY)).map_err(error)?;
+    }
+    Ok(())
+}
+
 fn open(path: &Path) -> Result<File, ClaimError> {
     OpenOptions::new()
         .read(true)
@@ -176,6 +196,20 @@ mod tests {
         }
         drop(first);
         claim(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_was_there_is_closed_to_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = || fs::metadata(folder.path()).unwrap().permissions().mode();
+        let set = |mode| fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+        set(0o755);
+        claim(folder.path()).unwrap();
+        assert_eq!(mode() & 0o7777, 0o700);
+        set(0o1777);
+        let refused = claim(folder.path()).unwrap_err();
+        assert!(matches!(refused, ClaimError::Shared { .. }), "{refused}");
+        assert_eq!(mode() & 0o7777, 0o1777);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::ready::Instance;
 use self::roles::Roles;
-use super::{absolute, agent, data_dir, stop};
+use super::{absolute, agent, data_dir, open_files, stop};
 use crate::config::{self, ConfigError};
 use crate::connection::Connection;
 use crate::context::{Context, ContextFile};
@@ -88,6 +88,7 @@ pub(crate) fn run(args: Args) -> Result<(), Error> {
     }
     logging::start(logging::Level::INFO)?;
     let plan = resolve(args.settings)?;
+    open_files::raise_for(plan.lb.max_connections);
     let claims = [
         &plan.data_dir,
         &plan.server.data_dir,
@@ -285,6 +286,17 @@ mod tests {
             .err()
             .unwrap();
         assert!(error.to_string().starts_with("data_dir: "), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_no_agent_could_have_is_refused_before_anything_is_made() {
+        let bad = Settings {
+            name: "No Name".into(),
+            ..settings("/data")
+        };
+        let error = Error::from(resolve(bad).err().unwrap());
+        assert_eq!(error.exit_code(), 64);
+        assert!(error.to_string().starts_with("name `No Name`"), "{error}");
     }
 
     #[test]

@@ -54,9 +54,7 @@ pub(crate) fn run(command: Command, format: Format) -> Result<(), Error> {
         file: file.display().to_string(),
         cause,
     })?;
-    let mut settings = recorded(&data_dir)?;
-    settings.name = name.or(settings.name);
-    settings.containerd = containerd.or(settings.containerd);
+    let settings = meant(&data_dir, name, containerd)?;
     let config = settings.resolve()?;
     let images = runtime::block_on(import(&config, &file))?;
     match format {
@@ -70,17 +68,70 @@ async fn import(config: &roadstead_agent::Config, file: &Path) -> Result<Vec<Str
     imported.map_err(agent::failed)
 }
 
-/// Finds the settings of the agent whose data directory this is, or the dev one's.
-fn recorded(data_dir: &Path) -> Result<agent::Settings, Error> {
-    let mut settings = agent::Settings::default();
-    let mut owner = data_dir.to_owned();
-    for candidate in [data_dir.to_owned(), dev::agent_dir(data_dir)] {
+/// Returns the settings of the agent that is meant: as it was started, or as the flags say.
+///
+/// # Errors
+/// Fails when neither tells: the import would start a containerd that no agent uses.
+fn meant(
+    data_dir: &Path,
+    name: Option<String>,
+    containerd: Option<PathBuf>,
+) -> Result<agent::Settings, Error> {
+    let (owner, settings) = match recorded(data_dir)? {
+        Some(recorded) => recorded,
+        None if name.is_some() || containerd.is_some() => {
+            (data_dir.to_owned(), agent::Settings::default())
+        }
+        None => {
+            return Err(Error::Unfit(format!(
+                "no agent was ever started in {}: start it first (`ctl dev` or `ctl agent`), or say which is meant with --data-dir, or with --name and --containerd",
+                data_dir.display()
+            )));
+        }
+    };
+    Ok(agent::Settings {
+        data_dir: Some(owner),
+        name: name.or(settings.name),
+        containerd: containerd.or(settings.containerd),
+        ..settings
+    })
+}
+
+/// Finds the settings of the agent whose data directory this is, or the dev one's, and that directory.
+fn recorded(data_dir: &Path) -> Result<Option<(PathBuf, agent::Settings)>, Error> {
+    for candidate in [dev::agent_dir(data_dir), data_dir.to_owned()] {
         let record = agent::record_path(&candidate);
         if record.exists() {
-            settings = config::read_file(&record)?;
-            owner = candidate;
+            return Ok(Some((candidate, config::read_file(&record)?)));
         }
     }
-    settings.data_dir = Some(owner);
-    Ok(settings)
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_an_agent_nothing_is_imported() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = meant(folder.path(), None, None).unwrap_err();
+        assert_eq!(error.exit_code(), 1);
+        assert!(error.to_string().contains("start it first"), "{error}");
+    }
+
+    #[test]
+    fn an_agent_is_known_by_its_record_or_by_the_flags() {
+        let folder = tempfile::tempdir().unwrap();
+        let flags = meant(folder.path(), Some("web".into()), None).unwrap();
+        assert_eq!(flags.name.as_deref(), Some("web"));
+        let dev = agent::Settings {
+            name: Some("dev".into()),
+            ..agent::Settings::default()
+        };
+        agent::record(&dev::agent_dir(folder.path()), &dev).unwrap();
+        let found = meant(folder.path(), None, None).unwrap();
+        assert_eq!(found.name.as_deref(), Some("dev"));
+        assert_eq!(found.data_dir, Some(dev::agent_dir(folder.path())));
+    }
 }

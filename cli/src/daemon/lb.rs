@@ -6,7 +6,7 @@ use roadstead_client::ControlPlane;
 use roadstead_lb::{Config, Source};
 use serde::{Deserialize, Serialize};
 
-use super::{absolute, data_dir, stop};
+use super::{absolute, data_dir, open_files, stop};
 use crate::args::Globals;
 use crate::config::{self, ConfigError};
 use crate::context::{self, Environment};
@@ -85,6 +85,7 @@ pub(crate) fn run(args: Args, globals: &Globals, environment: &Environment) -> R
     }
     let source = source(&settings)?;
     let config = resolve(settings)?;
+    open_files::raise_for(config.max_connections);
     // A table file needs no place on the disk, and any number of load balancers may serve from one.
     let _claim = match &source {
         Source::File(_) => None,

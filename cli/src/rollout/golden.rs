@@ -78,6 +78,7 @@ fn view(
             failed: Some(0),
             cut: Some(0),
         }],
+        rollback_task_definition: None,
     }
 }
 
@@ -244,6 +245,31 @@ fn the_receipt_as_one_object() {
           "cut": 0,
           "deployment": "ecs-svc/2",
           "rolloutState": "COMPLETED"
+        }"#]]
+    .assert_eq(&crate::output::json(&receipt).unwrap());
+}
+
+#[test]
+fn a_rollout_that_failed_has_a_receipt_that_says_so() {
+    let mut failed = middle();
+    if let Some(service) = &mut failed.service {
+        service.deployments[0].rollout_state = Some("FAILED".into());
+    }
+    let mut gone = end();
+    gone.service.as_mut().unwrap().deployments = vec![deployment(3, 4, 0, "COMPLETED")];
+    let mut receipt = Receipt::nothing(&rollout(), None);
+    for view in [&beginning(), &failed, &gone] {
+        receipt.update(&rollout(), view);
+    }
+    expect![[r#"
+        {
+          "durationMs": 3240,
+          "served": 960,
+          "retried": 2,
+          "failed": 0,
+          "cut": 0,
+          "deployment": "ecs-svc/2",
+          "rolloutState": "FAILED"
         }"#]]
     .assert_eq(&crate::output::json(&receipt).unwrap());
 }

@@ -47,7 +47,15 @@ impl Receipt {
         }
     }
 
-    /// Returns the receipt of an update that started no deployment.
+    /// Takes in a newer view, unless the deployment is gone from it: what was known last stands then.
+    pub(crate) fn update(&mut self, rollout: &Rollout, view: &ServiceView) {
+        let service = view.service.as_ref();
+        if service.is_some_and(|s| progress::find(s, &rollout.deployment).is_some()) {
+            *self = Self::of(rollout, view);
+        }
+    }
+
+    /// Returns the receipt of an update that started no deployment, or of which nothing is known yet.
     pub(crate) fn nothing(current: &Rollout, rollout_state: Option<String>) -> Self {
         let nothing = Self::of(current, &ServiceView::default());
         Self {

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use roadstead_client::Backoff;
 use roadstead_client::proto::console::console_client::ConsoleClient;
 use roadstead_client::proto::console::{ServiceView, WatchServiceRequest};
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 
 use super::Rollout;
 use super::lines::{self, Lines};
 use super::live::Screen;
 use super::progress::{self, Verdict};
 use super::receipt::Receipt;
-use crate::connection::Connection;
+use crate::connection::{Connection, is_final};
 use crate::error::Error;
 
 /// How long the control plane may stay away before the watch gives up; the rollout does not need it.
@@ -27,7 +27,7 @@ const FRAME: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) enum Display {
     /// A terminal.
-    Live(Screen),
+    Live(Box<Screen>),
     /// A pipe.
     Lines(Lines),
     /// Nowhere: only the receipt is wanted.
@@ -36,11 +36,12 @@ pub(crate) enum Display {
 
 /// Why one stream of views ended.
 enum End {
-    Completed(Receipt),
+    Completed,
     Lost(Status),
 }
 
-/// Shows the rollout until it is at its end, and returns its receipt.
+/// Shows the rollout until it is at its end. The receipt is kept at what was seen last, also when this
+/// fails.
 ///
 /// # Errors
 /// Fails when the rollout does, when the control plane stays away, and when the user interrupts.
@@ -48,9 +49,10 @@ pub(crate) async fn until_the_end(
     connection: &Connection,
     rollout: &Rollout,
     display: &mut Display,
-) -> Result<Receipt, Error> {
+    receipt: &mut Receipt,
+) -> Result<(), Error> {
     tokio::select! {
-        outcome = watch(connection, rollout, display) => outcome,
+        outcome = watch(connection, rollout, display, receipt) => outcome,
         interrupted = tokio::signal::ctrl_c() => {
             interrupted.map_err(anyhow::Error::from)?;
             Err(Error::Interrupted(format!(
@@ -65,7 +67,8 @@ async fn watch(
     connection: &Connection,
     rollout: &Rollout,
     display: &mut Display,
-) -> Result<Receipt, Error> {
+    receipt: &mut Receipt,
+) -> Result<(), Error> {
     let began = Instant::now();
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
     let mut lost: Option<Instant> = None;
@@ -76,8 +79,14 @@ async fn watch(
                     backoff.reset();
                     display.note(rollout, "the control plane answers again", began.elapsed())?;
                 }
-                match read(first, stream, rollout, display, began).await? {
-                    End::Completed(receipt) => return Ok(receipt),
+                let watched = Watched {
+                    rollout,
+                    display,
+                    receipt,
+                    began,
+                };
+                match watched.read(first, stream).await? {
+                    End::Completed => return Ok(()),
                     End::Lost(status) => status,
                 }
             }
@@ -132,63 +141,50 @@ async fn open(
     }
 }
 
-async fn read(
-    first: ServiceView,
-    mut stream: Streaming<ServiceView>,
-    rollout: &Rollout,
-    display: &mut Display,
+/// What one stream of views goes into.
+struct Watched<'a> {
+    rollout: &'a Rollout,
+    display: &'a mut Display,
+    receipt: &'a mut Receipt,
     began: Instant,
-) -> Result<End, Error> {
-    let mut frame = tokio::time::interval(FRAME);
-    let mut view = first;
-    loop {
-        display.view(rollout, &view, began.elapsed())?;
-        let service = view.service.clone().unwrap_or_default();
-        match progress::judge(&service, &rollout.deployment) {
-            Verdict::Going => {}
-            Verdict::Completed => return Ok(End::Completed(Receipt::of(rollout, &view))),
-            Verdict::Failed(reason) => {
-                return Err(Error::Rollout {
-                    service: rollout.service.clone(),
-                    reason,
-                });
-            }
-        }
-        view = loop {
-            tokio::select! {
-                message = stream.message() => match message {
-                    Ok(Some(view)) => break view,
-                    Ok(None) => {
-                        return Ok(End::Lost(Status::unavailable("the server ended the view")));
-                    }
-                    Err(status) => return Ok(End::Lost(status)),
-                },
-                _ = frame.tick() => display.tick(rollout, began.elapsed())?,
-            }
-        };
-    }
 }
 
-/// Whether asking again would get the same answer.
-fn is_final(status: &Status) -> bool {
-    match status.code() {
-        Code::InvalidArgument
-        | Code::NotFound
-        | Code::AlreadyExists
-        | Code::PermissionDenied
-        | Code::FailedPrecondition
-        | Code::OutOfRange
-        | Code::Unimplemented
-        | Code::Unauthenticated => true,
-        Code::Ok
-        | Code::Cancelled
-        | Code::Unknown
-        | Code::DeadlineExceeded
-        | Code::ResourceExhausted
-        | Code::Aborted
-        | Code::Internal
-        | Code::Unavailable
-        | Code::DataLoss => false,
+impl Watched<'_> {
+    async fn read(
+        self,
+        first: ServiceView,
+        mut stream: Streaming<ServiceView>,
+    ) -> Result<End, Error> {
+        let rollout = self.rollout;
+        let mut frame = tokio::time::interval(FRAME);
+        let mut view = first;
+        loop {
+            self.receipt.update(rollout, &view);
+            self.display.view(rollout, &view, self.began.elapsed())?;
+            let service = view.service.clone().unwrap_or_default();
+            match progress::judge(&service, &rollout.deployment) {
+                Verdict::Going => {}
+                Verdict::Completed => return Ok(End::Completed),
+                Verdict::Failed(reason) => {
+                    return Err(Error::Rollout {
+                        service: rollout.service.clone(),
+                        reason,
+                    });
+                }
+            }
+            view = loop {
+                tokio::select! {
+                    message = stream.message() => match message {
+                        Ok(Some(view)) => break view,
+                        Ok(None) => {
+                            return Ok(End::Lost(Status::unavailable("the server ended the view")));
+                        }
+                        Err(status) => return Ok(End::Lost(status)),
+                    },
+                    _ = frame.tick() => self.display.tick(rollout, self.began.elapsed())?,
+                }
+            };
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The connection to containerd: one channel, dialled again by itself when containerd comes back.
 //!
 //! Every request carries the agent's containerd namespace and a deadline. `ContainerdError` tells apart
-//! what containerd refused from a containerd that is not there; only the latter is worth a retry.
+//! what containerd refused, what it did not finish in time, and a containerd that is not there.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use containerd_client::services::v1::{CreateNamespaceRequest, Namespace};
 use tokio::time::timeout;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, TimeoutExpired};
 
 /// For what containerd does by itself, without starting a process.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -31,9 +31,11 @@ pub enum ContainerdError {
         #[source]
         cause: Box<dyn Error + Send + Sync>,
     },
-    /// The connection broke, or the deadline passed.
     #[error("containerd stopped answering")]
     Lost(#[source] Box<Status>),
+    /// The deadline of the request passed.
+    #[error("containerd did not finish in time")]
+    Timeout(#[source] Box<Status>),
     #[error("{message}")]
     Refused { code: Code, message: String },
 }
@@ -45,6 +47,12 @@ impl ContainerdError {
         matches!(self, Self::Connect { .. } | Self::Lost(_))
     }
 
+    /// Tells whether a request's deadline passed: containerd is there, and may be stuck with this.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout(_))
+    }
+
     pub(super) fn is(&self, expected: Code) -> bool {
         matches!(self, Self::Refused { code, .. } if *code == expected)
     }
@@ -52,12 +60,12 @@ impl ContainerdError {
 
 impl From<Status> for ContainerdError {
     fn from(status: Status) -> Self {
+        if status.code() == Code::DeadlineExceeded || is_own_deadline(&status) {
+            return Self::Timeout(Box::new(status));
+        }
         // A status that the transport made up has its cause with it; one that was received has none.
         let transport = status.source().is_some();
-        let lost = matches!(
-            status.code(),
-            Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded
-        );
+        let lost = matches!(status.code(), Code::Unavailable | Code::Cancelled);
         if transport || lost {
             Self::Lost(Box::new(status))
         } else {
@@ -67,6 +75,18 @@ impl From<Status> for ContainerdError {
             }
         }
     }
+}
+
+/// Tells whether the deadline passed on this side, which tonic calls cancelled.
+fn is_own_deadline(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.is::<TimeoutExpired>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Returns the message of an answer.
@@ -181,4 +201,39 @@ impl Client {
 #[derive(Debug, Clone)]
 pub(super) struct Lease {
     pub(super) id: MetadataValue<Ascii>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::UnixListener;
+
+    #[tokio::test]
+    async fn a_containerd_that_is_silent_is_told_from_one_that_hangs_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("c.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let client = Client {
+            channel: containerd_client::connect(&socket).await.unwrap(),
+            namespace: "rs".parse().unwrap(),
+            name: "rs".into(),
+        };
+        let version = async |limit| {
+            let request = client.long((), limit);
+            let asked = VersionClient::new(client.channel()).version(request).await;
+            answer(asked).unwrap_err()
+        };
+        let silent = version(Duration::from_millis(20)).await;
+        assert!(silent.is_timeout() && !silent.is_absence(), "{silent:?}");
+        let (connection, _) = listener.accept().await.unwrap();
+        drop((connection, listener));
+        let lost = version(Duration::from_secs(10)).await;
+        assert!(lost.is_absence() && !lost.is_timeout(), "{lost:?}");
+    }
+
+    #[test]
+    fn a_deadline_that_containerd_saw_pass_is_a_timeout_too() {
+        let error = ContainerdError::from(Status::deadline_exceeded("context deadline exceeded"));
+        assert!(error.is_timeout() && !error.is_absence());
+    }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use containerd_client::services::v1::content_client::ContentClient;
 use containerd_client::services::v1::{
-    AbortRequest, InfoRequest, ReadContentRequest, WriteAction, WriteContentRequest,
+    InfoRequest, ReadContentRequest, WriteAction, WriteContentRequest,
 };
 use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 
-use super::client::{Client, ContainerdError, Lease, Tolerate, answer};
+use super::client::{Client, ContainerdError, Lease, answer};
 use super::image::{Descriptor, ImageError};
 
 /// A pull may take so long in all (ecs-agent: image pull timeout).
@@ -20,7 +20,7 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(2 * 3600);
 /// Chunks on their way to containerd: bounds the memory that a pull takes.
 const QUEUE: usize = 4;
 /// Manifests and configurations are small; more than this is not one (4 MiB, as registries limit them).
-const LARGEST_DOCUMENT: usize = 4 << 20;
+pub(super) const LARGEST_DOCUMENT: usize = 4 << 20;
 
 impl Client {
     pub(super) async fn has_blob(&self, digest: &str) -> Result<bool, ContainerdError> {
@@ -65,16 +65,10 @@ impl Client {
         labels: HashMap<String, String>,
         chunks: impl Stream<Item = Result<Vec<u8>, ImageError>>,
     ) -> Result<(), ImageError> {
-        let reference = format!("roadstead-{}", blob.digest);
-        // What an interrupted pull left is begun anew.
-        let abort = AbortRequest {
-            r#ref: reference.clone(),
-        };
+        // No two writes share a reference: images have layers in common, and whoever is first wins
+        // at the end. What an interrupted write leaves goes with its lease.
+        let reference = format!("roadstead-{:016x}-{}", rand::random::<u64>(), blob.digest);
         let mut content = ContentClient::new(self.channel());
-        content
-            .abort(self.request(abort))
-            .await
-            .unless(Code::NotFound)?;
         let (send, receive) = mpsc::channel(QUEUE);
         let request = self.long(ReceiverStream::new(receive), WRITE_DEADLINE);
         let (fed, committed) = tokio::join!(

@@ -87,10 +87,16 @@ pub enum ImageError {
 impl ImageError {
     /// Tells whether containerd is not there, which says nothing about the image.
     pub(super) fn is_absence(&self) -> bool {
+        self.of_containerd()
+            .is_some_and(ContainerdError::is_absence)
+    }
+
+    /// Returns what containerd said, when the failure is its.
+    pub(super) fn of_containerd(&self) -> Option<&ContainerdError> {
         match self {
-            Self::Containerd(error) => error.is_absence(),
-            Self::Shared(error) => error.is_absence(),
-            _ => false,
+            Self::Containerd(error) => Some(error),
+            Self::Shared(error) => error.of_containerd(),
+            _ => None,
         }
     }
 }

@@ -4,6 +4,8 @@
 //! What a launch that was cut short has left is cleared and made again; a container whose process has
 //! begun is left alone, because a task runs at most once.
 
+mod attempt;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,6 +31,7 @@ use super::snapshot::SNAPSHOTTER;
 use super::spec::{Ingredients, spec};
 use super::user::{self, User};
 use crate::runtime::{Cause, ContainerId, Found, Launch, RuntimeError};
+use attempt::{Attempt, Step};
 
 /// ecs-agent: container create timeout 4 minutes, start timeout 3 minutes.
 const CREATE_DEADLINE: Duration = Duration::from_secs(240);
@@ -47,18 +50,11 @@ struct RuncOptions {
     binary_name: String,
 }
 
-/// Where in a launch something went wrong.
-#[derive(Debug, Clone, Copy)]
-enum Step {
-    Create,
-    Network,
-    Start,
-}
-
 impl Containerd {
     pub(super) async fn launch_container(&self, launch: &Launch) -> Result<(), RuntimeError> {
         let id = &launch.id;
-        let at = |step: Step| move |cause: Cause| failure(step, id, cause);
+        let attempt = Attempt::of(id);
+        let at = |step: Step| move |cause: Cause| attempt.failed(step, cause);
         let ready = self.images.ready(&launch.image.digest).await;
         let ready = ready.map_err(|error| at(Step::Create)(error.into()))?;
         let network = launch.network.address.map(|_| self.network_path(id));
@@ -92,7 +88,7 @@ impl Containerd {
             })
         };
         if !self
-            .create_record(launch, specified(&User::default())?)
+            .create_record(attempt, launch, specified(&User::default())?)
             .await?
         {
             return Ok(());
@@ -106,7 +102,7 @@ impl Containerd {
             if let Some(wanted) = &wanted_user {
                 let user = user::resolve(wanted, &layers(&mounts));
                 let user = user.map_err(|error| at(Step::Create)(error.into()))?;
-                self.respecify(id, specified(&user)?).await?;
+                self.respecify(attempt, specified(&user)?).await?;
             }
             Ok(mounts)
         };
@@ -119,15 +115,23 @@ impl Containerd {
             }
             Ok(())
         };
-        let (mounts, ()) = tokio::try_join!(prepare, attach)?;
-        self.start_task(launch, mounts).await
+        // Neither is dropped when the other fails: half a namespace could not be found again.
+        let (mounts, attached) = tokio::join!(prepare, attach);
+        let mounts = mounts?;
+        attached?;
+        self.start_task(attempt, launch, mounts).await
     }
 
     /// Creates the container's record; returns `false` when its process has begun already.
-    async fn create_record(&self, launch: &Launch, spec: Any) -> Result<bool, RuntimeError> {
-        let id = &launch.id;
+    async fn create_record(
+        &self,
+        attempt: Attempt<'_>,
+        launch: &Launch,
+        spec: Any,
+    ) -> Result<bool, RuntimeError> {
+        let id = attempt.id;
         let record = self.record(launch, spec);
-        let error = |error: ContainerdError| failure(Step::Create, id, error.into());
+        let error = |error: ContainerdError| attempt.failed(Step::Create, error.into());
         loop {
             let create = CreateContainerRequest {
                 container: Some(record.clone()),
@@ -184,10 +188,10 @@ impl Containerd {
     }
 
     /// Writes the user into the record, which could not be known before the image was mounted.
-    async fn respecify(&self, id: &ContainerId, spec: Any) -> Result<(), RuntimeError> {
+    async fn respecify(&self, attempt: Attempt<'_>, spec: Any) -> Result<(), RuntimeError> {
         let update = UpdateContainerRequest {
             container: Some(Container {
-                id: id.to_string(),
+                id: attempt.id.to_string(),
                 spec: Some(spec),
                 ..Container::default()
             }),
@@ -198,12 +202,16 @@ impl Containerd {
         let mut containers = ContainersClient::new(self.client.channel());
         answer(containers.update(self.client.request(update)).await)
             .map(drop)
-            .map_err(|error| failure(Step::Create, id, error.into()))
+            .map_err(|error| attempt.failed(Step::Create, error.into()))
     }
 
-    async fn start_task(&self, launch: &Launch, rootfs: Vec<Mount>) -> Result<(), RuntimeError> {
-        let id = &launch.id;
-        let error = |error: ContainerdError| failure(Step::Start, id, error.into());
+    async fn start_task(
+        &self,
+        attempt: Attempt<'_>,
+        launch: &Launch,
+        rootfs: Vec<Mount>,
+    ) -> Result<(), RuntimeError> {
+        let id = attempt.id;
         let logger = logger_uri(&self.logger, &launch.directory);
         let create = CreateTaskRequest {
             container_id: id.to_string(),
@@ -218,14 +226,15 @@ impl Containerd {
                 .create(self.client.long(create, CREATE_DEADLINE))
                 .await,
         )
-        .map_err(error)?;
+        .map_err(|error| attempt.failed(Step::Process, error.into()))?;
+        let attempt = Attempt::of(id);
         let start = StartRequest {
             container_id: id.to_string(),
             ..StartRequest::default()
         };
         answer(tasks.start(self.client.long(start, START_DEADLINE)).await)
             .map(drop)
-            .map_err(error)
+            .map_err(|error| attempt.failed(Step::Start, error.into()))
     }
 
     /// Removes what there is of a container: its process, record and writable layer.
@@ -244,26 +253,6 @@ impl Containerd {
             .await
             .map_err(error)
     }
-}
-
-fn failure(step: Step, id: &ContainerId, cause: Cause) -> RuntimeError {
-    if is_absence(&*cause) {
-        return RuntimeError::Unavailable(cause);
-    }
-    let container = id.clone();
-    match step {
-        Step::Create => RuntimeError::Create { container, cause },
-        Step::Network => RuntimeError::Network { container, cause },
-        Step::Start => RuntimeError::Start { container, cause },
-    }
-}
-
-/// Tells whether an error means that containerd is not there.
-fn is_absence(error: &(dyn std::error::Error + 'static)) -> bool {
-    use super::image::ImageError;
-    let containerd = error.downcast_ref::<ContainerdError>();
-    let image = error.downcast_ref::<ImageError>();
-    containerd.is_some_and(ContainerdError::is_absence) || image.is_some_and(ImageError::is_absence)
 }
 
 pub(super) fn operation(

@@ -110,7 +110,7 @@ impl Containerd {
         command: &[String],
         limit: Duration,
     ) -> Result<bool, RuntimeError> {
-        let error = |cause: ContainerdError| operation("probe", id, cause);
+        let error = |cause: ContainerdError| probe_failed(id, cause);
         let exec_id = format!("probe-{:016x}", rand::random::<u64>());
         let process = self.probe_process(id, command).await?;
         let exec = ExecProcessRequest {
@@ -160,7 +160,7 @@ impl Containerd {
         let get = GetContainerRequest { id: id.to_string() };
         let mut containers = ContainersClient::new(self.client.channel());
         let got = answer(containers.get(self.client.request(get)).await)
-            .map_err(|error| operation("probe", id, error))?;
+            .map_err(|error| probe_failed(id, error))?;
         let spec = got.container.and_then(|container| container.spec);
         let spec = spec.unwrap_or_default();
         let value = probe_spec(&spec.value, command).map_err(|cause| RuntimeError::Operate {
@@ -233,6 +233,14 @@ impl Containerd {
             out_of_memory: code == KILLED && self.cgroups.was_out_of_memory(id),
         }
     }
+}
+
+/// A containerd that does not answer in time says nothing about the container's health.
+fn probe_failed(id: &ContainerId, error: ContainerdError) -> RuntimeError {
+    if error.is_timeout() {
+        return RuntimeError::Unavailable(error.into());
+    }
+    operation("probe", id, error)
 }
 
 /// Returns the container's process with another command.

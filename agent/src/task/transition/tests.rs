@@ -86,6 +86,22 @@ fn a_stop_that_was_asked_for_has_no_cause() {
 }
 
 #[test]
+fn a_task_that_left_and_is_named_again_is_not_started_again() {
+    let mut task = running(&["web"]);
+    task.want(Wanted::Gone, now());
+    task.exited(0, EXITED, now());
+    task.released(0);
+    task.removed();
+    assert!(task.is_only_kept());
+    assert!(task.want(Wanted::Running, now()));
+    assert_eq!(
+        (task.wanted, last_status(&task)),
+        (Wanted::Stopped, "STOPPED")
+    );
+    assert!(!task.is_only_kept(), "it would not be reported");
+}
+
+#[test]
 fn memory_is_given_as_the_reason() {
     let mut task = running(&["web"]);
     let exit = Exit::Code {

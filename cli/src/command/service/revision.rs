@@ -1,30 +1,10 @@
-//! Which revision comes next and which came before: `--image` copies, `rollback` goes back.
+//! Which revision comes next: `--image` copies the current one with another image.
 
 use roadstead_client::proto::ecs::{
     ContainerDefinition, RegisterTaskDefinitionRequest, TaskDefinition,
 };
 
 use crate::error::Error;
-
-/// Reads the family and the revision from the ARN of a task definition.
-///
-/// # Errors
-/// Fails for a text that does not end in `FAMILY:REVISION`.
-pub(super) fn parse(arn: &str) -> Result<(&str, u32), Error> {
-    let short = arn.rsplit('/').next().unwrap_or(arn);
-    short
-        .rsplit_once(':')
-        .and_then(|(family, revision)| Some((family, revision.parse().ok()?)))
-        .ok_or_else(|| Error::Unfit(format!("task definition `{arn}` has no revision")))
-}
-
-/// Returns the newest revision before `number`, from ARNs that are sorted from the newest.
-pub(super) fn previous(newest_first: &[String], number: u32) -> Option<&str> {
-    newest_first
-        .iter()
-        .map(String::as_str)
-        .find(|arn| parse(arn).is_ok_and(|(_, revision)| revision < number))
-}
 
 /// Returns the request for a copy of a revision with other images, each `[CONTAINER=]IMAGE`.
 ///
@@ -132,25 +112,5 @@ mod tests {
             error.to_string(),
             "there is no container web; there are: app"
         );
-    }
-
-    #[test]
-    fn a_rollback_goes_to_the_newest_revision_before_the_current_one() {
-        let arns: Vec<String> = ["web:12", "web:9", "web:2"]
-            .iter()
-            .map(|name| format!("arn:x:task-definition/{name}"))
-            .collect();
-        assert_eq!(previous(&arns, 12), Some("arn:x:task-definition/web:9"));
-        assert_eq!(previous(&arns, 10), Some("arn:x:task-definition/web:9"));
-        assert_eq!(previous(&arns, 2), None);
-    }
-
-    #[test]
-    fn a_revision_is_read_from_an_arn() {
-        assert_eq!(
-            parse("arn:aws:ecs:r:1:task-definition/web:7").unwrap(),
-            ("web", 7)
-        );
-        assert!(parse("web").is_err());
     }
 }

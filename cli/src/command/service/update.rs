@@ -1,11 +1,12 @@
 //! `ctl service update` and `ctl service rollback`: change a service, then follow the rollout.
 
+use roadstead_client::proto::console::WatchServiceRequest;
 use roadstead_client::proto::ecs::{Service, UpdateServiceRequest, UpdateServiceResponse};
 
 use super::create::Rollout;
 use super::{find, revision};
 use crate::command::task_definition;
-use crate::connection::Connection;
+use crate::connection::{Connection, PATIENCE};
 use crate::error::Error;
 use crate::{output, rollout};
 
@@ -63,28 +64,40 @@ pub(super) async fn run(connection: &Connection, update: Update) -> Result<(), E
 
 pub(super) async fn roll_back(connection: &Connection, rollback: Rollback) -> Result<(), Error> {
     let before = find(connection, &rollback.service).await?;
-    let current = before.task_definition.clone().unwrap_or_default();
-    let (family, number) = revision::parse(&current)?;
-    let newest_first = task_definition::list(
-        connection,
-        Some(family.to_owned()),
-        Some("ACTIVE".to_owned()),
-        Some("DESC"),
-    )
-    .await?;
-    let Some(previous) = revision::previous(&newest_first, number) else {
+    let Some(target) = rollback_target(connection, &rollback.service).await? else {
+        let current = before.task_definition.as_deref().unwrap_or("-");
         return Err(Error::Unfit(format!(
-            "service {} has nothing to roll back to: {family}:{number} is the oldest active revision",
-            rollback.service
+            "service {} has nothing to roll back to: no rollout of another task definition than {} has completed",
+            rollback.service,
+            current.rsplit('/').next().unwrap_or(current)
         )));
     };
     let request = UpdateServiceRequest {
         cluster: connection.cluster.clone(),
         service: Some(rollback.service),
-        task_definition: Some(previous.to_owned()),
+        task_definition: Some(target),
         ..UpdateServiceRequest::default()
     };
     send(connection, &before, request, rollback.no_wait).await
+}
+
+/// Asks the control plane where a rollback goes; only it knows which rollouts have completed.
+async fn rollback_target(connection: &Connection, service: &str) -> Result<Option<String>, Error> {
+    let request = WatchServiceRequest {
+        cluster: connection.cluster.clone(),
+        service: Some(service.to_owned()),
+    };
+    let mut views = connection
+        .console(async |mut console| console.watch_service(request.clone()).await)
+        .await?;
+    match tokio::time::timeout(PATIENCE, views.message()).await {
+        Ok(Ok(Some(view))) => Ok(view.rollback_task_definition),
+        Ok(Ok(None)) => Err(Error::NotReady(format!(
+            "the server ended the view of service {service}"
+        ))),
+        Ok(Err(status)) => Err(status.into()),
+        Err(_) => Err(Error::Deadline(PATIENCE)),
+    }
 }
 
 /// Registers a copy of a revision with other images, and returns its ARN.
@@ -116,5 +129,31 @@ async fn send(
         _ => connection.show(&response, |response| {
             output::service::services(response.service.as_slice())
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use roadstead_client::proto::console::ServiceView;
+
+    use super::*;
+    use crate::connection::fake::{Script, Server};
+
+    #[tokio::test]
+    async fn a_rollback_goes_where_the_control_plane_says() {
+        for expected in [Some("web:3".to_owned()), None] {
+            let folder = tempfile::tempdir().unwrap();
+            let view = ServiceView {
+                rollback_task_definition: expected.clone(),
+                ..ServiceView::default()
+            };
+            let script = Script {
+                views: vec![Ok(view)],
+                ..Script::default()
+            };
+            let (_server, connection) = Server::start(folder.path(), script);
+            let target = rollback_target(&connection, "web").await.unwrap();
+            assert_eq!(target, expected);
+        }
     }
 }

@@ -13,6 +13,8 @@ use crate::context::ContextFile;
 use crate::daemon::absolute;
 
 pub(super) const DEFAULT_DATA_DIR: &str = "/var/lib/roadstead/agent";
+/// What `Config::new` gives, for who has to name it.
+pub(super) const DEFAULT_NAME: &str = "roadstead";
 const MEBIBYTE: u64 = 1 << 20;
 
 /// The settings, as written.
@@ -73,6 +75,13 @@ pub(crate) struct Settings {
     /// Between the stop signal and SIGKILL, for containers that do not say [default: 30s].
     #[arg(long, env = "ROADSTEAD_STOP_TIMEOUT", value_name = "DURATION")]
     pub(crate) stop_timeout: Option<String>,
+    /// How long the log of a stopped task can be read; at most the newest 200 are kept [default: 1h].
+    #[arg(
+        long,
+        env = "ROADSTEAD_STOPPED_TASK_RETENTION",
+        value_name = "DURATION"
+    )]
+    pub(crate) stopped_task_retention: Option<String>,
     /// An OCI runtime in place of runc.
     #[arg(long, env = "ROADSTEAD_OCI_RUNTIME", value_name = "BINARY")]
     pub(crate) oci_runtime: Option<PathBuf>,
@@ -127,6 +136,9 @@ impl Settings {
         if let Some(text) = &self.stop_timeout {
             config.stop_timeout = config::duration("stop_timeout", text)?;
         }
+        if let Some(text) = &self.stopped_task_retention {
+            config.stopped_task_retention = config::duration("stopped_task_retention", text)?;
+        }
         if !self.reserved_ports.is_empty() {
             config.reserved_ports.clone_from(&self.reserved_ports);
         }
@@ -136,6 +148,7 @@ impl Settings {
         config.oci_runtime.clone_from(&self.oci_runtime);
         config.cpu_units = self.cpu_units;
         config.attributes = attributes(&self.attributes)?;
+        config.check().map_err(ConfigError::Agent)?;
         Ok(config)
     }
 }
@@ -206,6 +219,7 @@ mod tests {
             memory: Some("2GiB".into()),
             attributes: vec!["zone=a".into()],
             stop_timeout: Some("5s".into()),
+            stopped_task_retention: Some("10m".into()),
             ..Settings::default()
         };
         let config = settings.resolve().unwrap();
@@ -217,6 +231,7 @@ mod tests {
         assert_eq!(config.memory_mib, Some(2048));
         assert_eq!(config.attributes["zone"], "a");
         assert_eq!(config.stop_timeout, Duration::from_secs(5));
+        assert_eq!(config.stopped_task_retention, Duration::from_secs(600));
     }
 
     #[test]
@@ -264,6 +279,20 @@ mod tests {
                     ..base()
                 },
                 "stop_timeout: `x` is not valid",
+            ),
+            (
+                Settings {
+                    stopped_task_retention: Some("x".into()),
+                    ..base()
+                },
+                "stopped_task_retention: `x` is not valid",
+            ),
+            (
+                Settings {
+                    name: Some("a/b".into()),
+                    ..base()
+                },
+                "name `a/b` must begin with a letter and have at most 14 of a-z, 0-9 and `-`",
             ),
         ];
         for (settings, message) in cases {

@@ -8,12 +8,13 @@ use containerd_client::services::v1::{
     CreateImageRequest, GetImageRequest, Image, UpdateImageRequest,
 };
 use containerd_client::types;
-use futures_util::stream::{self, TryStreamExt};
+use futures_util::stream::{self, Stream, TryStreamExt};
 use oci_spec::image::ImageConfiguration;
 use prost_types::FieldMask;
 use tonic::Code;
 
 use super::super::client::{ContainerdError, Lease, answer};
+use super::super::content::LARGEST_DOCUMENT;
 use super::manifest::{Descriptor, Document, Manifest, chain_ids, config_labels};
 use super::registry::Registry;
 use super::{ImageError, ImageName, Images, Ready};
@@ -93,7 +94,7 @@ impl Images {
             self.client.read_document(&manifest.config.digest).await?
         } else {
             let chunks = registry.blob(&manifest.config).await?;
-            chunks.try_concat().await?
+            document(&manifest.config.digest, chunks).await?
         };
         self.store(name, manifest, bytes, &config, false, lease)
             .await
@@ -205,6 +206,21 @@ impl Images {
     }
 }
 
+/// Reads a document that a registry sends, which may say anything about its size.
+async fn document(
+    digest: &str,
+    chunks: impl Stream<Item = Result<Vec<u8>, ImageError>>,
+) -> Result<Vec<u8>, ImageError> {
+    let append = |mut document: Vec<u8>, chunk: Vec<u8>| async move {
+        document.extend_from_slice(&chunk);
+        if document.len() > LARGEST_DOCUMENT {
+            return Err(ImageError::TooLarge(digest.to_owned()));
+        }
+        Ok(document)
+    };
+    chunks.try_fold(Vec::new(), append).await
+}
+
 fn ready(digest: &str, manifest: &Manifest, config: &[u8]) -> Result<Ready, ImageError> {
     let config: ImageConfiguration =
         serde_json::from_slice(config).map_err(|cause| ImageError::Document {
@@ -223,4 +239,18 @@ fn ready(digest: &str, manifest: &Manifest, config: &[u8]) -> Result<Ready, Imag
         chain_id: chain_ids(diff_ids).pop().unwrap_or_default(),
         config,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_document_without_an_end_is_refused() {
+        let endless = stream::repeat_with(|| Ok(vec![b' '; 1 << 20]));
+        let refused = document("sha256:x", endless).await.unwrap_err();
+        assert_eq!(refused.to_string(), "document sha256:x is too large");
+        let chunks = stream::iter([Ok(b"{".to_vec()), Ok(b"}".to_vec())]);
+        assert_eq!(document("sha256:x", chunks).await.unwrap(), b"{}");
+    }
 }
