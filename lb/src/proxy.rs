@@ -67,6 +67,7 @@ async fn forward(
     let mut request = outgoing(request);
     let mut tried = Tried::default();
     headers::prepare(request.headers_mut(), &client);
+    headers::frame(&mut request);
     loop {
         let ticket = match pick(&client, &request, draw, &tried) {
             Ok(ticket) => ticket,

@@ -93,9 +93,19 @@ pub(super) fn host(headers: &HeaderMap) -> &str {
     routing::host_of(value.unwrap_or_default())
 }
 
-/// Returns whether a request may be sent twice: idempotent (RFC 9110 9.2.2) and without a body.
+/// Returns whether a request may be sent twice: safe (RFC 9110 9.2.1), so that there is nothing to act
+/// on, and without a body.
 pub(super) fn is_replayable<B: Body>(request: &Request<B>) -> bool {
-    request.method().is_idempotent() && request.body().is_end_stream()
+    request.method().is_safe() && request.body().is_end_stream()
+}
+
+/// Names the framing of a body without a length: hyper gives a GET or a HEAD none by itself, and would
+/// drop what they carry.
+pub(super) fn frame<B: Body>(request: &mut Request<B>) {
+    if !request.body().is_end_stream() && !request.headers().contains_key(CONTENT_LENGTH) {
+        let chunked = HeaderValue::from_static("chunked");
+        request.headers_mut().insert(TRANSFER_ENCODING, chunked);
+    }
 }
 
 #[cfg(test)]
@@ -108,6 +118,29 @@ mod tests {
             (name, HeaderValue::from_static(header.1))
         };
         headers.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn only_a_safe_request_without_a_body_may_be_sent_twice() {
+        let request = |method: &str| {
+            let request = Request::builder().method(method);
+            request
+                .body(http_body_util::Empty::<bytes::Bytes>::new())
+                .unwrap()
+        };
+        assert!(is_replayable(&request("GET")) && is_replayable(&request("HEAD")));
+        assert!(!is_replayable(&request("PUT")) && !is_replayable(&request("DELETE")));
+    }
+
+    #[test]
+    fn a_get_with_a_body_of_unknown_length_keeps_it() {
+        let body = http_body_util::BodyExt::boxed(http_body_util::StreamBody::new(
+            futures_util::stream::empty::<Result<hyper::body::Frame<bytes::Bytes>, std::io::Error>>(
+            ),
+        ));
+        let mut request = Request::builder().method("GET").body(body).unwrap();
+        frame(&mut request);
+        assert_eq!(request.headers()[TRANSFER_ENCODING], "chunked");
     }
 
     #[test]
