@@ -22,6 +22,7 @@ use tracing::debug;
 use crate::io::Metered;
 use crate::proxy;
 use crate::shared::{Door, Shared};
+use crate::upstream::Forwarded;
 use link::Due;
 pub(crate) use link::{Interrupted, Link};
 
@@ -61,6 +62,14 @@ impl Client {
             link,
         }
     }
+
+    /// Returns what its targets are told about it.
+    pub(crate) fn forwarded(&self) -> Forwarded<'_> {
+        Forwarded {
+            address: &self.forwarded_for,
+            port: &self.forwarded_port,
+        }
+    }
 }
 
 /// Serves a connection to its end.
@@ -82,7 +91,7 @@ pub(crate) async fn serve(client: Arc<Client>, stream: TcpStream) {
 
 async fn drive<S>(
     client: &Client,
-    connection: http1::Connection<TokioIo<Metered<Arc<Client>>>, S>,
+    connection: http1::Connection<TokioIo<Metered>, S>,
 ) -> hyper::Result<()>
 where
     S: hyper::service::HttpService<hyper::body::Incoming, ResBody = proxy::ResponseBody>,

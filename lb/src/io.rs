@@ -1,11 +1,14 @@
-//! A TCP stream that tells someone when bytes have moved.
+//! A client's TCP stream, which tells its connection when bytes have moved.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::client::Client;
 
 /// What is shorter is written by one `send`: its way through the kernel is shorter than `writev`'s.
 const JOINED: usize = 2048;
@@ -21,26 +24,20 @@ fn join(slices: &[io::IoSlice<'_>], into: &mut [u8; JOINED]) -> Option<usize> {
     Some(length)
 }
 
-/// Hears of bytes that were read or written.
-pub(crate) trait Meter: Unpin {
-    fn read(&self);
-    fn written(&self);
-}
-
-/// A stream with a meter.
+/// A client's stream: bytes of a request or an answer that move are a sign of life.
 #[derive(Debug)]
-pub(crate) struct Metered<M> {
+pub(crate) struct Metered {
     stream: TcpStream,
-    meter: M,
+    client: Arc<Client>,
 }
 
-impl<M> Metered<M> {
-    pub(crate) fn new(stream: TcpStream, meter: M) -> Self {
-        Self { stream, meter }
+impl Metered {
+    pub(crate) fn new(stream: TcpStream, client: Arc<Client>) -> Self {
+        Self { stream, client }
     }
 }
 
-impl<M: Meter> AsyncRead for Metered<M> {
+impl AsyncRead for Metered {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -49,13 +46,13 @@ impl<M: Meter> AsyncRead for Metered<M> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
-            self.meter.read();
+            self.client.link.moved();
         }
         polled
     }
 }
 
-impl<M: Meter> AsyncWrite for Metered<M> {
+impl AsyncWrite for Metered {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -63,7 +60,7 @@ impl<M: Meter> AsyncWrite for Metered<M> {
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
         if matches!(polled, Poll::Ready(Ok(_))) {
-            self.meter.written();
+            self.client.link.moved();
         }
         polled
     }
@@ -79,7 +76,7 @@ impl<M: Meter> AsyncWrite for Metered<M> {
         }
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         if matches!(polled, Poll::Ready(Ok(_))) {
-            self.meter.written();
+            self.client.link.moved();
         }
         polled
     }

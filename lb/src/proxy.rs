@@ -12,10 +12,10 @@ mod refusal;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use http::{Request, Response, Version};
-use http_body_util::{Either, Empty};
+use http::{Request, Response, StatusCode, request, response};
 use hyper::body::Incoming;
 use tracing::debug;
 
@@ -25,7 +25,7 @@ use crate::client::{Client, Interrupted};
 use crate::counts::count;
 use crate::routing;
 use crate::target::{Target, Ticket};
-use crate::upstream::{RequestBody, SendFailure, Wire};
+use crate::upstream::{ExchangeError, Outgoing, SendFailure, Wire};
 use body::Exchange;
 pub(crate) use body::ResponseBody;
 use refusal::Refusal;
@@ -49,12 +49,17 @@ pub(crate) async fn answer(
         .map(|log| Entry::begin(log.clone(), &client, &request, begun));
     let mut exchange = Exchange::new(client, entry);
     match forward(&mut exchange, request, begun).await {
-        Ok((response, wire, ticket)) => Ok(body::relay(response, wire, ticket, exchange)),
+        Ok(answered) => Ok(body::relay(answered, exchange)),
         Err(refusal) => Ok(body::refuse(refusal, exchange)),
     }
 }
 
-type Answered = (Response<Incoming>, Wire, Ticket);
+/// The head of an answer, and where the rest of it comes from.
+struct Answered {
+    head: response::Parts,
+    wire: Wire,
+    ticket: Ticket,
+}
 
 async fn forward(
     exchange: &mut Exchange,
@@ -63,36 +68,24 @@ async fn forward(
 ) -> Result<Answered, Refusal> {
     admission::check(&request)?;
     let client = Arc::clone(exchange.client());
+    let (mut head, body) = request.into_parts();
+    headers::to_origin_form(&mut head);
+    let mut outgoing = Outgoing::new(&head, body, client.forwarded());
+    let gathered = std::future::poll_fn(|cx| Poll::Ready(outgoing.gather(&head, cx))).await;
+    gathered.map_err(|error| incomplete(&client, &error))?;
     let draw = rand::random();
-    let mut request = outgoing(request);
     let mut tried = Tried::default();
-    headers::prepare(request.headers_mut(), &client);
-    headers::frame(&mut request);
     loop {
-        let ticket = match pick(&client, &request, draw, &tried) {
+        let ticket = match pick(&client, &head, draw, &tried) {
             Ok(ticket) => ticket,
             Err(refusal) => return Err(tried.in_vain(refusal)),
         };
         tried.passed_on();
         exchange.enter(ticket.target());
-        request = match attempt(&client, request, ticket, now, &mut tried).await? {
-            Attempt::Answered(answered) => return Ok(answered),
-            Attempt::Again(request) => request,
-        };
+        if let Some(answered) = attempt(&client, &mut outgoing, ticket, now, &mut tried).await? {
+            return Ok(answered);
+        }
     }
-}
-
-/// Turns the client's request into ours: HTTP/1.1, origin form (RFC 9112 3.2.2).
-fn outgoing(request: Request<Incoming>) -> Request<RequestBody> {
-    let (mut head, body) = request.into_parts();
-    head.version = Version::HTTP_11;
-    headers::to_origin_form(&mut head);
-    let body = if hyper::body::Body::is_end_stream(&body) {
-        Either::Left(Empty::new())
-    } else {
-        Either::Right(body)
-    };
-    Request::from_parts(head, body)
 }
 
 /// What was tried for one request, in vain.
@@ -137,17 +130,17 @@ impl Tried {
 /// Takes a ticket to the target whose turn it is.
 fn pick(
     client: &Client,
-    request: &Request<RequestBody>,
+    head: &request::Parts,
     draw: u32,
     tried: &Tried,
 ) -> Result<Ticket, Refusal> {
     let shared = &client.shared;
-    let host = headers::host(request.headers());
+    let host = headers::host(&head.headers);
     loop {
         let table = shared.table.load();
         let group = table
             .rules(client.door.port)
-            .and_then(|rules| routing::route(rules, host, request.uri().path()))
+            .and_then(|rules| routing::route(rules, host, head.uri.path()))
             .and_then(|rule| routing::choose(&rule.forward, draw))
             .ok_or(Refusal::NoTarget)?;
         let standing = |index: usize| {
@@ -184,28 +177,21 @@ fn pick(
     }
 }
 
-enum Attempt {
-    Answered(Answered),
-    /// The target cannot have acted on the request.
-    Again(Request<RequestBody>),
-}
-
-/// Sends a request to the target of its ticket.
+/// Sends a request to the target of its ticket; `None` when the target cannot have acted on it.
 async fn attempt(
     client: &Client,
-    request: Request<RequestBody>,
+    outgoing: &mut Outgoing,
     ticket: Ticket,
     now: Instant,
     tried: &mut Tried,
-) -> Result<Attempt, Refusal> {
+) -> Result<Option<Answered>, Refusal> {
     let target = Arc::clone(ticket.target());
-    let replayable = headers::is_replayable(&request);
     // After a reused connection failed, the others to that target are as suspect.
     let reused = if tried.attempts > 0 {
         None
     } else {
         let pool_timeout = client.shared.config.pool_timeout;
-        let age = if replayable {
+        let age = if outgoing.is_replayable() {
             pool_timeout
         } else {
             pool_timeout.min(FRESH)
@@ -224,33 +210,29 @@ async fn attempt(
                 };
                 tried.unreachable.push(target);
                 tried.give_up(ticket, refusal);
-                return Ok(Attempt::Again(request));
+                return Ok(None);
             }
             Err(interrupted) => return Err(interrupt(client, ticket, interrupted)),
         },
     };
-    let replay = (replayable && wire.is_reused()).then(|| copy(&request));
-    match client.link.guard(&target, wire.send(request)).await {
-        Ok(Ok(response)) if response.status().as_u16() != 101 => {
-            Ok(Attempt::Answered((response, wire, ticket)))
+    match client.link.guard(&target, wire.send(outgoing)).await {
+        Ok(Ok(head)) if head.status != StatusCode::SWITCHING_PROTOCOLS => {
+            Ok(Some(Answered { head, wire, ticket }))
         }
         Ok(Ok(_unasked_upgrade)) => Err(fail(client, ticket, Refusal::BadGateway)),
+        // Its body ended early: whatever is answered now, nobody will read it.
+        Ok(Err(SendFailure {
+            error: ExchangeError::Client(error),
+            ..
+        })) => Err(incomplete(client, &error)),
         Ok(Err(failure)) => {
             debug!(target = %target.address(), error = &failure.error as &dyn std::error::Error, "no answer");
-            let client_broke = failure.error.is_user();
-            match again(*failure, replay) {
-                Some(request) => {
-                    tried.give_up(ticket, Refusal::BadGateway);
-                    Ok(Attempt::Again(request))
-                }
-                // Its body ended early: whatever is answered now, nobody will read it.
-                None if client_broke => {
-                    client.link.leave();
-                    drop(ticket);
-                    Err(Refusal::BadRequest("the request's body is incomplete"))
-                }
-                None => Err(fail(client, ticket, Refusal::BadGateway)),
+            let repeatable = wire.is_reused() && !failure.answered && outgoing.is_replayable();
+            if failure.sent && !repeatable {
+                return Err(fail(client, ticket, Refusal::BadGateway));
             }
+            tried.give_up(ticket, Refusal::BadGateway);
+            Ok(None)
         }
         Err(interrupted) => Err(interrupt(client, ticket, interrupted)),
     }
@@ -263,24 +245,11 @@ async fn connect(client: &Client, target: &Target) -> io::Result<Wire> {
         .unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// Returns the request to send again, if the target cannot have acted on it.
-fn again(
-    failure: SendFailure,
-    replay: Option<Request<RequestBody>>,
-) -> Option<Request<RequestBody>> {
-    match failure.unsent {
-        Some(unsent) => Some(unsent),
-        None if failure.answered => None,
-        None => replay,
-    }
-}
-
-fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(Either::Left(Empty::new()));
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    copy.headers_mut().clone_from(request.headers());
-    copy
+/// The client broke its request off; that is no failure of a target.
+fn incomplete(client: &Client, error: &hyper::Error) -> Refusal {
+    debug!(client = %client.address, error = error as &dyn std::error::Error, "the request is incomplete");
+    client.link.leave();
+    Refusal::BadRequest("the request's body is incomplete")
 }
 
 fn fail(client: &Client, mut ticket: Ticket, refusal: Refusal) -> Refusal {

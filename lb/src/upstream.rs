@@ -1,70 +1,75 @@
-//! One connection to a target.
+//! One connection to a target, and HTTP/1.1 on it.
 //!
-//! hyper would have the connection driven by a task of its own. Here the request's own task drives
-//! it, which saves a wake-up and a switch for each step of the exchange; a connection in the pool is
-//! driven by nobody, and what has happened to it meanwhile is seen when it is next used.
+//! The request's own task moves the bytes in both directions: no task for the connection, no channel
+//! between the two. A connection in the pool is watched by nobody; what has happened to it meanwhile is
+//! seen when it is next used.
 
-mod muffler;
+mod answer;
+mod chunked;
+mod head;
+mod hop;
+mod outgoing;
 mod pool;
 
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll, Waker};
-use std::time::Instant;
-use std::{fmt, io};
-
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::{Body, Frame};
-use http_body_util::{Either, Empty};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{Connection, SendRequest, handshake};
-use hyper_util::rt::TokioIo;
+use std::fmt;
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use http::response;
+use hyper::body::Frame;
+use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 
-use crate::io::{Meter, Metered};
-use muffler::Muffler;
+use answer::{Body, Head, Malformed, take_head};
+pub(crate) use head::Forwarded;
+pub(crate) use outgoing::Outgoing;
+use outgoing::{RequestBody, SendError};
 pub(crate) use pool::Pool;
 
-/// What a request carries: nothing, or what the client sends.
-pub(crate) type RequestBody = Either<Empty<Bytes>, Incoming>;
+/// How much is read at once: enough for most answers, and more for large ones.
+const LEAST_READ: usize = 8 * 1024;
+const MOST_READ: usize = 128 * 1024;
 
-type Driver = Connection<TokioIo<Metered<Arc<Traffic>>>, RequestBody>;
-
-/// Whether a byte of the answer has come.
-#[derive(Debug, Default)]
-struct Traffic {
-    answered: AtomicBool,
+/// Why an exchange with a target came to nothing, or broke off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExchangeError {
+    #[error("the connection to the target broke")]
+    Target(#[source] io::Error),
+    #[error("the target closed the connection")]
+    Closed,
+    #[error("the target did not answer in HTTP/1.1")]
+    Malformed(#[from] Malformed),
+    #[error("the client broke off its request")]
+    Client(#[source] hyper::Error),
 }
 
-impl Meter for Arc<Traffic> {
-    fn read(&self) {
-        self.answered.store(true, Relaxed);
-    }
-
-    fn written(&self) {}
-}
-
-/// Why there is no answer.
+/// An exchange failed before the head of an answer had come.
+#[derive(Debug)]
 pub(crate) struct SendFailure {
-    pub(crate) error: hyper::Error,
-    /// The request, when no byte of it was sent.
-    pub(crate) unsent: Option<Request<RequestBody>>,
+    pub(crate) error: ExchangeError,
+    /// Whether any byte of the request was sent.
+    pub(crate) sent: bool,
     /// Whether the target had begun to answer.
     pub(crate) answered: bool,
 }
 
-/// A connection to a target, and all that it takes to drive it.
+/// A connection to a target.
 pub(crate) struct Wire {
-    sender: SendRequest<RequestBody>,
-    /// `None` once the connection is over.
-    driver: Option<Box<Driver>>,
-    muffler: Arc<Muffler>,
-    /// What the driver wakes: the muffler.
-    waker: Waker,
-    traffic: Arc<Traffic>,
+    stream: TcpStream,
+    /// Read and not taken yet.
+    input: BytesMut,
+    /// How much is read next.
+    appetite: usize,
+    /// What of the request is still to be sent while its answer comes.
+    rest: RequestBody,
+    /// What of the answer is still to come.
+    body: Body,
+    /// Whether the connection can carry another exchange after this one.
+    reusable: bool,
     /// When it was put into the pool; `None` for a new connection.
     unused_since: Option<Instant>,
 }
@@ -74,16 +79,13 @@ impl Wire {
     pub(crate) async fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let traffic = Arc::new(Traffic::default());
-        let io = TokioIo::new(Metered::new(stream, Arc::clone(&traffic)));
-        let (sender, driver) = handshake(io).await.map_err(io::Error::other)?;
-        let muffler = Arc::new(Muffler::default());
         Ok(Self {
-            sender,
-            driver: Some(Box::new(driver)),
-            waker: Waker::from(Arc::clone(&muffler)),
-            muffler,
-            traffic,
+            stream,
+            input: BytesMut::new(),
+            appetite: LEAST_READ,
+            rest: RequestBody::default(),
+            body: Body::NONE,
+            reusable: true,
             unused_since: None,
         })
     }
@@ -95,74 +97,195 @@ impl Wire {
 
     /// Returns whether the last exchange is over in both directions, and the next may begin.
     pub(crate) fn is_idle(&self) -> bool {
-        self.driver.is_some() && self.sender.is_ready()
+        self.reusable && self.is_complete() && self.rest.is_sent() && self.input.is_empty()
     }
 
-    /// Sends a request; returns the head of the answer. The body comes as the wire is driven on.
+    /// Returns whether the answer has come to its end.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.body.is_complete()
+    }
+
+    /// Returns how long the rest of the answer's body is, if that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match self.body {
+            Body::Length(left) => Some(left),
+            Body::Chunked(_) | Body::UntilClose => None,
+        }
+    }
+
+    /// Puts the connection aside until its next request, without what only a large answer needed.
+    fn set_aside(&mut self) {
+        self.unused_since = Some(Instant::now());
+        if self.appetite > LEAST_READ {
+            self.appetite = LEAST_READ;
+            self.input = BytesMut::new();
+        }
+    }
+
+    /// Returns whether an unused connection is still open, as far as is known without asking.
+    fn is_quiet(&self) -> bool {
+        let nothing = self.stream.try_read(&mut [0]);
+        matches!(nothing, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Sends a request; returns the head of the answer. The body comes by [`Wire::poll_frame`].
     pub(crate) async fn send(
         &mut self,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Box<SendFailure>> {
-        self.traffic.answered.store(false, Relaxed);
-        let mut answer = pin!(self.sender.try_send_request(request));
-        let answered = std::future::poll_fn(|cx| {
-            self.muffler.attach(cx);
-            drive(&mut self.driver, &self.waker);
-            // The answer comes out of the driver or not at all: nobody else could wake us for it.
-            answer
-                .as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()))
-        });
-        answered.await.map_err(|mut failure| {
-            Box::new(SendFailure {
-                unsent: failure.take_message(),
-                error: failure.into_error(),
-                answered: self.traffic.answered.load(Relaxed),
-            })
-        })
+        outgoing: &mut Outgoing,
+    ) -> Result<response::Parts, SendFailure> {
+        let mut progress = Progress::default();
+        let answered = std::future::poll_fn(|cx| self.poll_answer(outgoing, &mut progress, cx));
+        match answered.await {
+            Ok(head) => {
+                let whole = progress.sent == outgoing.head.len() && progress.broken.is_none();
+                self.reusable = head.keep_alive && whole;
+                if whole {
+                    self.rest = std::mem::take(&mut outgoing.body);
+                }
+                self.body = head.body;
+                Ok(head.parts)
+            }
+            Err(error) => Err(SendFailure {
+                error,
+                sent: progress.sent > 0,
+                answered: progress.answered,
+            }),
+        }
     }
 
-    /// Moves bytes in both directions, as far as they move now.
-    pub(crate) fn drive(&mut self, cx: &Context<'_>) {
-        self.muffler.attach(cx);
-        drive(&mut self.driver, &self.waker);
+    fn poll_answer(
+        &mut self,
+        outgoing: &mut Outgoing,
+        progress: &mut Progress,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Head, ExchangeError>> {
+        if progress.broken.is_none() {
+            match self.poll_send(outgoing, progress, cx) {
+                Poll::Pending | Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(SendError::Client(error))) => {
+                    return Poll::Ready(Err(ExchangeError::Client(error)));
+                }
+                // It may have answered before it stopped to read.
+                Poll::Ready(Err(SendError::Target(error))) => progress.broken = Some(error),
+            }
+        }
+        loop {
+            if let Some(head) = take_head(&mut self.input, &outgoing.method)? {
+                return Poll::Ready(Ok(head));
+            }
+            let error = match ready!(self.poll_fill(cx)) {
+                Ok(0) => None,
+                Ok(_) => {
+                    progress.answered = true;
+                    continue;
+                }
+                Err(error) => Some(error),
+            };
+            let error = progress.broken.take().or(error);
+            return Poll::Ready(Err(
+                error.map_or(ExchangeError::Closed, ExchangeError::Target)
+            ));
+        }
     }
 
-    /// Returns the next frame of the answer's body, and drives the connection if there is none yet.
+    fn poll_send(
+        &mut self,
+        outgoing: &mut Outgoing,
+        progress: &mut Progress,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), SendError>> {
+        while progress.sent < outgoing.head.len() {
+            let left = &outgoing.head[progress.sent..];
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, left));
+            progress.sent += written.map_err(SendError::Target)?;
+        }
+        if outgoing.body.is_sent() {
+            return Poll::Ready(Ok(()));
+        }
+        outgoing.body.poll_send(&mut self.stream, cx)
+    }
+
+    /// Returns the next frame of the answer's body, and goes on sending what is left of the request.
     pub(crate) fn poll_frame(
         &mut self,
-        incoming: &mut Incoming,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let polled = self
-            .muffler
-            .quietly(|| Pin::new(&mut *incoming).poll_frame(cx));
-        if polled.is_ready() {
-            return polled;
+    ) -> Poll<Option<Result<Frame<Bytes>, ExchangeError>>> {
+        self.send_on(cx)?;
+        loop {
+            if let Some(frame) = self.body.next(&mut self.input)? {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            if self.body.is_complete() {
+                return Poll::Ready(None);
+            }
+            match ready!(self.poll_fill(cx)).map_err(ExchangeError::Target)? {
+                0 if matches!(self.body, Body::UntilClose) => {
+                    self.body = Body::NONE;
+                    return Poll::Ready(None);
+                }
+                0 => return Poll::Ready(Some(Err(ExchangeError::Closed))),
+                _ => {}
+            }
         }
-        self.drive(cx);
-        self.muffler.quietly(|| Pin::new(incoming).poll_frame(cx))
+    }
+
+    /// Sends what is left of the request, as far as it goes now.
+    ///
+    /// # Errors
+    /// Fails when the client broke it off: the target would wait for the rest.
+    pub(crate) fn send_on(&mut self, cx: &mut Context<'_>) -> Result<(), ExchangeError> {
+        if self.rest.is_sent() {
+            return Ok(());
+        }
+        match self.rest.poll_send(&mut self.stream, cx) {
+            Poll::Pending | Poll::Ready(Ok(())) => Ok(()),
+            Poll::Ready(Err(SendError::Client(error))) => Err(ExchangeError::Client(error)),
+            // The target does not want the rest; what it answers counts.
+            Poll::Ready(Err(SendError::Target(_))) => {
+                self.reusable = false;
+                self.rest = RequestBody::default();
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads what there is; returns how much, and zero at the end. The buffer is taken only now that
+    /// there is something to read.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            let left = self.length().and_then(|left| usize::try_from(left).ok());
+            let wanted = left.unwrap_or(self.appetite);
+            self.appetite = wanted.clamp(self.appetite, MOST_READ);
+            self.input.reserve(self.appetite);
+            match self.stream.try_read_buf(&mut self.input) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(read) if read >= self.appetite => {
+                    self.appetite = (2 * self.appetite).min(MOST_READ);
+                    return Poll::Ready(Ok(read));
+                }
+                outcome => return Poll::Ready(outcome),
+            }
+        }
     }
 }
 
-fn drive(driver: &mut Option<Box<Driver>>, waker: &Waker) {
-    let mut cx = Context::from_waker(waker);
-    let over = driver
-        .as_mut()
-        .map(|driver| Pin::new(driver).poll(&mut cx))
-        // An error reaches the waiting request by itself; an idle connection has none to tell.
-        .is_some_and(|polled| matches!(polled, Poll::Ready(Ok(()) | Err(_))));
-    if over {
-        // Dropping it hands back a request that was never begun.
-        *driver = None;
-    }
+/// How far an exchange has come.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Bytes of the head that were sent.
+    sent: usize,
+    /// Why nothing more is sent.
+    broken: Option<io::Error>,
+    answered: bool,
 }
 
 impl fmt::Debug for Wire {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Wire")
-            .field("open", &self.driver.is_some())
+            .field("body", &self.body)
+            .field("reusable", &self.reusable)
             .field("unused_since", &self.unused_since)
             .finish_non_exhaustive()
     }

@@ -10,8 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::Client;
-use crate::io::Meter;
 use crate::target::Target;
 
 /// Why a request may not wait any longer.
@@ -147,21 +145,11 @@ impl Link {
         now
     }
 
-    fn moved(&self) {
+    /// Bytes have moved: a sign of life in a body, but not in a head that trickles in.
+    pub(crate) fn moved(&self) {
         if self.exchanging.load(Relaxed) {
             self.touch();
         }
-    }
-}
-
-/// Bytes of a body that move are a sign of life; a head that trickles in is not.
-impl Meter for Arc<Client> {
-    fn read(&self) {
-        self.link.moved();
-    }
-
-    fn written(&self) {
-        self.link.moved();
     }
 }
 

@@ -6,19 +6,19 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Response, Version};
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+use tracing::debug;
 
-use super::headers;
+use super::Answered;
 use super::refusal::Refusal;
 use crate::access_log::Entry;
 use crate::client::Client;
 use crate::target::{Target, Ticket};
-use crate::upstream::Wire;
+use crate::upstream::{ExchangeError, Wire};
 
 /// A request from its head to the last byte of its answer.
 pub(super) struct Exchange {
@@ -55,7 +55,7 @@ impl Drop for Exchange {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
     #[error("the target broke off its answer")]
-    BrokenOff(#[source] hyper::Error),
+    BrokenOff(#[source] ExchangeError),
     #[error("nothing moved for the target timeout")]
     Expired,
     #[error("the target's deregistration delay is over")]
@@ -75,30 +75,23 @@ enum Source {
 }
 
 struct Stream {
-    incoming: Incoming,
+    /// `None` once the target has done its part.
     wire: Option<Wire>,
     ticket: Ticket,
 }
 
 /// Makes a target's answer into ours.
-pub(super) fn relay(
-    response: Response<Incoming>,
-    wire: Wire,
-    ticket: Ticket,
-    mut exchange: Exchange,
-) -> Response<ResponseBody> {
-    let (mut head, incoming) = response.into_parts();
-    headers::remove_hop_by_hop(&mut head.headers);
-    head.version = Version::HTTP_11;
+pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Response<ResponseBody> {
+    let Answered { head, wire, ticket } = answered;
     if let Some(entry) = &mut exchange.entry {
         entry.status(head.status);
     }
+    let is_complete = wire.is_complete();
     let mut stream = Stream {
-        incoming,
         wire: Some(wire),
         ticket,
     };
-    let source = if stream.incoming.is_end_stream() {
+    let source = if is_complete {
         stream.finish(None);
         Source::Done
     } else {
@@ -133,19 +126,21 @@ impl Stream {
             self.ticket.failed();
             return Poll::Ready(Some(Err(BodyError::Expired)));
         }
-        let polled = match &mut self.wire {
-            Some(wire) => wire.poll_frame(&mut self.incoming, cx),
-            None => Pin::new(&mut self.incoming).poll_frame(cx),
+        let Some(wire) = &mut self.wire else {
+            return Poll::Ready(None);
         };
-        match polled {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Err(error))) => {
+        let frame = ready!(wire.poll_frame(cx));
+        Poll::Ready(frame.map(|frame| {
+            frame.map_err(|error| {
                 self.ticket.failed();
-                Poll::Ready(Some(Err(BodyError::BrokenOff(error))))
-            }
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
-            Poll::Ready(None) => Poll::Ready(None),
-        }
+                BodyError::BrokenOff(error)
+            })
+        }))
+    }
+
+    /// Returns whether the frame that was just taken was the last one.
+    fn is_complete(&self) -> bool {
+        self.wire.as_ref().is_none_or(Wire::is_complete)
     }
 
     /// The target has done its part: its connection goes back to the pool.
@@ -154,10 +149,10 @@ impl Stream {
         let Some(mut wire) = self.wire.take() else {
             return;
         };
-        if !wire.is_idle()
-            && let Some(cx) = cx
+        if let Some(cx) = cx
+            && let Err(error) = wire.send_on(cx)
         {
-            wire.drive(cx);
+            debug!(target = %self.ticket.target().address(), error = &error as &dyn std::error::Error, "the request is incomplete");
         }
         // Otherwise the target wants it closed, or does not want the rest of the request.
         if wire.is_idle() {
@@ -185,10 +180,10 @@ impl Body for ResponseBody {
                 Some(Ok(Frame::data(text)))
             }
             Source::Target(stream) => {
-                let frame = std::task::ready!(stream.poll(cx, &this.exchange.client));
+                let frame = ready!(stream.poll(cx, &this.exchange.client));
                 let last = match &frame {
                     None => true,
-                    Some(Ok(_)) => stream.incoming.is_end_stream(),
+                    Some(Ok(_)) => stream.is_complete(),
                     Some(Err(_)) => false,
                 };
                 if last {
@@ -217,7 +212,10 @@ impl Body for ResponseBody {
         match &self.source {
             Source::Done => SizeHint::with_exact(0),
             Source::Own(text) => SizeHint::with_exact(text.len() as u64),
-            Source::Target(stream) => stream.incoming.size_hint(),
+            Source::Target(stream) => {
+                let length = stream.wire.as_ref().and_then(Wire::length);
+                length.map_or_else(SizeHint::default, SizeHint::with_exact)
+            }
         }
     }
 }

@@ -4,7 +4,6 @@
 //! otherwise a worker is alone with its stack.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use super::Wire;
@@ -27,21 +26,24 @@ impl Pool {
 
     /// Returns the connection that was used last, if that is less than `age` ago.
     ///
-    /// It may have been closed by the target meanwhile; the exchange will find out.
+    /// The target may be closing it just now; the exchange will find out.
     pub(crate) fn take(&self, worker: usize, now: Instant, age: Duration) -> Option<Wire> {
         let mut stack = self.lock(worker);
-        let wire = stack.pop_if(|wire| {
+        while let Some(wire) = stack.pop_if(|wire| {
             wire.unused_since
                 .is_some_and(|since| now.saturating_duration_since(since) < age)
-        });
-        drop(stack);
-        wire
+        }) {
+            if wire.is_quiet() {
+                return Some(wire);
+            }
+        }
+        None
     }
 
     /// Keeps a connection, unless there are enough or `closed` says, under the lock, that the target
     /// takes no more requests.
     pub(crate) fn put(&self, worker: usize, mut wire: Wire, closed: impl Fn() -> bool) {
-        wire.unused_since = Some(Instant::now());
+        wire.set_aside();
         let mut stack = self.lock(worker);
         if stack.len() < self.most && !closed() {
             stack.push(wire);
@@ -50,10 +52,8 @@ impl Pool {
 
     /// Closes the connections of a worker that are older than `age` or that the target has closed.
     pub(crate) fn trim(&self, worker: usize, age: Duration) {
-        let nobody = Context::from_waker(Waker::noop());
-        self.lock(worker).retain_mut(|wire| {
-            wire.drive(&nobody);
-            wire.is_idle() && wire.unused_since.is_some_and(|since| since.elapsed() < age)
+        self.lock(worker).retain(|wire| {
+            wire.is_quiet() && wire.unused_since.is_some_and(|since| since.elapsed() < age)
         });
     }
 

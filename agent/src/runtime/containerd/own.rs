@@ -17,6 +17,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, setsid};
 use roadstead_client::Backoff;
+use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -138,7 +139,7 @@ impl Own {
     /// # Errors
     /// Fails when it neither obeys nor dies.
     pub async fn stop(&self) -> Result<(), OwnError> {
-        let Some(pid) = self.running() else {
+        let Some(pid) = self.running().await else {
             return Ok(());
         };
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
@@ -149,7 +150,7 @@ impl Own {
             }
             let asked = Instant::now();
             while asked.elapsed() < STOP_DEADLINE {
-                if self.running().is_none() {
+                if command_line(pid).is_empty() {
                     return Ok(());
                 }
                 sleep(POLL).await;
@@ -158,17 +159,26 @@ impl Own {
         Err(OwnError::Stuck(pid.as_raw()))
     }
 
-    /// Returns the process, if it is still ours: a number alone may have been given to another one.
-    fn running(&self) -> Option<Pid> {
+    /// Returns the process: the one that listens on the socket, which the kernel knows best, or the
+    /// one that was started last and does not listen.
+    async fn running(&self) -> Option<Pid> {
+        let listener = match UnixStream::connect(self.socket()).await {
+            Ok(stream) => stream.peer_cred().ok().and_then(|peer| peer.pid()),
+            Err(_) => None,
+        };
+        listener.map(Pid::from_raw).or_else(|| self.started())
+    }
+
+    /// Returns the process on record, if it is still ours: its number may be another's by now.
+    fn started(&self) -> Option<Pid> {
         let pid: i32 = fs::read_to_string(self.pid_file())
             .ok()?
             .trim()
             .parse()
             .ok()?;
-        let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        let line = String::from_utf8_lossy(&line).into_owned();
-        let ours = line.contains(&*self.config_file().to_string_lossy());
-        ours.then(|| Pid::from_raw(pid))
+        let pid = Pid::from_raw(pid);
+        let ours = command_line(pid).contains(&*self.config_file().to_string_lossy());
+        ours.then_some(pid)
     }
 
     async fn answers(&self) -> Result<(), ContainerdError> {
@@ -266,6 +276,12 @@ level = "warn"
     fn log(&self) -> PathBuf {
         self.directory.join("log")
     }
+}
+
+/// Returns how a process was started; empty when it has ended, also when nobody has reaped it.
+fn command_line(pid: Pid) -> String {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&line).into_owned()
 }
 
 fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OwnError + use<> {

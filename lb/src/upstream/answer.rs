@@ -1,0 +1,243 @@
+//! Reads the head of an answer, and from it how the body ends (RFC 9112 6.3).
+
+use std::mem::MaybeUninit;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, response};
+use httparse::{ParserConfig, Status};
+use hyper::body::Frame;
+use hyper::ext::ReasonPhrase;
+
+use super::chunked::{Chunked, take};
+use super::hop;
+
+/// Every answer begins with it; who speaks something else may never send a whole head.
+const PROTOCOL: &[u8] = b"HTTP/1.";
+const MOST_HEAD_BYTES: usize = 64 * 1024;
+const MOST_HEADERS: usize = 128;
+
+/// What a target sent is not an answer of HTTP/1.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Malformed {
+    #[error("the head of the answer is not HTTP/1.1")]
+    Head,
+    #[error("the head of the answer is longer than {MOST_HEAD_BYTES} bytes")]
+    HeadTooLong,
+    #[error("the answer has no length, or two")]
+    Length,
+    #[error("the answer has a transfer coding that was not asked for")]
+    Coding,
+    #[error("the size of a chunk cannot be read")]
+    ChunkSize,
+    #[error("a chunk is longer than its size")]
+    ChunkEnd,
+    #[error("the trailers cannot be read")]
+    Trailers,
+}
+
+/// What of an answer's body is still to come.
+#[derive(Debug)]
+pub(super) enum Body {
+    Length(u64),
+    Chunked(Chunked),
+    UntilClose,
+}
+
+impl Body {
+    pub(super) const NONE: Self = Self::Length(0);
+
+    pub(super) fn is_complete(&self) -> bool {
+        match self {
+            Self::Length(left) => *left == 0,
+            Self::Chunked(chunked) => chunked.is_done(),
+            Self::UntilClose => false,
+        }
+    }
+
+    /// Takes the next frame from `input`; `None` when it is complete or more input is needed.
+    pub(super) fn next(&mut self, input: &mut BytesMut) -> Result<Option<Frame<Bytes>>, Malformed> {
+        match self {
+            Self::Length(left) => Ok(take(input, left).map(Frame::data)),
+            Self::Chunked(chunked) => chunked.next(input),
+            Self::UntilClose => {
+                let mut unbounded = u64::MAX;
+                Ok(take(input, &mut unbounded).map(Frame::data))
+            }
+        }
+    }
+}
+
+/// The head of an answer, with the headers that are passed on.
+pub(super) struct Head {
+    pub(super) parts: response::Parts,
+    pub(super) body: Body,
+    /// Whether the target lets the connection be used again.
+    pub(super) keep_alive: bool,
+}
+
+/// Takes the head of the answer to a request with `method` from `input`; `None` when more input is
+/// needed. An interim answer but 101 is skipped.
+pub(super) fn take_head(input: &mut BytesMut, method: &Method) -> Result<Option<Head>, Malformed> {
+    loop {
+        let Some(end) = end_of_head(input) else {
+            let begins = &input[..input.len().min(PROTOCOL.len())];
+            return if !PROTOCOL.starts_with(begins) {
+                Err(Malformed::Head)
+            } else if input.len() > MOST_HEAD_BYTES {
+                Err(Malformed::HeadTooLong)
+            } else {
+                Ok(None)
+            };
+        };
+        let head = parse(&input.split_to(end).freeze(), method)?;
+        let status = head.parts.status;
+        if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(Some(head));
+        }
+    }
+}
+
+/// Returns where the first empty line ends. A line may end in LF alone (RFC 9112 2.2).
+fn end_of_head(input: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'\n', input).find_map(|end| match &input[end + 1..] {
+        [b'\n', ..] => Some(end + 2),
+        [b'\r', b'\n', ..] => Some(end + 3),
+        _ => None,
+    })
+}
+
+fn parse(bytes: &Bytes, method: &Method) -> Result<Head, Malformed> {
+    let mut headers = [MaybeUninit::uninit(); MOST_HEADERS];
+    let mut head = httparse::Response::new(&mut []);
+    let parsed =
+        ParserConfig::default().parse_response_with_uninit_headers(&mut head, bytes, &mut headers);
+    let (Ok(Status::Complete(_)), Some(minor), Some(code)) = (parsed, head.version, head.code)
+    else {
+        return Err(Malformed::Head);
+    };
+    let (mut parts, ()) = Response::new(()).into_parts();
+    parts.status = StatusCode::from_u16(code).map_err(|_| Malformed::Head)?;
+    parts.version = Version::HTTP_11;
+    if let Some(reason) = head.reason
+        && parts.status.canonical_reason() != Some(reason)
+        && let Ok(reason) = ReasonPhrase::try_from(reason.as_bytes())
+    {
+        parts.extensions.insert(reason);
+    }
+
+    let mut fields = Fields::new(minor, head.headers.len());
+    for header in &*head.headers {
+        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(header.value));
+        let name = HeaderName::from_bytes(header.name.as_bytes());
+        let (Ok(name), Ok(value)) = (name, value) else {
+            return Err(Malformed::Head);
+        };
+        fields.add(name, value)?;
+    }
+    fields.finish(parts, method)
+}
+
+/// The headers of an answer: those that are passed on, and what the others say.
+struct Fields {
+    headers: HeaderMap,
+    private: Vec<HeaderName>,
+    minor: u8,
+    close: bool,
+    keep_alive: bool,
+    length: Option<u64>,
+    chunked: bool,
+}
+
+impl Fields {
+    fn new(minor: u8, count: usize) -> Self {
+        Self {
+            headers: HeaderMap::with_capacity(count),
+            private: Vec::new(),
+            minor,
+            close: false,
+            keep_alive: false,
+            length: None,
+            chunked: false,
+        }
+    }
+
+    fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), Malformed> {
+        if name == CONNECTION {
+            let says = |what: &[u8]| {
+                hop::options(value.as_bytes()).any(|option| option.eq_ignore_ascii_case(what))
+            };
+            self.close |= says(b"close");
+            self.keep_alive |= says(b"keep-alive");
+            self.private.extend(hop::named(value.as_bytes()));
+        } else if name == TRANSFER_ENCODING {
+            // Another coding was not asked for, and its name would be lost with this header.
+            if self.chunked || self.minor == 0 || !value.as_bytes().eq_ignore_ascii_case(b"chunked")
+            {
+                return Err(Malformed::Coding);
+            }
+            self.chunked = true;
+        } else if name == CONTENT_LENGTH {
+            let length = length(value.as_bytes())?;
+            match self.length.replace(length) {
+                None => drop(self.headers.insert(name, HeaderValue::from(length))),
+                Some(before) if before == length => {}
+                Some(_) => return Err(Malformed::Length),
+            }
+        } else if !hop::is_hop_by_hop(&name) {
+            self.headers.append(name, value);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, mut parts: response::Parts, method: &Method) -> Result<Head, Malformed> {
+        for name in &self.private {
+            self.headers.remove(name);
+        }
+        let bodiless = *method == Method::HEAD
+            || parts.status.is_informational()
+            || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&parts.status);
+        let mut keep_alive = !self.close && (self.minor > 0 || self.keep_alive);
+        if self.chunked && self.length.is_some() {
+            // The coding counts (RFC 9112 6.3), but who sends both is not to be trusted further.
+            self.headers.remove(CONTENT_LENGTH);
+            keep_alive = false;
+        }
+        let body = match (bodiless, self.chunked, self.length) {
+            (true, _, _) => Body::NONE,
+            (false, true, _) => Body::Chunked(Chunked::default()),
+            (false, false, Some(length)) => Body::Length(length),
+            (false, false, None) => {
+                keep_alive = false;
+                Body::UntilClose
+            }
+        };
+        parts.headers = self.headers;
+        Ok(Head {
+            parts,
+            body,
+            keep_alive,
+        })
+    }
+}
+
+/// Reads a length; a list of equal ones is one (RFC 9110 8.6).
+fn length(value: &[u8]) -> Result<u64, Malformed> {
+    let mut lengths = hop::options(value).map(|digits| {
+        let digits = str::from_utf8(digits).map_err(|_| Malformed::Length)?;
+        if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+            return Err(Malformed::Length);
+        }
+        digits.parse().map_err(|_| Malformed::Length)
+    });
+    let first = lengths.next().unwrap_or(Err(Malformed::Length))?;
+    for other in lengths {
+        if other? != first {
+            return Err(Malformed::Length);
+        }
+    }
+    Ok(first)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+use super::*;
+
+fn take_from(text: &str, method: &Method) -> Result<Option<Head>, Malformed> {
+    take_head(&mut BytesMut::from(text), method)
+}
+
+fn head(text: &str) -> Head {
+    take_from(text, &Method::GET).unwrap().unwrap()
+}
+
+fn refused(text: &str) -> Malformed {
+    take_from(text, &Method::GET)
+        .err()
+        .expect("the answer is refused")
+}
+
+#[test]
+fn a_head_is_taken_when_it_is_whole_and_the_body_is_left() {
+    let text = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: 1\r\n\r\n";
+    for cut in 0..text.len() {
+        let outcome = take_from(&text[..cut], &Method::GET);
+        assert!(matches!(outcome, Ok(None)), "{cut}");
+    }
+    let mut input = BytesMut::from(format!("{text}hello").as_str());
+    let mut head = take_head(&mut input, &Method::GET).unwrap().unwrap();
+    assert_eq!(head.parts.status, StatusCode::OK);
+    assert_eq!(head.parts.headers["x-a"], "1");
+    assert_eq!(head.parts.headers["content-length"], "5");
+    assert!(head.keep_alive);
+    assert!(head.parts.extensions.is_empty());
+    let data = head.body.next(&mut input).unwrap().unwrap();
+    assert_eq!(data.into_data().unwrap(), "hello");
+    assert!(head.body.is_complete());
+}
+
+#[test]
+fn interim_answers_are_skipped() {
+    let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n";
+    let head = head(text);
+    assert_eq!(head.parts.status, StatusCode::NO_CONTENT);
+    assert!(head.parts.headers.is_empty());
+}
+
+#[test]
+fn what_concerns_the_hop_to_the_target_is_not_passed_on() {
+    let head = head(
+        "HTTP/1.1 200 OK\r\nConnection: X-Private, keep-alive\r\nX-Private: 1\r\nKeep-Alive: timeout=5\r\n\
+         Upgrade: h2c\r\nTransfer-Encoding: chunked\r\nX-Public: 2\r\n\r\n",
+    );
+    let names: Vec<_> = head.parts.headers.keys().collect();
+    assert_eq!(names, ["x-public"]);
+}
+
+#[test]
+fn the_connection_is_kept_when_both_versions_would_keep_it() {
+    let kept = |version: &str, connection: &str| {
+        head(&format!("HTTP/{version} 204 x\r\n{connection}\r\n")).keep_alive
+    };
+    assert!(kept("1.1", ""));
+    assert!(kept("1.0", "Connection: Keep-Alive\r\n"));
+    assert!(!kept("1.1", "Connection: foo, Close\r\n"));
+    assert!(!kept("1.0", ""));
+}
+
+#[test]
+fn the_end_of_the_body_is_known_as_the_rfc_says() {
+    let body = |fields: &str| head(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n")).body;
+    assert!(matches!(body("Content-Length: 7\r\n"), Body::Length(7)));
+    assert!(matches!(
+        body("Content-Length: 7, 7\r\ncontent-length: 7\r\n"),
+        Body::Length(7)
+    ));
+    assert!(matches!(
+        body("Transfer-Encoding: Chunked\r\n"),
+        Body::Chunked(_)
+    ));
+    assert!(matches!(body(""), Body::UntilClose));
+    let text = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n";
+    let answer_to_head = take_from(text, &Method::HEAD).unwrap().unwrap();
+    assert!(answer_to_head.body.is_complete());
+    assert_eq!(answer_to_head.parts.headers["content-length"], "7");
+    assert!(
+        head(&text.replace("200 OK", "304 Not Modified"))
+            .body
+            .is_complete()
+    );
+}
+
+#[test]
+fn a_length_beside_chunks_does_not_count_and_ends_the_connection() {
+    let head = head("HTTP/1.1 200 OK\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert!(matches!(head.body, Body::Chunked(_)));
+    assert!(!head.keep_alive && head.parts.headers.is_empty());
+}
+
+#[test]
+fn what_could_be_read_in_two_ways_is_refused() {
+    let with = |fields: &str| refused(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n"));
+    assert_eq!(
+        with("Content-Length: 7\r\nContent-Length: 8\r\n"),
+        Malformed::Length
+    );
+    assert_eq!(with("Content-Length: 7, 8\r\n"), Malformed::Length);
+    for length in ["+7", "-1", "", "0x7", "99999999999999999999"] {
+        let field = format!("Content-Length: {length}\r\n");
+        assert_eq!(with(&field), Malformed::Length, "{length}");
+    }
+    for coding in [
+        "gzip, chunked",
+        "identity",
+        "chunked\r\nTransfer-Encoding: chunked",
+    ] {
+        let field = format!("Transfer-Encoding: {coding}\r\n");
+        assert_eq!(with(&field), Malformed::Coding, "{coding}");
+    }
+    let old = "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(refused(old), Malformed::Coding);
+    assert_eq!(with("a b: c\r\n"), Malformed::Head);
+    assert_eq!(with("a: b\r\n c: d\r\n"), Malformed::Head);
+    assert_eq!(refused("SSH-2.0-OpenSSH\r\n\r\n"), Malformed::Head);
+    assert_eq!(refused("\r\n\r\n"), Malformed::Head);
+    assert_eq!(refused("220 mail.example ESMTP"), Malformed::Head);
+}
+
+#[test]
+fn a_head_is_bounded() {
+    let long = format!("HTTP/1.1 200 OK\r\na: {}", "x".repeat(MOST_HEAD_BYTES));
+    assert_eq!(refused(&long), Malformed::HeadTooLong);
+    let many = "a: b\r\n".repeat(MOST_HEADERS + 1);
+    assert_eq!(
+        refused(&format!("HTTP/1.1 200 OK\r\n{many}\r\n")),
+        Malformed::Head
+    );
+}
+
+#[test]
+fn a_reason_of_the_targets_own_is_passed_on() {
+    let reason = |line: &str| {
+        let head = head(&format!("HTTP/1.1 {line}\r\n\r\n"));
+        let reason = head.parts.extensions.get::<ReasonPhrase>().cloned();
+        reason.map(|reason| String::from_utf8(reason.as_bytes().to_vec()).unwrap())
+    };
+    assert_eq!(reason("204 Nothing Here").as_deref(), Some("Nothing Here"));
+    assert_eq!(reason("204 No Content"), None);
+}

@@ -1,0 +1,208 @@
+//! Writes the head of a request as its target gets it (RFC 9112 3).
+
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName};
+use http::{HeaderMap, HeaderValue, Method, request};
+
+use super::hop;
+
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+
+/// Where most heads end.
+const USUAL_LENGTH: usize = 512;
+
+/// How the end of a request's body is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    NoBody,
+    /// By its `Content-Length` header.
+    Length,
+    Chunked,
+}
+
+/// Who sent a request, for the headers that say so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Forwarded<'a> {
+    pub(crate) address: &'a HeaderValue,
+    pub(crate) port: &'a HeaderValue,
+}
+
+/// Writes the head of a request for the next hop: in origin form, without what concerned the client's
+/// connection, and with what the target is told about the client.
+pub(super) fn encode(head: &request::Parts, forwarded: Forwarded<'_>, framing: Framing) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(USUAL_LENGTH);
+    bytes.extend_from_slice(head.method.as_str().as_bytes());
+    bytes.push(b' ');
+    let target = head
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    bytes.extend_from_slice(target.as_bytes());
+    bytes.extend_from_slice(b" HTTP/1.1\r\n");
+
+    let private: Vec<HeaderName> = head
+        .headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| hop::named(value.as_bytes()))
+        .collect();
+    for (name, value) in &head.headers {
+        let stays = hop::is_hop_by_hop(name)
+            || private.contains(name)
+            // It was meant for us: the body is asked for when the target is there.
+            || *name == EXPECT
+            || (*name == CONTENT_LENGTH && framing == Framing::Chunked)
+            || is_ours(name);
+        if !stays {
+            line(&mut bytes, name.as_str(), value.as_bytes());
+        }
+    }
+    line(&mut bytes, X_FORWARDED_PROTO.as_str(), b"http");
+    line(
+        &mut bytes,
+        X_FORWARDED_PORT.as_str(),
+        forwarded.port.as_bytes(),
+    );
+    bytes.extend_from_slice(X_FORWARDED_FOR.as_str().as_bytes());
+    bytes.extend_from_slice(b": ");
+    for value in head.headers.get_all(&X_FORWARDED_FOR) {
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b", ");
+    }
+    bytes.extend_from_slice(forwarded.address.as_bytes());
+    bytes.extend_from_slice(b"\r\n");
+    match framing {
+        Framing::Chunked => line(&mut bytes, "transfer-encoding", b"chunked"),
+        Framing::NoBody if lacks_a_length(&head.method, &head.headers) => {
+            line(&mut bytes, "content-length", b"0");
+        }
+        Framing::NoBody | Framing::Length => {}
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+fn is_ours(name: &HeaderName) -> bool {
+    *name == X_FORWARDED_FOR || *name == X_FORWARDED_PROTO || *name == X_FORWARDED_PORT
+}
+
+/// An empty body is said to be one where there could be another (RFC 9110 8.6).
+fn lacks_a_length(method: &Method, headers: &HeaderMap) -> bool {
+    let may_have_body = [Method::POST, Method::PUT, Method::PATCH].contains(method);
+    may_have_body && !headers.contains_key(CONTENT_LENGTH)
+}
+
+fn line(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.extend_from_slice(b": ");
+    bytes.extend_from_slice(value);
+    bytes.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use http::Request;
+
+    use super::*;
+
+    fn check(request: http::request::Builder, framing: Framing, expected: &Expect) {
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let forwarded = Forwarded {
+            address: &HeaderValue::from_static("10.0.0.9"),
+            port: &HeaderValue::from_static("80"),
+        };
+        let text = String::from_utf8(encode(&head, forwarded, framing)).unwrap();
+        expected.assert_eq(&text.replace("\r\n", "\n"));
+    }
+
+    #[test]
+    fn what_concerns_one_hop_stays_on_it_with_all_that_connection_names() {
+        let request = Request::builder()
+            .uri("/a?b=c")
+            .header("host", "example.org")
+            .header("connection", "close, X-Private")
+            .header("x-private", "1")
+            .header("keep-alive", "timeout=5")
+            .header("te", "trailers")
+            .header("upgrade", "h2c")
+            .header("expect", "100-continue")
+            .header("x-public", "2");
+        check(
+            request,
+            Framing::NoBody,
+            &expect![[r"
+                GET /a?b=c HTTP/1.1
+                host: example.org
+                x-public: 2
+                x-forwarded-proto: http
+                x-forwarded-port: 80
+                x-forwarded-for: 10.0.0.9
+
+            "]],
+        );
+    }
+
+    #[test]
+    fn the_client_is_appended_to_earlier_proxies_and_cannot_say_what_is_ours() {
+        let request = Request::builder()
+            .uri("http://example.org")
+            .header("x-forwarded-for", "1.1.1.1")
+            .header("x-forwarded-for", "2.2.2.2")
+            .header("x-forwarded-proto", "https")
+            .header("x-forwarded-port", "443");
+        check(
+            request,
+            Framing::NoBody,
+            &expect![[r"
+                GET / HTTP/1.1
+                x-forwarded-proto: http
+                x-forwarded-port: 80
+                x-forwarded-for: 1.1.1.1, 2.2.2.2, 10.0.0.9
+
+            "]],
+        );
+    }
+
+    #[test]
+    fn a_body_is_framed_in_one_way() {
+        let post = || Request::post("/").header("transfer-encoding", "chunked");
+        check(
+            post().header("content-length", "3"),
+            Framing::Chunked,
+            &expect![[r"
+                POST / HTTP/1.1
+                x-forwarded-proto: http
+                x-forwarded-port: 80
+                x-forwarded-for: 10.0.0.9
+                transfer-encoding: chunked
+
+            "]],
+        );
+        check(
+            Request::post("/").header("content-length", "3"),
+            Framing::Length,
+            &expect![[r"
+                POST / HTTP/1.1
+                content-length: 3
+                x-forwarded-proto: http
+                x-forwarded-port: 80
+                x-forwarded-for: 10.0.0.9
+
+            "]],
+        );
+        check(
+            Request::post("/"),
+            Framing::NoBody,
+            &expect![[r"
+                POST / HTTP/1.1
+                x-forwarded-proto: http
+                x-forwarded-port: 80
+                x-forwarded-for: 10.0.0.9
+                content-length: 0
+
+            "]],
+        );
+    }
+}

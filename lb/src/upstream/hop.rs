@@ -1,0 +1,58 @@
+//! Which headers concern one connection only, and stay on it (RFC 9110 7.6.1).
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Returns whether a header always concerns one connection. The framing is among them: it is written
+/// anew on the next hop.
+pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    *name == CONNECTION
+        || *name == TRANSFER_ENCODING
+        || *name == TE
+        || *name == UPGRADE
+        || *name == KEEP_ALIVE
+        || *name == PROXY_CONNECTION
+}
+
+/// Returns the other headers that a `Connection` header's value names.
+///
+/// A length and a host that it names are kept: dropping them would let a sender change where its
+/// message ends, and whom it is for.
+pub(super) fn named(value: &[u8]) -> impl Iterator<Item = HeaderName> + '_ {
+    options(value)
+        .filter(|option| !option.eq_ignore_ascii_case(b"close"))
+        .filter_map(|option| HeaderName::from_bytes(option).ok())
+        .filter(|name| *name != CONTENT_LENGTH && *name != HOST && !is_hop_by_hop(name))
+}
+
+/// Returns whether a field may come after the body: framing and routing must be known before
+/// (RFC 9110 6.5.1).
+pub(super) fn may_trail(name: &HeaderName) -> bool {
+    !is_hop_by_hop(name) && *name != CONTENT_LENGTH && *name != HOST
+}
+
+/// Returns the elements of a list of tokens, such as `Connection` has.
+pub(super) fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connection_names_further_headers_but_neither_the_length_nor_the_host() {
+        let names: Vec<_> =
+            named(b"close, X-Private,keep-alive , content-length, host, b@d").collect();
+        assert_eq!(names, ["x-private"]);
+    }
+
+    #[test]
+    fn what_concerns_the_message_is_passed_on() {
+        for name in ["content-length", "trailer", "host", "accept"] {
+            assert!(!is_hop_by_hop(&HeaderName::from_static(name)), "{name}");
+        }
+    }
+}
