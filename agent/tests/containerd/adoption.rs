@@ -116,3 +116,10 @@ async fn sets_from_the_past_and_from_strangers_are_refused() {
     instance.control_plane.status(&id(1), "RUNNING").await;
     instance.remove().await;
 }
+
+#[tokio::test]
+async fn nothing_is_left_though_the_pid_of_containerd_is_lost() {
+    let instance = Instance::start().await;
+    std::fs::remove_file(instance.config.data_dir.join("containerd/pid")).unwrap();
+    instance.remove().await;
+}

@@ -8,11 +8,9 @@ pub mod container_instance;
 pub mod load_balancer;
 pub mod node;
 pub mod service;
-mod service_events;
 pub mod target_group;
 pub mod task;
 pub mod task_definition;
-mod task_status;
 
 use std::sync::Arc;
 

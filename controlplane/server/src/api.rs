@@ -30,6 +30,40 @@ pub(crate) use ecs::Ecs;
 pub(crate) use elb::Elb;
 use status::Refusal;
 
+/// Makes the gRPC service of an API out of its operations: what each takes and gives, and the handler
+/// that carries it out. `wire` names the messages where it is used.
+macro_rules! operations {
+    (
+        #[doc = $doc:literal]
+        $name:ident as $server:ident::$service:ident {
+            $($method:ident: $request:ident => $response:ident, $handler:path),+ $(,)?
+        }
+    ) => {
+        #[doc = $doc]
+        #[derive(Debug)]
+        pub(crate) struct $name(super::Api);
+
+        impl $name {
+            pub(crate) fn new(node: &std::sync::Arc<crate::raft::Node>) -> Self {
+                Self(super::Api {
+                    node: std::sync::Arc::clone(node),
+                })
+            }
+        }
+
+        #[tonic::async_trait]
+        impl wire::$server::$service for $name {
+            $(async fn $method(
+                &self,
+                request: tonic::Request<wire::$request>,
+            ) -> Result<tonic::Response<wire::$response>, tonic::Status> {
+                Ok(tonic::Response::new($handler(&self.0, request.into_inner()).await?))
+            })+
+        }
+    };
+}
+use operations;
+
 /// What every handler works with.
 #[derive(Debug, Clone)]
 struct Api {
@@ -46,6 +80,16 @@ impl Api {
     async fn write(&self, command: Command) -> Result<Arc<ClusterState>, Refusal> {
         self.node.write(command).await??;
         Ok(self.node.newest())
+    }
+}
+
+/// Refuses what listeners and targets do not speak yet.
+fn check_protocol(protocol: Option<&str>) -> Result<(), Rejection> {
+    match protocol {
+        None | Some("HTTP") => Ok(()),
+        Some(other) => Err(Rejection::validation(format!(
+            "protocol '{other}' is not supported; use HTTP"
+        ))),
     }
 }
 

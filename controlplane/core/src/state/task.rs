@@ -7,22 +7,22 @@
 //!        │          │     (load balancers let go)          ▲
 //!        └──────────┴──────────────────────────────────────┘
 
+mod start;
+mod status;
+mod stop;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::ClusterState;
-use super::container_instance::InstanceStatus;
-use super::task_definition::TaskDefinition;
+use crate::Timestamp;
 use crate::id::{
     ClusterName, ContainerInstanceId, DeploymentId, ServiceId, ServiceName, TargetGroupName,
     TaskDefinitionId, TaskId,
 };
-use crate::resources::{Lack, Protocol, Resources};
-use crate::{Event, Rejection, Timestamp};
+use crate::resources::{Protocol, Resources};
 
-pub use super::task_status::TaskStateChange;
+pub use status::TaskStateChange;
 
 /// What shall become of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,191 +203,6 @@ impl Task {
             .clone()
             .find(|one| one.container_port == container_port)
             .map(|one| one.host_port)
-    }
-}
-
-impl ClusterState {
-    pub(super) fn start_tasks(
-        &mut self,
-        tasks: Vec<NewTask>,
-        at: Timestamp,
-    ) -> Result<Vec<Event>, Rejection> {
-        let definitions = self.check_start(&tasks)?;
-        crate::deployment::check_ceiling(self, &tasks)?;
-        let mut events = Vec::new();
-        let started: Vec<_> = tasks
-            .iter()
-            .map(|task| (task.service.clone(), task.id.clone()))
-            .collect();
-        let cluster = tasks.first().map(|task| task.cluster.clone());
-        for (new, definition) in tasks.into_iter().zip(definitions) {
-            let reserved = definition.reservation();
-            let instance = self
-                .container_instances
-                .get_mut(&new.container_instance)
-                .map(Arc::make_mut)
-                .expect("check_start has found the instance");
-            instance.reserved.reserve(&reserved);
-            instance.desired_version = self.version;
-            events.push(Event::TaskStarted(
-                new.id.clone(),
-                new.container_instance.clone(),
-            ));
-            let task = Task::placed(new, reserved, at, self.version);
-            self.index_task(&task);
-            self.tasks.insert(task.id.clone(), Arc::new(task));
-        }
-        if let Some(cluster) = cluster {
-            self.note_started(&cluster, &started, at);
-        }
-        Ok(events)
-    }
-
-    /// Checks every placement against what is free now, each counting the ones before it.
-    fn check_start(&self, tasks: &[NewTask]) -> Result<Vec<Arc<TaskDefinition>>, Rejection> {
-        let mut scratch: BTreeMap<&ContainerInstanceId, Resources> = BTreeMap::new();
-        let mut definitions = Vec::with_capacity(tasks.len());
-        for (index, new) in tasks.iter().enumerate() {
-            let known = self.tasks.contains_key(&new.id);
-            if known || tasks[..index].iter().any(|earlier| earlier.id == new.id) {
-                return Err(Rejection::stale(format!("task {} exists already", new.id)));
-            }
-            let Some(definition) = self.task_definitions.get(&new.task_definition) else {
-                return Err(Rejection::client("TaskDefinition not found."));
-            };
-            self.check_start_of_service(new)?;
-            let instance = self
-                .container_instances
-                .get(&new.container_instance)
-                .filter(|instance| instance.cluster == new.cluster)
-                .filter(|instance| {
-                    instance.status == InstanceStatus::Active && instance.agent_connected
-                })
-                .ok_or_else(|| {
-                    Rejection::stale(format!(
-                        "container instance {} takes no tasks",
-                        new.container_instance
-                    ))
-                })?;
-            let needed = definition.reservation();
-            let reserved = scratch
-                .entry(&instance.id)
-                .or_insert_with(|| instance.reserved.clone());
-            if let Some(lack) = reserved.lack(&instance.registered, &needed) {
-                let resource = match lack {
-                    Lack::Cpu => "CPU",
-                    Lack::Memory => "MEMORY",
-                    Lack::Ports => "PORTS",
-                };
-                return Err(Rejection::stale(format!(
-                    "container instance {} lacks {resource}",
-                    instance.id
-                )));
-            }
-            reserved.reserve(&needed);
-            definitions.push(Arc::clone(definition));
-        }
-        Ok(definitions)
-    }
-
-    fn check_start_of_service(&self, new: &NewTask) -> Result<(), Rejection> {
-        let Some(of) = &new.service else {
-            return self.active_cluster(&new.cluster).map(|_| ());
-        };
-        let id = ServiceId {
-            cluster: new.cluster.clone(),
-            service: of.name.clone(),
-        };
-        let deployment = self
-            .services
-            .get(&id)
-            .and_then(|service| service.deployments.front());
-        match deployment {
-            Some(primary) if primary.id == of.deployment => Ok(()),
-            Some(_) | None => Err(Rejection::stale(format!(
-                "{} is no longer the primary deployment",
-                of.deployment
-            ))),
-        }
-    }
-
-    pub(super) fn stop_tasks(
-        &mut self,
-        tasks: &[TaskId],
-        code: StopCode,
-        reason: &str,
-        at: Timestamp,
-    ) -> Result<Vec<Event>, Rejection> {
-        if let Some(unknown) = tasks.iter().find(|id| !self.tasks.contains_key(*id)) {
-            return Err(Rejection::invalid(format!(
-                "The referenced task was not found. Task: {unknown}"
-            )));
-        }
-        if code == StopCode::ServiceSchedulerInitiated {
-            crate::deployment::check_floor(self, tasks, at)?;
-        }
-        let mut stopped = Vec::new();
-        for id in tasks {
-            if self.request_stop(id, code, reason, at) {
-                stopped.push(id.clone());
-            }
-        }
-        if code == StopCode::ServiceSchedulerInitiated {
-            self.note_stopped(&stopped, at);
-        }
-        Ok(stopped.into_iter().map(Event::TaskStopRequested).collect())
-    }
-
-    /// Returns whether the task was still wanted.
-    fn request_stop(&mut self, id: &TaskId, code: StopCode, reason: &str, at: Timestamp) -> bool {
-        let drain_until = self.drain_deadline(id, at);
-        let Some(task) = self.tasks.get_mut(id).map(Arc::make_mut) else {
-            return false;
-        };
-        if task.desired_status == DesiredStatus::Stopped || task.last_status == LastStatus::Stopped
-        {
-            return false;
-        }
-        task.desired_status = DesiredStatus::Stopped;
-        task.stopping_at = Some(at);
-        task.stop_code = Some(code);
-        task.stopped_reason = Some(reason.to_owned());
-        task.version += 1;
-        if drain_until.is_some() {
-            // Deregister before stopping: a target must leave the table while it can still answer.
-            task.draining_until = drain_until;
-            task.last_status = task.last_status.max(LastStatus::Deactivating);
-            self.routing_version = self.version;
-        }
-        let instance = task.container_instance.clone();
-        self.touch_instance(&instance);
-        true
-    }
-
-    pub(super) fn forget_tasks(&mut self, tasks: &[TaskId]) -> Vec<Event> {
-        let mut events = Vec::new();
-        for id in tasks {
-            if self.tasks.get(id).is_some_and(|task| task.stopped()) {
-                self.tasks.remove(id);
-                events.push(Event::TaskForgotten(id.clone()));
-            }
-        }
-        events
-    }
-
-    /// Returns whether the end of a task that is asked to stop will be heard of: its agent is there.
-    pub(crate) fn will_tell(&self, task: &Task) -> bool {
-        let instance = self.container_instances.get(&task.container_instance);
-        task.instruction() == DesiredStatus::Running
-            || instance.is_some_and(|instance| instance.agent_connected)
-    }
-
-    /// Marks that what the instance's agent shall do has changed.
-    pub(super) fn touch_instance(&mut self, id: &ContainerInstanceId) {
-        let version = self.version;
-        if let Some(instance) = self.container_instances.get_mut(id) {
-            Arc::make_mut(instance).desired_version = version;
-        }
     }
 }
 

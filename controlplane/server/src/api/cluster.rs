@@ -73,12 +73,7 @@ pub(super) async fn list(
     let all = active.map(|cluster| arns.cluster(&cluster.name));
     let (cluster_arns, next_token) = page(
         all,
-        &Wanted {
-            token: request.next_token.as_deref(),
-            most: request.max_results,
-            default: 100,
-            descending: false,
-        },
+        &Wanted::hundred(request.next_token.as_deref(), request.max_results),
     )?;
     Ok(ListClustersResponse {
         cluster_arns,

@@ -34,12 +34,7 @@ pub(super) async fn list(
     let all = listed.map(|one| arns.container_instance(&cluster, &one.id));
     let (container_instance_arns, next_token) = page(
         all,
-        &Wanted {
-            token: request.next_token.as_deref(),
-            most: request.max_results,
-            default: 100,
-            descending: false,
-        },
+        &Wanted::hundred(request.next_token.as_deref(), request.max_results),
     )?;
     Ok(ListContainerInstancesResponse {
         container_instance_arns,

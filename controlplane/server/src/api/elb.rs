@@ -1,52 +1,25 @@
 //! Elastic Load Balancing v2 over gRPC: each operation and the handler that carries it out.
 
-use std::sync::Arc;
-
 use roadstead_proto::elb as wire;
-use tonic::{Request, Response, Status};
 
-use super::{Api, listener, load_balancer, rule, target_group};
-use crate::raft::Node;
-
-/// Serves the operations of Elastic Load Balancing v2.
-#[derive(Debug)]
-pub(crate) struct Elb(Api);
-
-impl Elb {
-    pub(crate) fn new(node: &Arc<Node>) -> Self {
-        Self(Api {
-            node: Arc::clone(node),
-        })
-    }
-}
-
-macro_rules! operations {
-    ($($method:ident: $request:ident => $response:ident, $handler:path),+ $(,)?) => {
-        #[tonic::async_trait]
-        impl wire::elb_server::Elb for Elb {
-            $(async fn $method(
-                &self,
-                request: Request<wire::$request>,
-            ) -> Result<Response<wire::$response>, Status> {
-                Ok(Response::new($handler(&self.0, request.into_inner()).await?))
-            })+
-        }
-    };
-}
+use super::{listener, load_balancer, operations, rule, target_group};
 
 operations! {
-    create_load_balancer: CreateLoadBalancerRequest => CreateLoadBalancerResponse, load_balancer::create,
-    describe_load_balancers: DescribeLoadBalancersRequest => DescribeLoadBalancersResponse, load_balancer::describe,
-    delete_load_balancer: DeleteLoadBalancerRequest => DeleteLoadBalancerResponse, load_balancer::delete,
-    create_target_group: CreateTargetGroupRequest => CreateTargetGroupResponse, target_group::create,
-    describe_target_groups: DescribeTargetGroupsRequest => DescribeTargetGroupsResponse, target_group::describe,
-    modify_target_group: ModifyTargetGroupRequest => ModifyTargetGroupResponse, target_group::modify,
-    delete_target_group: DeleteTargetGroupRequest => DeleteTargetGroupResponse, target_group::delete,
-    describe_target_health: DescribeTargetHealthRequest => DescribeTargetHealthResponse, target_group::health,
-    create_listener: CreateListenerRequest => CreateListenerResponse, listener::create,
-    describe_listeners: DescribeListenersRequest => DescribeListenersResponse, listener::describe,
-    delete_listener: DeleteListenerRequest => DeleteListenerResponse, listener::delete,
-    create_rule: CreateRuleRequest => CreateRuleResponse, rule::create,
-    describe_rules: DescribeRulesRequest => DescribeRulesResponse, rule::describe,
-    delete_rule: DeleteRuleRequest => DeleteRuleResponse, rule::delete,
+    /// Serves the operations of Elastic Load Balancing v2.
+    Elb as elb_server::Elb {
+        create_load_balancer: CreateLoadBalancerRequest => CreateLoadBalancerResponse, load_balancer::create,
+        describe_load_balancers: DescribeLoadBalancersRequest => DescribeLoadBalancersResponse, load_balancer::describe,
+        delete_load_balancer: DeleteLoadBalancerRequest => DeleteLoadBalancerResponse, load_balancer::delete,
+        create_target_group: CreateTargetGroupRequest => CreateTargetGroupResponse, target_group::create,
+        describe_target_groups: DescribeTargetGroupsRequest => DescribeTargetGroupsResponse, target_group::describe,
+        modify_target_group: ModifyTargetGroupRequest => ModifyTargetGroupResponse, target_group::modify,
+        delete_target_group: DeleteTargetGroupRequest => DeleteTargetGroupResponse, target_group::delete,
+        describe_target_health: DescribeTargetHealthRequest => DescribeTargetHealthResponse, target_group::health,
+        create_listener: CreateListenerRequest => CreateListenerResponse, listener::create,
+        describe_listeners: DescribeListenersRequest => DescribeListenersResponse, listener::describe,
+        delete_listener: DeleteListenerRequest => DeleteListenerResponse, listener::delete,
+        create_rule: CreateRuleRequest => CreateRuleResponse, rule::create,
+        describe_rules: DescribeRulesRequest => DescribeRulesResponse, rule::describe,
+        delete_rule: DeleteRuleRequest => DeleteRuleResponse, rule::delete,
+    }
 }

@@ -9,22 +9,14 @@ use roadstead_proto::elb::{
 
 use super::convert::{listener as convert, name};
 use super::status::Refusal;
-use super::{Api, within};
+use super::{Api, check_protocol, within};
 use crate::id;
 
 pub(super) async fn create(
     api: &Api,
     request: CreateListenerRequest,
 ) -> Result<CreateListenerResponse, Refusal> {
-    match request.protocol.as_deref() {
-        None | Some("HTTP") => {}
-        Some(other) => {
-            return Err(Rejection::validation(format!(
-                "protocol '{other}' is not supported; use HTTP"
-            ))
-            .into());
-        }
-    }
+    check_protocol(request.protocol.as_deref())?;
     let load_balancer = name::load_balancer(request.load_balancer_arn.as_deref())?;
     let port = request
         .port

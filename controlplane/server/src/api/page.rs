@@ -36,6 +36,18 @@ pub(super) struct Wanted<'a> {
     pub(super) descending: bool,
 }
 
+impl<'a> Wanted<'a> {
+    /// Returns what a request wants of a list that has pages of 100 by default, in ascending order.
+    pub(super) fn hundred(token: Option<&'a str>, most: Option<i32>) -> Self {
+        Self {
+            token,
+            most,
+            default: 100,
+            descending: false,
+        }
+    }
+}
+
 /// Cuts a page out of `items`.
 pub(super) fn page<T: Into<Item>>(
     items: impl IntoIterator<Item = T>,

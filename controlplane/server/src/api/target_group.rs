@@ -13,21 +13,13 @@ use roadstead_proto::elb::{
 
 use super::convert::{name, target_group as convert};
 use super::status::Refusal;
-use super::{Api, within};
+use super::{Api, check_protocol, within};
 
 pub(super) async fn create(
     api: &Api,
     request: CreateTargetGroupRequest,
 ) -> Result<CreateTargetGroupResponse, Refusal> {
-    match request.protocol.as_deref() {
-        None | Some("HTTP") => {}
-        Some(other) => {
-            return Err(Rejection::validation(format!(
-                "protocol '{other}' is not supported; use HTTP"
-            ))
-            .into());
-        }
-    }
+    check_protocol(request.protocol.as_deref())?;
     let name = TargetGroupName::new(request.name.unwrap_or_default());
     let settings = ModifyTargetGroupRequest {
         target_group_arn: None,

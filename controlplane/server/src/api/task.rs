@@ -86,12 +86,7 @@ pub(super) async fn list(
     let all = found.map(|task| arns.task(&cluster, &task.id));
     let (task_arns, next_token) = page(
         all,
-        &Wanted {
-            token: request.next_token.as_deref(),
-            most: request.max_results,
-            default: 100,
-            descending: false,
-        },
+        &Wanted::hundred(request.next_token.as_deref(), request.max_results),
     )?;
     Ok(ListTasksResponse {
         task_arns,

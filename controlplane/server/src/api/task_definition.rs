@@ -155,12 +155,7 @@ pub(super) async fn families(
         .map(ToString::to_string);
     let (families, next_token) = page(
         found,
-        &Wanted {
-            token: request.next_token.as_deref(),
-            most: request.max_results,
-            default: 100,
-            descending: false,
-        },
+        &Wanted::hundred(request.next_token.as_deref(), request.max_results),
     )?;
     Ok(ListTaskDefinitionFamiliesResponse {
         families,

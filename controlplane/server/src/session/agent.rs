@@ -120,7 +120,8 @@ impl AgentSession for Agents {
         &self,
         request: Request<Streaming<LogPush>>,
     ) -> Result<Response<PushLogsResponse>, Status> {
-        self.relay.pushed(request.into_inner()).await?;
+        let chunks = request.into_inner();
+        self.relay.pushed(chunks, &self.stop).await?;
         Ok(Response::new(PushLogsResponse {}))
     }
 }

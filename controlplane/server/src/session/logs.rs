@@ -10,6 +10,7 @@ use roadstead_proto::agent::{AgentInstruction, LogPush, OpenLogs};
 use roadstead_proto::console::LogChunk;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use crate::id;
@@ -80,8 +81,13 @@ impl LogRelay {
         });
     }
 
-    /// An agent answers: passes the lines on until either side hangs up.
-    pub(crate) async fn pushed(&self, mut chunks: Streaming<LogPush>) -> Result<(), Status> {
+    /// An agent answers: passes the lines on until either side hangs up, or the server stops. A log that
+    /// breaks off ends with an error, so that nobody takes it for whole.
+    pub(crate) async fn pushed(
+        &self,
+        mut chunks: Streaming<LogPush>,
+        stop: &CancellationToken,
+    ) -> Result<(), Status> {
         let Some(first) = chunks.next().await.transpose()? else {
             return Ok(());
         };
@@ -94,10 +100,20 @@ impl LogRelay {
             {
                 return Ok(());
             }
-            next = tokio::select! {
+            let broke_off = tokio::select! {
                 () = lines.closed() => return Ok(()),
-                chunk = chunks.next() => chunk.transpose()?,
+                () = stop.cancelled() => Status::unavailable("the server stops"),
+                chunk = chunks.next() => match chunk.transpose() {
+                    Ok(chunk) => {
+                        next = chunk;
+                        continue;
+                    }
+                    Err(_) => Status::unavailable("the agent has broken off"),
+                },
             };
+            // A caller that has hung up, or reads nothing, needs no answer.
+            drop(lines.try_send(Err(broke_off.clone())));
+            return Err(broke_off);
         }
         Ok(())
     }

@@ -49,8 +49,14 @@ impl Ctr {
     }
 
     fn run(&self, arguments: &[&str]) -> anyhow::Result<()> {
-        let status = self.command(arguments).status().context("cannot run ctr")?;
-        ensure!(status.success(), "ctr {} failed", arguments.join(" "));
+        // It warns of each container that was killed, which all of these are.
+        let output = self.command(arguments).output().context("cannot run ctr")?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "ctr {} failed: {errors}",
+            arguments.join(" ")
+        );
         Ok(())
     }
 

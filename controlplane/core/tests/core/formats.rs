@@ -3,17 +3,11 @@
 //! `snapshots/N.state` is an encoded state, `snapshots/N.log` the commands that led to it. A change of
 //! format adds a pair (`UPDATE=1` writes the newest anew while it is unreleased) and keeps the others.
 
-#[path = "properties/invariants.rs"]
-mod invariants;
-#[path = "properties/world.rs"]
-#[expect(dead_code, reason = "shared with the properties")]
-mod world;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::world::{Step, World};
 use roadstead_core::{ClusterState, Command};
-use world::{Step, World};
 
 const NEWEST: u32 = 1;
 

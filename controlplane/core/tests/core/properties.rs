@@ -4,14 +4,8 @@
 //! that start, fail, answer or fall ill, users who update, scale, drain and stop. After each command
 //! the invariants are checked; at the end the trouble stops and everything must settle.
 
-#[path = "properties/invariants.rs"]
-mod invariants;
-#[path = "properties/world.rs"]
-#[expect(dead_code, reason = "shared with the formats")]
-mod world;
-
+use crate::world::{Step, World};
 use proptest::prelude::*;
-use world::{Step, World};
 
 fn step() -> impl Strategy<Value = Step> {
     let any_index = 0_usize..64;

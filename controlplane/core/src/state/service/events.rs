@@ -1,26 +1,17 @@
 //! What a service tells its user, in ECS's words ("Service event messages" in the ECS guide).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ClusterState;
-use super::service::{Service, ServiceStatus};
-use super::task::{DesiredStatus, LastStatus, StopCode, TargetHealth, Task, TaskService};
+use super::{Service, ServiceStatus, retry};
 use crate::id::{ClusterName, DeploymentId, ServiceId, TargetGroupName, TaskId};
+use crate::state::ClusterState;
+use crate::state::task::{DesiredStatus, LastStatus, StopCode, TargetHealth, Task, TaskService};
 use crate::{Event, Rejection, Timestamp};
 
 /// ECS keeps the newest hundred.
 const MOST_EVENTS: usize = 100;
-/// The first and the longest pause between tasks that fail to start.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
-/// A task that ends by itself sooner than this counts as one that failed to start. ECS restarts
-/// what has once been RUNNING without a pause; it is slow enough to afford that.
-const SHORT_LIFE: Duration = Duration::from_secs(10);
-/// From this many failures in a row on, the service says that it cannot start tasks.
-const FAILURES_WORTH_TELLING: u32 = 3;
 
 /// One message of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +22,7 @@ pub struct ServiceEvent {
 }
 
 impl ClusterState {
-    pub(super) fn note_started(
+    pub(in crate::state) fn note_started(
         &mut self,
         cluster: &ClusterName,
         started: &[(Option<TaskService>, TaskId)],
@@ -53,7 +44,7 @@ impl ClusterState {
         });
     }
 
-    pub(super) fn note_stopped(&mut self, stopped: &[TaskId], at: Timestamp) {
+    pub(in crate::state) fn note_stopped(&mut self, stopped: &[TaskId], at: Timestamp) {
         let first = stopped.first().and_then(|id| self.tasks.get(id));
         let Some(id) = first.and_then(|task| task.service_id()) else {
             return;
@@ -87,7 +78,7 @@ impl ClusterState {
     }
 
     /// A task has become RUNNING: it is now a target, and starting works again.
-    pub(super) fn note_running(&mut self, task: &Task, at: Timestamp) {
+    pub(in crate::state) fn note_running(&mut self, task: &Task, at: Timestamp) {
         let wanted = task.desired_status == DesiredStatus::Running;
         let Some(id) = task.service_id().filter(|_| wanted) else {
             return;
@@ -103,7 +94,7 @@ impl ClusterState {
     }
 
     /// The container health checks of a task have failed: it will be replaced.
-    pub(super) fn note_unhealthy(&mut self, task: &Task, at: Timestamp) {
+    pub(in crate::state) fn note_unhealthy(&mut self, task: &Task, at: Timestamp) {
         if let Some(id) = task.service_id() {
             self.tell(
                 &id,
@@ -114,49 +105,35 @@ impl ClusterState {
     }
 
     /// A task has ended; a start that failed makes the next one wait.
-    pub(super) fn note_ended(&mut self, task: &Task, before: LastStatus, at: Timestamp) {
+    pub(in crate::state) fn note_ended(&mut self, task: &Task, before: LastStatus, at: Timestamp) {
         let Some(id) = task.service_id() else { return };
         let asked = matches!(
             task.stop_code,
             Some(StopCode::UserInitiated | StopCode::ServiceSchedulerInitiated)
         );
-        // Both by the agent's clock.
-        let lived = task
-            .times
-            .started
-            .zip(task.times.stopped)
-            .map(|(from, to)| to.since(from));
-        let failed = !asked
-            && (before < LastStatus::Running || lived.is_none_or(|lived| lived < SHORT_LIFE));
+        let failed = !asked && retry::is_failed_start(task, before);
         let deployment = task.service.as_ref().map(|of| of.deployment);
-        let mut failures = 0;
+        let mut worth_telling = false;
         self.with_service(&id, |service| {
             service.steady = false;
             if !failed {
                 return;
             }
-            // Tasks that were started together and fail together are one attempt.
-            if service.retry_at.is_none_or(|retry_at| at >= retry_at) {
-                service.failed_starts = service.failed_starts.saturating_add(1);
-                service.retry_at = Some(at.after(pause_after(service.failed_starts)));
-                failures = service.failed_starts;
-            }
-            let failing = service
-                .deployments
-                .iter_mut()
-                .find(|one| Some(one.id) == deployment);
-            if let Some(deployment) = failing {
-                deployment.failed_tasks = deployment.failed_tasks.saturating_add(1);
+            // What an old revision does says nothing of the one that is started now.
+            worth_telling = service.is_primary(task) && service.note_failed_start(at);
+            let mut deployments = service.deployments.iter_mut();
+            if let Some(failing) = deployments.find(|one| Some(one.id) == deployment) {
+                failing.failed_tasks = failing.failed_tasks.saturating_add(1);
             }
         });
-        if failures == FAILURES_WORTH_TELLING {
+        if worth_telling {
             let message = "is unable to consistently start tasks successfully. For more information, \
                            see the Troubleshooting section of the Amazon ECS Developer Guide.";
             self.tell(&id, message, at);
         }
     }
 
-    pub(super) fn note_target_health(
+    pub(in crate::state) fn note_target_health(
         &mut self,
         task: &Task,
         group: &TargetGroupName,
@@ -167,8 +144,9 @@ impl ClusterState {
         match health {
             TargetHealth::Initial { .. } => {}
             TargetHealth::Healthy => self.with_service(&id, |service| {
-                service.failed_starts = 0;
-                service.retry_at = None;
+                if service.is_primary(task) {
+                    service.forgive();
+                }
             }),
             TargetHealth::Unhealthy { description, .. } => {
                 let arn = self.arns().target_group(group);
@@ -187,7 +165,7 @@ impl ClusterState {
         }
     }
 
-    pub(super) fn note_completed(
+    pub(in crate::state) fn note_completed(
         &mut self,
         id: &ServiceId,
         deployment: DeploymentId,
@@ -200,7 +178,7 @@ impl ClusterState {
         );
     }
 
-    pub(super) fn report_steady_state(
+    pub(in crate::state) fn report_steady_state(
         &mut self,
         id: &ServiceId,
         at: Timestamp,
@@ -214,13 +192,12 @@ impl ClusterState {
         self.with_service(id, |service| {
             service.steady = true;
             service.problem = None;
-            service.failed_starts = 0;
-            service.retry_at = None;
+            service.forgive();
         });
         Ok(vec![Event::ServiceUpdated(id.clone())])
     }
 
-    pub(super) fn report_problem(
+    pub(in crate::state) fn report_problem(
         &mut self,
         id: &ServiceId,
         message: &str,
@@ -298,16 +275,6 @@ impl ClusterState {
     }
 }
 
-fn pause_after(failures: u32) -> Duration {
-    FIRST_PAUSE
-        .saturating_mul(
-            1_u32
-                .checked_shl(failures.saturating_sub(1))
-                .unwrap_or(u32::MAX),
-        )
-        .min(LONGEST_PAUSE)
-}
-
 fn listed(tasks: &[TaskId]) -> String {
     let each: Vec<String> = tasks.iter().map(|task| format!("(task {task})")).collect();
     each.join(" ")
@@ -330,13 +297,6 @@ fn ordinal_of(event: &ServiceEvent) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_double_up_to_a_quarter_of_an_hour() {
-        assert_eq!(pause_after(1), Duration::from_secs(1));
-        assert_eq!(pause_after(4), Duration::from_secs(8));
-        assert_eq!(pause_after(40), LONGEST_PAUSE);
-    }
 
     #[test]
     fn event_ids_differ_within_one_version() {

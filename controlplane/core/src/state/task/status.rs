@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::ClusterState;
-use super::task::{
+use super::{
     Container, DesiredStatus, HealthStatus, LastStatus, StopCode, TargetHealth, Task, TaskTimes,
 };
 use crate::id::{ContainerInstanceId, TargetGroupName, TaskId};
+use crate::state::ClusterState;
 use crate::{Event, Rejection, Timestamp};
 
 /// One task as its agent observed it.
@@ -59,7 +59,7 @@ impl Task {
 }
 
 impl ClusterState {
-    pub(super) fn task_state_changes(
+    pub(in crate::state) fn task_state_changes(
         &mut self,
         changes: Vec<TaskStateChange>,
         at: Timestamp,
@@ -112,7 +112,7 @@ impl ClusterState {
     }
 
     /// Ends a task whose host is gone for good, without hearing from it.
-    pub(super) fn end_task(
+    pub(in crate::state) fn end_task(
         &mut self,
         id: &TaskId,
         code: StopCode,
@@ -147,7 +147,7 @@ impl ClusterState {
         }
     }
 
-    pub(super) fn set_target_health(
+    pub(in crate::state) fn set_target_health(
         &mut self,
         id: &TaskId,
         target_group: &TargetGroupName,
@@ -172,7 +172,7 @@ impl ClusterState {
         )])
     }
 
-    pub(super) fn finish_drain(&mut self, id: &TaskId) -> Result<Vec<Event>, Rejection> {
+    pub(in crate::state) fn finish_drain(&mut self, id: &TaskId) -> Result<Vec<Event>, Rejection> {
         let task = self
             .tasks
             .get_mut(id)

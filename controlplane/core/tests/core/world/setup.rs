@@ -1,0 +1,169 @@
+//! How the world begins.
+
+use std::collections::BTreeMap;
+
+use roadstead_core::id::{
+    ContainerInstanceId, Family, ListenerId, ListenerRef, LoadBalancerName, NodeId,
+};
+use roadstead_core::resources::{Protocol, Resources};
+use roadstead_core::scheduler::default_strategy;
+use roadstead_core::state::container_instance::InstanceRegistration;
+use roadstead_core::state::load_balancer::Forward;
+use roadstead_core::state::service::{DeploymentConfiguration, ServiceLoadBalancer, ServiceSpec};
+use roadstead_core::state::target_group::{TargetGroupSpec, TargetHealthCheck};
+use roadstead_core::state::task_definition::{
+    ContainerDefinition, NetworkMode, NewTaskDefinition, PortMapping,
+};
+use roadstead_core::{ClusterState, Command, Timestamp};
+
+use super::{SERVICES, World, cluster, group, revision, service_id};
+
+fn definition(family: &str, host_port: u16) -> NewTaskDefinition {
+    NewTaskDefinition {
+        family: Family::new(family),
+        network_mode: NetworkMode::Bridge,
+        containers: vec![ContainerDefinition {
+            name: "app".into(),
+            image: "app".into(),
+            cpu_units: 64,
+            memory_mib: Some(100),
+            memory_reservation_mib: None,
+            essential: true,
+            port_mappings: vec![PortMapping {
+                container_port: 80,
+                host_port,
+                protocol: Protocol::Tcp,
+                name: None,
+            }],
+            environment: Vec::new(),
+            command: Vec::new(),
+            entry_point: Vec::new(),
+            user: None,
+            health_check: None,
+            stop_timeout: None,
+        }],
+        cpu_units: None,
+        memory_mib: None,
+        requires_compatibilities: Vec::new(),
+    }
+}
+
+impl World {
+    /// Three instances, one load balancer, `web` behind it and `api` with a static port.
+    pub(crate) fn new(minimum_healthy_percent: u32, maximum_percent: u32) -> Self {
+        let (state, old) = (ClusterState::default(), ClusterState::default());
+        let mut world = Self {
+            state,
+            old,
+            log: Vec::new(),
+            now: Timestamp(1_000_000),
+            next_id: 0,
+            instances: Vec::new(),
+        };
+        let at = world.now;
+        world.must(&Command::CreateCluster { cluster: cluster() });
+        for _ in 0..3 {
+            let instance = world.register_instance();
+            world.instances.push(instance);
+        }
+        for (family, port) in [("web", 0), ("api", 9000)] {
+            for _ in 0..2 {
+                world.must(&Command::RegisterTaskDefinition {
+                    definition: definition(family, port),
+                    at,
+                });
+            }
+        }
+        world.make_load_balancer();
+        let balancer = ServiceLoadBalancer {
+            target_group: group(),
+            container_name: "app".into(),
+            container_port: 80,
+        };
+        for (index, balancers) in [(0, vec![balancer]), (1, Vec::new())] {
+            let spec = ServiceSpec {
+                task_definition: revision(SERVICES[index], 1),
+                desired_count: 3,
+                load_balancers: balancers,
+                deployment_configuration: DeploymentConfiguration {
+                    minimum_healthy_percent,
+                    maximum_percent,
+                },
+                placement_strategy: default_strategy(),
+                health_check_grace_period_seconds: 0,
+            };
+            let deployment = world.deployment();
+            world.must(&Command::CreateService {
+                id: service_id(index),
+                spec,
+                deployment,
+                at,
+            });
+        }
+        world
+    }
+
+    pub(super) fn register_instance(&mut self) -> ContainerInstanceId {
+        self.next_id += 1;
+        let id = ContainerInstanceId::new(format!("instance-{}", self.next_id));
+        let instance = InstanceRegistration {
+            id: id.clone(),
+            cluster: cluster(),
+            host_name: "host".into(),
+            address: "10.0.0.1".into(),
+            agent_version: "1".into(),
+            registered: Resources {
+                cpu_units: 512,
+                memory_mib: 700,
+                ..Resources::default()
+            },
+            attributes: BTreeMap::new(),
+        };
+        self.must(&Command::RegisterContainerInstance {
+            instance,
+            at: self.now,
+        });
+        id
+    }
+
+    fn make_load_balancer(&mut self) {
+        let (name, at) = (LoadBalancerName::new("main"), self.now);
+        let health_check = TargetHealthCheck {
+            path: "/".into(),
+            interval: 5,
+            timeout: 2,
+            healthy_threshold: 2,
+            unhealthy_threshold: 2,
+            success_codes: vec![(200, 200)],
+        };
+        let spec = TargetGroupSpec {
+            health_check,
+            deregistration_delay: 30,
+        };
+        self.must(&Command::CreateTargetGroup {
+            name: group(),
+            spec,
+        });
+        self.must(&Command::CreateLoadBalancer {
+            name: name.clone(),
+            at,
+        });
+        let id = ListenerRef {
+            load_balancer: name,
+            listener: ListenerId::new("l"),
+        };
+        let default = vec![Forward {
+            target_group: group(),
+            weight: 1,
+        }];
+        self.must(&Command::CreateListener {
+            id,
+            port: 8080,
+            default,
+        });
+        self.must(&Command::RegisterLoadBalancerNode {
+            node: NodeId::new("lb"),
+            at,
+        });
+    }
+}
