@@ -60,13 +60,9 @@ struct Settings {
     /// A follower that hears nothing for so long stands for election [default: 300ms].
     #[arg(long, env = "ROADSTEAD_ELECTION_TIMEOUT", value_name = "DURATION")]
     election_timeout: Option<String>,
-    /// Stopped tasks can be described for so long [default: 1h].
-    #[arg(
-        long,
-        env = "ROADSTEAD_STOPPED_TASK_RETENTION",
-        value_name = "DURATION"
-    )]
-    stopped_task_retention: Option<String>,
+    /// What has ended (a task, a service, a container instance) can be described for so long [default: 1h].
+    #[arg(long, env = "ROADSTEAD_RETENTION", value_name = "DURATION")]
+    retention: Option<String>,
     /// A snapshot is taken after so many log entries [default: 5000].
     #[arg(long, env = "ROADSTEAD_SNAPSHOT_AFTER", value_name = "ENTRIES")]
     snapshot_after: Option<u64>,
@@ -126,11 +122,7 @@ fn resolve(settings: Settings) -> Result<Config, ConfigError> {
             settings.election_timeout,
             &mut config.election_timeout,
         ),
-        (
-            "stopped_task_retention",
-            settings.stopped_task_retention,
-            &mut config.stopped_task_retention,
-        ),
+        ("retention", settings.retention, &mut config.retention),
     ] {
         if let Some(text) = text {
             *target = config::duration(key, &text)?;

@@ -77,6 +77,7 @@ pub enum Command {
     },
     FinishServiceDeletion {
         service: ServiceId,
+        at: Timestamp,
     },
 
     /// Places and starts all of these tasks, or none.
@@ -95,9 +96,11 @@ pub enum Command {
         changes: Vec<TaskStateChange>,
         at: Timestamp,
     },
-    /// Drops tasks that stopped long ago.
-    ForgetTasks {
+    /// Drops what ended long ago: stopped tasks, deleted services, deregistered instances.
+    Forget {
         tasks: Vec<TaskId>,
+        services: Vec<ServiceId>,
+        container_instances: Vec<ContainerInstanceId>,
     },
 
     RegisterContainerInstance {

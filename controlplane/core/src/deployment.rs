@@ -141,7 +141,10 @@ fn conclude(state: &ClusterState, pass: &Pass<'_>, outside: &impl Outside) -> Op
         let gone = state
             .live_tasks_of(&id)
             .all(|task| task.instruction() == DesiredStatus::Stopped);
-        return gone.then_some(Command::FinishServiceDeletion { service: id });
+        return gone.then_some(Command::FinishServiceDeletion {
+            service: id,
+            at: pass.now,
+        });
     }
     if !pass.settled() {
         return None;

@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod container_instance;
+mod forget;
 pub mod load_balancer;
 pub mod node;
 pub mod service;
@@ -116,7 +117,11 @@ impl ClusterState {
                 at,
             } => self.stop_tasks(&tasks, code, &reason, at),
             Command::SubmitTaskStateChanges { changes, at } => self.task_state_changes(changes, at),
-            Command::ForgetTasks { tasks } => Ok(self.forget_tasks(&tasks)),
+            Command::Forget {
+                tasks,
+                services,
+                container_instances,
+            } => Ok(self.forget(&tasks, &services, &container_instances)),
             Command::RegisterContainerInstance { instance, at } => {
                 self.register_container_instance(instance, at)
             }
@@ -141,7 +146,9 @@ impl ClusterState {
                 counts,
                 at,
             } => self.complete_deployment(&service, deployment, counts, at),
-            Command::FinishServiceDeletion { service } => self.finish_service_deletion(&service),
+            Command::FinishServiceDeletion { service, at } => {
+                self.finish_service_deletion(&service, at)
+            }
             Command::SetTargetHealth {
                 task,
                 target_group,

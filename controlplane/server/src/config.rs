@@ -27,8 +27,8 @@ pub struct Config {
     pub load_balancer_timeout: Duration,
     /// A follower that hears nothing for so long stands for election; up to twice as long is drawn.
     pub election_timeout: Duration,
-    /// Stopped tasks can be described for so long.
-    pub stopped_task_retention: Duration,
+    /// What has ended (a task, a service, a container instance) can be described for so long.
+    pub retention: Duration,
     /// A snapshot is taken, and the log cut, after so many entries.
     pub snapshot_after: u64,
 }
@@ -47,7 +47,7 @@ impl Config {
             agent_timeout: Duration::from_secs(5),
             load_balancer_timeout: Duration::from_secs(30),
             election_timeout: Duration::from_millis(300),
-            stopped_task_retention: Duration::from_secs(60 * 60),
+            retention: Duration::from_secs(60 * 60),
             snapshot_after: 5_000,
         }
     }

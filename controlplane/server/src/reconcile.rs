@@ -43,7 +43,7 @@ pub(crate) fn spawn(
     let settings = Arc::clone(config);
     start(
         "reaper",
-        Box::new(move |state, _| reaper::decide(state, settings.stopped_task_retention)),
+        Box::new(move |state, reign| reaper::decide(state, reign, settings.retention)),
     );
 }
 

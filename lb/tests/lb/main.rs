@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod exchange;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod health;

@@ -160,6 +160,7 @@ impl ClusterState {
         let instance = self.usable_instance(id)?;
         instance.status = InstanceStatus::Inactive;
         instance.agent_connected = false;
+        instance.connection_changed_at = at;
         Ok(events)
     }
 

@@ -24,6 +24,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0_usize..3, any::<bool>()).prop_map(|(instance, draining)| Step::Drain(instance, draining)),
         1 => (0_usize..3, any::<bool>()).prop_map(|(instance, here)| Step::Connect(instance, here)),
         1 => (0_usize..3).prop_map(Step::Replace),
+        1 => (0_usize..2).prop_map(Step::Delete),
+        2 => (0_usize..2).prop_map(Step::Create),
+        1 => Just(Step::Forget),
         1 => any::<bool>().prop_map(Step::LoadBalancer),
         2 => (1_u32..60).prop_map(Step::Wait),
     ]

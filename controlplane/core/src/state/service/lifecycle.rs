@@ -194,6 +194,7 @@ impl ClusterState {
     pub(in crate::state) fn finish_service_deletion(
         &mut self,
         id: &ServiceId,
+        at: Timestamp,
     ) -> Result<Vec<Event>, Rejection> {
         let stopping = |task: &Arc<Task>| task.instruction() == DesiredStatus::Stopped;
         let alive = !self.live_tasks_of(id).all(stopping);
@@ -206,6 +207,7 @@ impl ClusterState {
         {
             Some(service) if !alive => {
                 service.status = ServiceStatus::Inactive;
+                service.deployments[0].updated_at = at;
                 self.routing_version = self.version;
                 Ok(vec![Event::ServiceDeleted(id.clone())])
             }

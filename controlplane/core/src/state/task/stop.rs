@@ -1,4 +1,4 @@
-//! Stopping and forgetting tasks.
+//! Stopping tasks.
 
 use std::sync::Arc;
 
@@ -16,9 +16,17 @@ impl ClusterState {
         at: Timestamp,
     ) -> Result<Vec<Event>, Rejection> {
         if let Some(unknown) = tasks.iter().find(|id| !self.tasks.contains_key(*id)) {
-            return Err(Rejection::invalid(format!(
-                "The referenced task was not found. Task: {unknown}"
-            )));
+            return Err(match code {
+                // It was decided on an older state.
+                StopCode::ServiceSchedulerInitiated => {
+                    Rejection::stale(format!("task {unknown} is gone"))
+                }
+                StopCode::UserInitiated
+                | StopCode::TaskFailedToStart
+                | StopCode::EssentialContainerExited => Rejection::invalid(format!(
+                    "The referenced task was not found. Task: {unknown}"
+                )),
+            });
         }
         if code == StopCode::ServiceSchedulerInitiated {
             crate::deployment::check_floor(self, tasks, at)?;
@@ -59,17 +67,6 @@ impl ClusterState {
         let instance = task.container_instance.clone();
         self.touch_instance(&instance);
         true
-    }
-
-    pub(in crate::state) fn forget_tasks(&mut self, tasks: &[TaskId]) -> Vec<Event> {
-        let mut events = Vec::new();
-        for id in tasks {
-            if self.tasks.get(id).is_some_and(|task| task.stopped()) {
-                self.tasks.remove(id);
-                events.push(Event::TaskForgotten(id.clone()));
-            }
-        }
-        events
     }
 
     /// Returns whether the end of a task that is asked to stop will be heard of: its agent is there.

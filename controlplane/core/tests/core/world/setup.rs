@@ -75,32 +75,46 @@ impl World {
             }
         }
         world.make_load_balancer();
+        for index in 0..SERVICES.len() {
+            world.create_service(index, 3, minimum_healthy_percent, maximum_percent);
+        }
+        world
+    }
+
+    pub(super) fn create_service(
+        &mut self,
+        index: usize,
+        desired_count: u32,
+        minimum_healthy_percent: u32,
+        maximum_percent: u32,
+    ) {
         let balancer = ServiceLoadBalancer {
             target_group: group(),
             container_name: "app".into(),
             container_port: 80,
         };
-        for (index, balancers) in [(0, vec![balancer]), (1, Vec::new())] {
-            let spec = ServiceSpec {
-                task_definition: revision(SERVICES[index], 1),
-                desired_count: 3,
-                load_balancers: balancers,
-                deployment_configuration: DeploymentConfiguration {
-                    minimum_healthy_percent,
-                    maximum_percent,
-                },
-                placement_strategy: default_strategy(),
-                health_check_grace_period_seconds: 0,
-            };
-            let deployment = world.deployment();
-            world.must(&Command::CreateService {
-                id: service_id(index),
-                spec,
-                deployment,
-                at,
-            });
-        }
-        world
+        let spec = ServiceSpec {
+            task_definition: revision(SERVICES[index], 1),
+            desired_count,
+            load_balancers: if index == 0 {
+                vec![balancer]
+            } else {
+                Vec::new()
+            },
+            deployment_configuration: DeploymentConfiguration {
+                minimum_healthy_percent,
+                maximum_percent,
+            },
+            placement_strategy: default_strategy(),
+            health_check_grace_period_seconds: 0,
+        };
+        let (id, deployment, at) = (service_id(index), self.deployment(), self.now);
+        self.must(&Command::CreateService {
+            id,
+            spec,
+            deployment,
+            at,
+        });
     }
 
     pub(super) fn register_instance(&mut self) -> ContainerInstanceId {

@@ -1,11 +1,12 @@
 //! What can happen, and how it all comes to rest.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use roadstead_core::id::NodeId;
 use roadstead_core::state::container_instance::InstanceStatus;
-use roadstead_core::state::service::{RolloutState, ServiceUpdate};
-use roadstead_core::state::task::{LastStatus, StopCode, TargetHealth};
+use roadstead_core::state::service::{RolloutState, ServiceStatus, ServiceUpdate};
+use roadstead_core::state::task::{LastStatus, StopCode, TargetHealth, Task};
 use roadstead_core::{Command, deployment};
 
 use super::agents::unhealthy;
@@ -32,6 +33,11 @@ pub(crate) enum Step {
     Connect(usize, bool),
     /// A host is given up, and a new one takes its place.
     Replace(usize),
+    Delete(usize),
+    /// A deleted service is created again, if it is gone.
+    Create(usize),
+    /// All that has ended is forgotten.
+    Forget,
     /// The load balancer is struck off, or is back.
     LoadBalancer(bool),
     Wait(u32),
@@ -64,7 +70,7 @@ impl World {
                     });
                 }
             }
-            Step::Update(service) => {
+            Step::Update(service) if self.status(service) == Some(ServiceStatus::Active) => {
                 let id = service_id(service);
                 let now = self.state.services[&id].spec.task_definition.revision.get();
                 let next = revision(SERVICES[service], 3 - now);
@@ -80,7 +86,7 @@ impl World {
                     at: self.now,
                 });
             }
-            Step::Scale(service, count) => {
+            Step::Scale(service, count) if self.status(service) == Some(ServiceStatus::Active) => {
                 let update = ServiceUpdate {
                     desired_count: Some(count),
                     ..ServiceUpdate::default()
@@ -120,6 +126,20 @@ impl World {
                 });
                 self.instances[instance] = self.register_instance();
             }
+            Step::Delete(service) if self.status(service) == Some(ServiceStatus::Active) => {
+                self.must(&Command::DeleteService {
+                    id: service_id(service),
+                    force: true,
+                    at: self.now,
+                });
+            }
+            Step::Create(service) => {
+                if matches!(self.status(service), None | Some(ServiceStatus::Inactive)) {
+                    self.create_service(service, 2, 50, 150);
+                }
+            }
+            Step::Update(_) | Step::Scale(..) | Step::Delete(_) => {}
+            Step::Forget => self.forget(),
             Step::LoadBalancer(true) => {
                 self.must(&Command::RegisterLoadBalancerNode {
                     node: NodeId::new("lb"),
@@ -135,6 +155,27 @@ impl World {
         }
     }
 
+    fn status(&self, service: usize) -> Option<ServiceStatus> {
+        let service = self.state.services.get(&service_id(service));
+        service.map(|service| service.status)
+    }
+
+    /// Asks for everything to be forgotten, also what has not ended.
+    fn forget(&mut self) {
+        let lives = |task: &&Arc<Task>| !task.stopped();
+        let live: Vec<_> = self.state.tasks.values().filter(lives).cloned().collect();
+        self.must(&Command::Forget {
+            tasks: self.state.tasks.keys().cloned().collect(),
+            services: self.state.services.keys().cloned().collect(),
+            container_instances: self.state.container_instances.keys().cloned().collect(),
+        });
+        let left: Vec<_> = self.state.tasks.values().cloned().collect();
+        assert_eq!(left, live, "only what has stopped is forgotten");
+        for instance in &self.instances {
+            assert!(self.state.container_instances.contains_key(instance));
+        }
+    }
+
     /// The trouble ends; everything has to come to rest within a bounded number of rounds.
     pub(crate) fn settle(&mut self) {
         self.take(&Step::LoadBalancer(true));
@@ -144,7 +185,10 @@ impl World {
         }
         // The static port of `api` allows one task on each of the three instances; and limits that
         // leave no room to move are right to block a rollout for ever.
-        for index in 0..2 {
+        for index in 0..SERVICES.len() {
+            if self.status(index) != Some(ServiceStatus::Active) {
+                continue;
+            }
             let update = ServiceUpdate {
                 desired_count: Some(2),
                 minimum_healthy_percent: Some(50),
@@ -165,6 +209,9 @@ impl World {
                 self.take(&Step::TaskProgresses(index));
                 self.take(&Step::TargetAnswers(index));
                 self.take(&Step::DrainEnds(index));
+            }
+            for index in 0..SERVICES.len() {
+                self.take(&Step::Create(index));
             }
             self.take(&Step::Wait(45));
             if self.settled() {

@@ -1,0 +1,117 @@
+//! The exchange with a target that does what no well-behaved server library would.
+
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
+
+use crate::harness::{Backend, Lb, request, target, within};
+
+/// A target that answers each request with these bytes, and closes the connection after it if asked to.
+async fn answering(answer: &'static str, close: bool) -> Backend {
+    Backend::raw(move |mut stream, _| async move {
+        while request(&mut stream).await {
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            if close {
+                return;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_request_is_passed_on() {
+    let answer = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nno\n";
+    let backend = answering(answer, true).await;
+    let lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut connection = lb.connect().await;
+    connection
+        .send("POST / HTTP/1.1\r\nHost: lb\r\nContent-Length: 1000000\r\n\r\n")
+        .await;
+    let answer = connection.answer().await;
+    assert_eq!((answer.status, answer.text()), (413, "no\n"));
+}
+
+#[tokio::test]
+async fn the_trailers_of_a_request_reach_the_target() {
+    let (seen, mut seeing) = watch::channel(String::new());
+    let seen = Arc::new(seen);
+    let backend = Backend::raw(move |mut stream, _| {
+        let seen = Arc::clone(&seen);
+        async move {
+            let mut bytes = Vec::new();
+            while !bytes.ends_with(b"x-sum: 7\r\n\r\n") {
+                assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
+            }
+            seen.send_replace(String::from_utf8(bytes).unwrap());
+            let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+        }
+    })
+    .await;
+    let lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut connection = lb.connect().await;
+    connection
+        .send(
+            "POST / HTTP/1.1\r\nHost: lb\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n\
+             2\r\nhi\r\n0\r\nX-Sum: 7\r\n\r\n",
+        )
+        .await;
+    assert_eq!(connection.head().await.unwrap().status, 204);
+    let seen = within(seeing.wait_for(|seen| !seen.is_empty())).await;
+    let seen = seen.unwrap().clone();
+    let (head, body) = seen.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("transfer-encoding: chunked"), "{head}");
+    assert_eq!(body, "2\r\nhi\r\n0\r\nx-sum: 7\r\n\r\n");
+}
+
+#[tokio::test]
+async fn an_answer_without_a_length_ends_with_its_connection() {
+    let backend = answering("HTTP/1.0 200 OK\r\n\r\nto the end", true).await;
+    let lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut connection = lb.connect().await;
+    for _ in 0..2 {
+        assert_eq!(connection.get("/").await.text(), "to the end");
+    }
+    assert_eq!(backend.connections(), 2);
+}
+
+#[tokio::test]
+async fn what_comes_after_an_answer_is_never_taken_for_the_next_one() {
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+    let backend = answering(answer, false).await;
+    let lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut connection = lb.connect().await;
+    for _ in 0..3 {
+        assert_eq!(connection.get("/").await.text(), "ok");
+    }
+    assert_eq!(backend.connections(), 3);
+}
+
+#[tokio::test]
+async fn what_is_not_a_sound_answer_is_a_502() {
+    for answer in [
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    ] {
+        let backend = answering(answer, false).await;
+        let mut lb = Lb::start(&[target("b", backend.address)]).await;
+        assert_eq!(lb.connect().await.get("/").await.status, 502, "{answer}");
+        lb.until_counts([0, 0, 1, 0]).await;
+    }
+}
+
+#[tokio::test]
+async fn an_interim_answer_is_not_taken_for_the_final_one() {
+    let answer =
+        "HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let backend = answering(answer, false).await;
+    let lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut connection = lb.connect().await;
+    for _ in 0..2 {
+        assert_eq!(connection.get("/").await.text(), "ok");
+    }
+    assert_eq!(backend.connections(), 1);
+}
