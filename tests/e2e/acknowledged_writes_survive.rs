@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use roadstead_tests::cluster::Role;
-use roadstead_tests::proto::ecs::{CreateClusterRequest, ListClustersRequest};
+use roadstead_tests::proto::ecs::CreateClusterRequest;
 use roadstead_tests::{Cluster, eventually};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -35,39 +35,12 @@ async fn every_acknowledged_write_is_there_after_kill_9() -> anyhow::Result<()> 
         drop(in_flight.await?);
         cluster.role(Role::Server)?.start_again()?;
         eventually(DEADLINE, "the server", async || {
-            Ok(names(&cluster).await.ok().map(|_| ()))
+            Ok(cluster.client.clusters().await.ok().map(|_| ()))
         })
         .await?;
     }
-    let found = names(&cluster).await?;
+    let found = cluster.client.clusters().await?;
     let missing: Vec<_> = acknowledged.difference(&found).collect();
     assert!(missing.is_empty(), "acknowledged and gone: {missing:?}");
     cluster.finish().await
-}
-
-async fn names(cluster: &Cluster) -> anyhow::Result<BTreeSet<String>> {
-    let mut names = BTreeSet::new();
-    let mut next_token = None;
-    loop {
-        let request = ListClustersRequest {
-            next_token,
-            max_results: None,
-        };
-        let page = cluster
-            .client
-            .ecs()
-            .await?
-            .list_clusters(request)
-            .await?
-            .into_inner();
-        names.extend(
-            page.cluster_arns
-                .iter()
-                .filter_map(|arn| Some(arn.rsplit_once('/')?.1.to_owned())),
-        );
-        next_token = page.next_token;
-        if next_token.is_none() {
-            return Ok(names);
-        }
-    }
 }

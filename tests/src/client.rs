@@ -1,6 +1,7 @@
 //! What stories say to the control plane, one verb each. Every call has a deadline; none is tried twice here:
 //! whoever waits for something looks again through `eventually`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use roadstead_client::proto::console::console_client::ConsoleClient;
 use roadstead_client::proto::console::{Receipt, ServiceView, WatchServiceRequest};
 use roadstead_client::proto::ecs::ecs_client::EcsClient;
 use roadstead_client::proto::ecs::{
-    DescribeTasksRequest, ListTasksRequest, RegisterTaskDefinitionRequest, Service, Task,
-    UpdateServiceRequest,
+    DescribeTasksRequest, ListClustersRequest, ListTasksRequest, RegisterTaskDefinitionRequest,
+    Service, Task, UpdateServiceRequest,
 };
 use roadstead_client::proto::elb::elb_client::ElbClient;
 use roadstead_client::{ControlPlane, Endpoint};
@@ -42,10 +43,37 @@ impl Client {
     /// # Errors
     /// Fails when the path is too long for a socket.
     pub fn new(socket: &Path) -> anyhow::Result<Self> {
-        let endpoint: Endpoint = format!("unix:{}", socket.display()).parse()?;
+        Self::of_any(&[socket])
+    }
+
+    /// Returns a client of whichever of these servers answers.
+    ///
+    /// # Errors
+    /// Fails when a path is too long for a socket.
+    pub fn of_any(sockets: &[&Path]) -> anyhow::Result<Self> {
+        let endpoint = |socket: &&Path| format!("unix:{}", socket.display()).parse::<Endpoint>();
+        let endpoints: Result<Vec<_>, _> = sockets.iter().map(endpoint).collect();
         Ok(Self {
-            control_plane: ControlPlane::new(vec![endpoint]),
+            control_plane: ControlPlane::new(endpoints?),
         })
+    }
+
+    /// Returns the names of all active clusters.
+    ///
+    /// # Errors
+    /// Fails when a call does.
+    pub async fn clusters(&self) -> anyhow::Result<BTreeSet<String>> {
+        let (mut names, mut request) = (BTreeSet::new(), ListClustersRequest::default());
+        loop {
+            let answer = self.ecs().await?.list_clusters(request.clone()).await?;
+            let page = answer.into_inner();
+            let name = |arn: &String| Some(arn.rsplit_once('/')?.1.to_owned());
+            names.extend(page.cluster_arns.iter().filter_map(name));
+            request.next_token = page.next_token;
+            if request.next_token.is_none() {
+                return Ok(names);
+            }
+        }
     }
 
     /// Returns the operations of ECS, for what has no verb below.
