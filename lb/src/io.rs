@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 
 use crate::client::Client;
 
-/// What is shorter is written by one `send`: its way through the kernel is shorter than `writev`'s.
-const JOINED: usize = 2048;
+/// What is shorter is copied together and written by one `send`: its way through the kernel is shorter than `writev`'s.
+pub(crate) const JOINED: usize = 2048;
 
 /// Copies slices side by side, if they are short; returns their length.
 fn join(slices: &[io::IoSlice<'_>], into: &mut [u8; JOINED]) -> Option<usize> {

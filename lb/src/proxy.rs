@@ -25,7 +25,7 @@ use crate::client::{Client, Interrupted};
 use crate::counts::count;
 use crate::routing;
 use crate::target::{Target, Ticket};
-use crate::upstream::{ExchangeError, Outgoing, SendFailure, Wire};
+use crate::upstream::{ExchangeError, Incomplete, Outgoing, SendFailure, Wire};
 use body::Exchange;
 pub(crate) use body::ResponseBody;
 use refusal::Refusal;
@@ -196,7 +196,8 @@ async fn attempt(
         } else {
             pool_timeout.min(FRESH)
         };
-        target.pool().take(client.worker, now, age)
+        let wire = target.pool().take(client.worker, now, age);
+        wire.filter(|wire| outgoing.is_replayable() || wire.is_open())
     };
     let mut wire = match reused {
         Some(wire) => wire,
@@ -246,7 +247,7 @@ async fn connect(client: &Client, target: &Target) -> io::Result<Wire> {
 }
 
 /// The client broke its request off; that is no failure of a target.
-fn incomplete(client: &Client, error: &hyper::Error) -> Refusal {
+fn incomplete(client: &Client, error: &Incomplete) -> Refusal {
     debug!(client = %client.address, error = error as &dyn std::error::Error, "the request is incomplete");
     client.link.leave();
     Refusal::BadRequest("the request's body is incomplete")

@@ -13,6 +13,7 @@ mod pool;
 
 use std::fmt;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -21,12 +22,14 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use http::response;
 use hyper::body::Frame;
+use socket2::SockRef;
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
+use tokio_util::io::poll_read_buf;
 
 use answer::{Body, Head, Malformed, take_head};
 pub(crate) use head::Forwarded;
-pub(crate) use outgoing::Outgoing;
+pub(crate) use outgoing::{Incomplete, Outgoing};
 use outgoing::{RequestBody, SendError};
 pub(crate) use pool::Pool;
 
@@ -43,8 +46,8 @@ pub(crate) enum ExchangeError {
     Closed,
     #[error("the target did not answer in HTTP/1.1")]
     Malformed(#[from] Malformed),
-    #[error("the client broke off its request")]
-    Client(#[source] hyper::Error),
+    #[error(transparent)]
+    Client(Incomplete),
 }
 
 /// An exchange failed before the head of an answer had come.
@@ -62,8 +65,10 @@ pub(crate) struct Wire {
     stream: TcpStream,
     /// Read and not taken yet.
     input: BytesMut,
-    /// How much is read next.
+    /// How much is read next of what has no known length.
     appetite: usize,
+    /// The largest buffer since the connection was last put aside.
+    held: usize,
     /// What of the request is still to be sent while its answer comes.
     rest: RequestBody,
     /// What of the answer is still to come.
@@ -83,6 +88,7 @@ impl Wire {
             stream,
             input: BytesMut::new(),
             appetite: LEAST_READ,
+            held: 0,
             rest: RequestBody::default(),
             body: Body::NONE,
             reusable: true,
@@ -116,16 +122,22 @@ impl Wire {
     /// Puts the connection aside until its next request, without what only a large answer needed.
     fn set_aside(&mut self) {
         self.unused_since = Some(Instant::now());
-        if self.appetite > LEAST_READ {
-            self.appetite = LEAST_READ;
+        self.appetite = LEAST_READ;
+        if self.held > 2 * LEAST_READ {
+            self.held = 0;
             self.input = BytesMut::new();
         }
     }
 
-    /// Returns whether an unused connection is still open, as far as is known without asking.
+    /// Returns whether an unused connection is still open and silent, as far as the runtime has heard.
     fn is_quiet(&self) -> bool {
-        let nothing = self.stream.try_read(&mut [0]);
-        matches!(nothing, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        is_nothing(&self.stream.try_read(&mut [0]))
+    }
+
+    /// Returns whether an unused connection is still open and silent by the word of the kernel.
+    pub(crate) fn is_open(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        is_nothing(&SockRef::from(&self.stream).peek(&mut byte))
     }
 
     /// Sends a request; returns the head of the answer. The body comes by [`Wire::poll_frame`].
@@ -164,6 +176,9 @@ impl Wire {
                 Poll::Pending | Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(SendError::Client(error))) => {
                     return Poll::Ready(Err(ExchangeError::Client(error)));
+                }
+                Poll::Ready(Err(SendError::Target(error))) if progress.sent == 0 => {
+                    return Poll::Ready(Err(ExchangeError::Target(error)));
                 }
                 // It may have answered before it stopped to read.
                 Poll::Ready(Err(SendError::Target(error))) => progress.broken = Some(error),
@@ -249,25 +264,31 @@ impl Wire {
         }
     }
 
-    /// Reads what there is; returns how much, and zero at the end. The buffer is taken only now that
-    /// there is something to read.
+    /// Reads what there is; returns how much, and zero at the end. A connection that waits holds no
+    /// buffer for it: that is taken when there is something to read.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.stream.poll_read_ready(cx))?;
-            let left = self.length().and_then(|left| usize::try_from(left).ok());
-            let wanted = left.unwrap_or(self.appetite);
-            self.appetite = wanted.clamp(self.appetite, MOST_READ);
-            self.input.reserve(self.appetite);
-            match self.stream.try_read_buf(&mut self.input) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Ok(read) if read >= self.appetite => {
-                    self.appetite = (2 * self.appetite).min(MOST_READ);
-                    return Poll::Ready(Ok(read));
-                }
-                outcome => return Poll::Ready(outcome),
-            }
+        ready!(self.stream.poll_read_ready(cx))?;
+        let left = self.length().filter(|left| *left > 0);
+        let room = left.map_or(self.appetite, |left| {
+            usize::try_from(left).map_or(MOST_READ, |left| left.clamp(LEAST_READ, MOST_READ))
+        });
+        self.input.reserve(room);
+        self.held = self.held.max(self.input.capacity());
+        let read = ready!(poll_read_buf(
+            Pin::new(&mut self.stream),
+            cx,
+            &mut self.input
+        ))?;
+        if left.is_none() && read >= room {
+            self.appetite = (2 * room).min(MOST_READ);
         }
+        Poll::Ready(Ok(read))
     }
+}
+
+/// Returns whether a read found an open connection with nothing on it.
+fn is_nothing(read: &io::Result<usize>) -> bool {
+    matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// How far an exchange has come.

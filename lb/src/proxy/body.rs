@@ -18,7 +18,7 @@ use super::refusal::Refusal;
 use crate::access_log::Entry;
 use crate::client::Client;
 use crate::target::{Target, Ticket};
-use crate::upstream::{ExchangeError, Wire};
+use crate::upstream::{ExchangeError, Incomplete, Wire};
 
 /// A request from its head to the last byte of its answer.
 pub(super) struct Exchange {
@@ -56,6 +56,9 @@ impl Drop for Exchange {
 pub(crate) enum BodyError {
     #[error("the target broke off its answer")]
     BrokenOff(#[source] ExchangeError),
+    /// It can only be told to the target, by closing the connection.
+    #[error(transparent)]
+    Client(Incomplete),
     #[error("nothing moved for the target timeout")]
     Expired,
     #[error("the target's deregistration delay is over")]
@@ -75,8 +78,7 @@ enum Source {
 }
 
 struct Stream {
-    /// `None` once the target has done its part.
-    wire: Option<Wire>,
+    wire: Wire,
     ticket: Ticket,
 }
 
@@ -86,12 +88,8 @@ pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Response<Resp
     if let Some(entry) = &mut exchange.entry {
         entry.status(head.status);
     }
-    let is_complete = wire.is_complete();
-    let mut stream = Stream {
-        wire: Some(wire),
-        ticket,
-    };
-    let source = if is_complete {
+    let stream = Stream { wire, ticket };
+    let source = if stream.wire.is_complete() {
         stream.finish(None);
         Source::Done
     } else {
@@ -126,39 +124,33 @@ impl Stream {
             self.ticket.failed();
             return Poll::Ready(Some(Err(BodyError::Expired)));
         }
-        let Some(wire) = &mut self.wire else {
-            return Poll::Ready(None);
-        };
-        let frame = ready!(wire.poll_frame(cx));
+        let frame = ready!(self.wire.poll_frame(cx));
         Poll::Ready(frame.map(|frame| {
-            frame.map_err(|error| {
-                self.ticket.failed();
-                BodyError::BrokenOff(error)
+            frame.map_err(|error| match error {
+                ExchangeError::Client(error) => BodyError::Client(error),
+                error => {
+                    self.ticket.failed();
+                    BodyError::BrokenOff(error)
+                }
             })
         }))
     }
 
-    /// Returns whether the frame that was just taken was the last one.
-    fn is_complete(&self) -> bool {
-        self.wire.as_ref().is_none_or(Wire::is_complete)
-    }
-
     /// The target has done its part: its connection goes back to the pool.
-    fn finish(&mut self, cx: Option<&mut Context<'_>>) {
+    fn finish(mut self, cx: Option<&mut Context<'_>>) {
         self.ticket.served();
-        let Some(mut wire) = self.wire.take() else {
-            return;
-        };
+        let target = self.ticket.target();
         if let Some(cx) = cx
-            && let Err(error) = wire.send_on(cx)
+            && let Err(error) = self.wire.send_on(cx)
         {
-            debug!(target = %self.ticket.target().address(), error = &error as &dyn std::error::Error, "the request is incomplete");
+            debug!(target = %target.address(), error = &error as &dyn std::error::Error, "the request is incomplete");
         }
         // Otherwise the target wants it closed, or does not want the rest of the request.
-        if wire.is_idle() {
-            let target = self.ticket.target();
+        if self.wire.is_idle() {
             let worker = self.ticket.worker();
-            target.pool().put(worker, wire, || target.is_draining());
+            target
+                .pool()
+                .put(worker, self.wire, || target.is_draining());
         }
     }
 }
@@ -181,16 +173,17 @@ impl Body for ResponseBody {
             }
             Source::Target(stream) => {
                 let frame = ready!(stream.poll(cx, &this.exchange.client));
-                let last = match &frame {
+                let complete = match &frame {
                     None => true,
-                    Some(Ok(_)) => stream.is_complete(),
+                    Some(Ok(_)) => stream.wire.is_complete(),
                     Some(Err(_)) => false,
                 };
-                if last {
+                if (complete || matches!(frame, Some(Err(_))))
+                    && let Source::Target(stream) =
+                        std::mem::replace(&mut this.source, Source::Done)
+                    && complete
+                {
                     stream.finish(Some(cx));
-                }
-                if last || matches!(frame, Some(Err(_))) {
-                    this.source = Source::Done;
                 }
                 frame
             }
@@ -213,7 +206,7 @@ impl Body for ResponseBody {
             Source::Done => SizeHint::with_exact(0),
             Source::Own(text) => SizeHint::with_exact(text.len() as u64),
             Source::Target(stream) => {
-                let length = stream.wire.as_ref().and_then(Wire::length);
+                let length = stream.wire.length();
                 length.map_or_else(SizeHint::default, SizeHint::with_exact)
             }
         }

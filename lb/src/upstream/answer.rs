@@ -24,7 +24,7 @@ pub(crate) enum Malformed {
     Head,
     #[error("the head of the answer is longer than {MOST_HEAD_BYTES} bytes")]
     HeadTooLong,
-    #[error("the answer has no length, or two")]
+    #[error("the length of the answer cannot be read, or there are two")]
     Length,
     #[error("the answer has a transfer coding that was not asked for")]
     Coding,
@@ -80,15 +80,16 @@ pub(super) struct Head {
 /// needed. An interim answer but 101 is skipped.
 pub(super) fn take_head(input: &mut BytesMut, method: &Method) -> Result<Option<Head>, Malformed> {
     loop {
-        let Some(end) = end_of_head(input) else {
-            let begins = &input[..input.len().min(PROTOCOL.len())];
-            return if !PROTOCOL.starts_with(begins) {
-                Err(Malformed::Head)
-            } else if input.len() > MOST_HEAD_BYTES {
-                Err(Malformed::HeadTooLong)
-            } else {
-                Ok(None)
-            };
+        let begins = &input[..input.len().min(PROTOCOL.len())];
+        if !PROTOCOL.starts_with(begins) {
+            return Err(Malformed::Head);
+        }
+        let end = end_of_head(input);
+        if end.unwrap_or(input.len()) > MOST_HEAD_BYTES {
+            return Err(Malformed::HeadTooLong);
+        }
+        let Some(end) = end else {
+            return Ok(None);
         };
         let head = parse(&input.split_to(end).freeze(), method)?;
         let status = head.parts.status;
@@ -165,7 +166,7 @@ impl Fields {
     fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), Malformed> {
         if name == CONNECTION {
             let says = |what: &[u8]| {
-                hop::options(value.as_bytes()).any(|option| option.eq_ignore_ascii_case(what))
+                hop::elements(value.as_bytes()).any(|option| option.eq_ignore_ascii_case(what))
             };
             self.close |= says(b"close");
             self.keep_alive |= says(b"keep-alive");
@@ -223,7 +224,7 @@ impl Fields {
 
 /// Reads a length; a list of equal ones is one (RFC 9110 8.6).
 fn length(value: &[u8]) -> Result<u64, Malformed> {
-    let mut lengths = hop::options(value).map(|digits| {
+    let mut lengths = hop::elements(value).map(|digits| {
         let digits = str::from_utf8(digits).map_err(|_| Malformed::Length)?;
         if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
             return Err(Malformed::Length);

@@ -55,8 +55,17 @@ impl Chunked {
     fn skip(&mut self, input: &mut BytesMut) -> Result<Option<HeaderMap>, Malformed> {
         loop {
             match self {
+                // The parser takes a line without a digit for zero, and a bare LF in an extension.
+                Self::Size if input.first().is_some_and(|byte| !byte.is_ascii_hexdigit()) => {
+                    return Err(Malformed::ChunkSize);
+                }
                 Self::Size => match httparse::parse_chunk_size(input) {
                     Err(_) => return Err(Malformed::ChunkSize),
+                    Ok(Status::Complete((length, _)))
+                        if memchr::memchr(b'\n', input) < Some(length - 1) =>
+                    {
+                        return Err(Malformed::ChunkSize);
+                    }
                     Ok(Status::Partial) if input.len() > MOST_SIZE_BYTES => {
                         return Err(Malformed::ChunkSize);
                     }
@@ -172,6 +181,11 @@ mod tests {
             "x\r\n",
             "-1\r\nhi\r\n",
             "2\r\nhiX\r\n",
+            "\r\n\r\n",
+            " \r\n\r\n",
+            ";a\r\n\r\n",
+            "1;a\nb\r\nx\r\n",
+            "1\nx\r\n",
             "11111111111111111\r\n",
             "0\r\nbad name: 1\r\n\r\n",
         ] {

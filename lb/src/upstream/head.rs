@@ -38,6 +38,10 @@ pub(super) fn encode(head: &request::Parts, forwarded: Forwarded<'_>, framing: F
         .uri
         .path_and_query()
         .map_or("/", |target| target.as_str());
+    if !target.starts_with(['/', '*']) {
+        // A query right after the host, in absolute form.
+        bytes.push(b'/');
+    }
     bytes.extend_from_slice(target.as_bytes());
     bytes.extend_from_slice(b" HTTP/1.1\r\n");
 
@@ -163,6 +167,23 @@ mod tests {
 
             "]],
         );
+    }
+
+    #[test]
+    fn the_target_is_in_origin_form() {
+        let line = |uri: &str| {
+            let request = Request::options(uri).body(()).unwrap();
+            let forwarded = Forwarded {
+                address: &HeaderValue::from_static("10.0.0.9"),
+                port: &HeaderValue::from_static("80"),
+            };
+            let bytes = encode(&request.into_parts().0, forwarded, Framing::NoBody);
+            let text = String::from_utf8(bytes).unwrap();
+            text.split("\r\n").next().unwrap().to_owned()
+        };
+        assert_eq!(line("*"), "OPTIONS * HTTP/1.1");
+        assert_eq!(line("http://a?b=c"), "OPTIONS /?b=c HTTP/1.1");
+        assert_eq!(line("http://a/b?c"), "OPTIONS /b?c HTTP/1.1");
     }
 
     #[test]

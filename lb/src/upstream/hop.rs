@@ -21,7 +21,7 @@ pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// A length and a host that it names are kept: dropping them would let a sender change where its
 /// message ends, and whom it is for.
 pub(super) fn named(value: &[u8]) -> impl Iterator<Item = HeaderName> + '_ {
-    options(value)
+    elements(value)
         .filter(|option| !option.eq_ignore_ascii_case(b"close"))
         .filter_map(|option| HeaderName::from_bytes(option).ok())
         .filter(|name| *name != CONTENT_LENGTH && *name != HOST && !is_hop_by_hop(name))
@@ -33,8 +33,8 @@ pub(super) fn may_trail(name: &HeaderName) -> bool {
     !is_hop_by_hop(name) && *name != CONTENT_LENGTH && *name != HOST
 }
 
-/// Returns the elements of a list of tokens, such as `Connection` has.
-pub(super) fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// Returns the elements of a list (RFC 9110 5.6.1), such as `Connection` and `Content-Length` have.
+pub(super) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 

@@ -14,11 +14,12 @@ use tokio::net::TcpStream;
 
 use super::head::{Forwarded, Framing, encode};
 use super::hop;
+use crate::io::JOINED;
 
-/// A body that is this short and at hand goes with the head, in one `send`.
-const JOINED: usize = 2048;
-/// So much of a body waits here to be written; then its client has to wait.
+/// So much of a body waits here to be written, in so many parts; then its client has to wait.
 const MOST_WAITING: usize = 64 * 1024;
+const MOST_PARTS: usize = 64;
+/// Written at once.
 const MOST_SLICES: usize = 16;
 
 /// A request as it is written to a target; it can be written again as long as nothing of its body has
@@ -47,9 +48,9 @@ impl Outgoing {
         Self {
             head: encode(head, forwarded, framing),
             body: RequestBody {
+                left: body.size_hint().exact(),
                 incoming: (framing != Framing::NoBody).then_some(body),
-                chunked: framing == Framing::Chunked,
-                queue: VecDeque::new(),
+                queue: Queue::default(),
             },
             method: head.method.clone(),
             replayable,
@@ -70,15 +71,13 @@ impl Outgoing {
         &mut self,
         head: &request::Parts,
         cx: &mut Context<'_>,
-    ) -> hyper::Result<()> {
+    ) -> Result<(), Incomplete> {
         if self.body.incoming.is_none() || head.headers.contains_key(EXPECT) {
             return Ok(());
         }
         self.body.take_in(cx)?;
-        if self.head.len() + self.body.waiting() <= JOINED {
-            for part in self.body.queue.drain(..) {
-                self.head.extend_from_slice(&part);
-            }
+        if self.head.len() + self.body.queue.length <= JOINED {
+            self.body.queue.move_to(&mut self.head);
         }
         Ok(())
     }
@@ -89,16 +88,25 @@ impl Outgoing {
 pub(super) struct RequestBody {
     /// `None` when the client has sent all of it.
     incoming: Option<Incoming>,
-    chunked: bool,
-    /// Framed, and next to be written.
-    queue: VecDeque<Bytes>,
+    /// How much is still to come, of a body with a length; one without is sent in chunks.
+    left: Option<u64>,
+    queue: Queue,
 }
 
 /// Why a request cannot be sent on.
 #[derive(Debug)]
 pub(super) enum SendError {
     Target(io::Error),
-    Client(hyper::Error),
+    Client(Incomplete),
+}
+
+/// A client sent less than it said.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Incomplete {
+    #[error("the client broke off its request")]
+    BrokenOff(#[from] hyper::Error),
+    #[error("the body of the request is {0} bytes shorter than its length")]
+    Short(u64),
 }
 
 impl RequestBody {
@@ -120,19 +128,16 @@ impl RequestBody {
                     None => Poll::Ready(Ok(())),
                 };
             }
-            let mut slices = [IoSlice::new(&[]); MOST_SLICES];
-            for (slice, part) in slices.iter_mut().zip(&self.queue) {
-                *slice = IoSlice::new(part);
-            }
+            let slices = self.queue.slices();
             let written = Pin::new(&mut *stream).poll_write_vectored(cx, &slices);
             let written = ready!(written).map_err(SendError::Target)?;
-            self.written(written);
+            self.queue.advance(written);
         }
     }
 
     /// Takes what the client has sent, up to a bound.
-    fn take_in(&mut self, cx: &mut Context<'_>) -> hyper::Result<()> {
-        while self.waiting() < MOST_WAITING
+    fn take_in(&mut self, cx: &mut Context<'_>) -> Result<(), Incomplete> {
+        while !self.queue.is_full()
             && let Some(incoming) = &mut self.incoming
         {
             match Pin::new(&mut *incoming).poll_frame(cx) {
@@ -142,10 +147,10 @@ impl RequestBody {
                     let ended = incoming.is_end_stream();
                     let trailers = self.push(frame?);
                     if ended || trailers.is_some() {
-                        self.end(trailers.as_ref());
+                        self.end(trailers.as_ref())?;
                     }
                 }
-                Poll::Ready(None) => self.end(None),
+                Poll::Ready(None) => self.end(None)?,
             }
         }
         Ok(())
@@ -153,55 +158,169 @@ impl RequestBody {
 
     /// Queues data; gives trailers back.
     fn push(&mut self, frame: Frame<Bytes>) -> Option<HeaderMap> {
-        let data = match frame.into_data() {
-            Ok(data) => data,
+        match frame.into_data() {
             Err(frame) => return frame.into_trailers().ok(),
-        };
-        if data.is_empty() {
             // As a chunk, it would be the end.
-        } else if self.chunked {
-            self.queue.push_back(format!("{:x}\r\n", data.len()).into());
-            self.queue.push_back(data);
-            self.queue.push_back(Bytes::from_static(b"\r\n"));
-        } else {
-            self.queue.push_back(data);
+            Ok(data) if data.is_empty() => {}
+            Ok(data) => match &mut self.left {
+                Some(left) => {
+                    *left = left.saturating_sub(data.len() as u64);
+                    self.queue.push(data);
+                }
+                None => self.queue.push_chunk(data),
+            },
         }
         None
     }
 
-    fn end(&mut self, trailers: Option<&HeaderMap>) {
-        self.incoming = None;
-        match trailers {
-            _ if !self.chunked => {}
-            None => self.queue.push_back(Bytes::from_static(b"0\r\n\r\n")),
-            Some(trailers) => self.queue.push_back(last_chunk(trailers).into()),
+    fn end(&mut self, trailers: Option<&HeaderMap>) -> Result<(), Incomplete> {
+        match self.left {
+            // The target would take the next request for the rest.
+            Some(left) if left > 0 => return Err(Incomplete::Short(left)),
+            Some(_) => {}
+            None => self.queue.push_last_chunk(trailers),
         }
+        self.incoming = None;
+        Ok(())
+    }
+}
+
+/// What is framed and waits to be written.
+#[derive(Debug, Default)]
+struct Queue {
+    parts: VecDeque<Bytes>,
+    /// Of all parts together.
+    length: usize,
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.parts.is_empty()
     }
 
-    fn waiting(&self) -> usize {
-        self.queue.iter().map(Bytes::len).sum()
+    fn is_full(&self) -> bool {
+        self.length >= MOST_WAITING || self.parts.len() >= MOST_PARTS
     }
 
-    fn written(&mut self, mut count: usize) {
-        while let Some(front) = self.queue.front_mut() {
+    fn push(&mut self, part: Bytes) {
+        self.length += part.len();
+        self.parts.push_back(part);
+    }
+
+    fn push_chunk(&mut self, data: Bytes) {
+        self.push(format!("{:x}\r\n", data.len()).into());
+        self.push(data);
+        self.push(Bytes::from_static(b"\r\n"));
+    }
+
+    fn push_last_chunk(&mut self, trailers: Option<&HeaderMap>) {
+        let mut bytes = b"0\r\n".to_vec();
+        let trailers = trailers.into_iter().flatten();
+        for (name, value) in trailers.filter(|(name, _)| hop::may_trail(name)) {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"\r\n");
+        self.push(bytes.into());
+    }
+
+    fn slices(&self) -> [IoSlice<'_>; MOST_SLICES] {
+        let mut slices = [IoSlice::new(&[]); MOST_SLICES];
+        for (slice, part) in slices.iter_mut().zip(&self.parts) {
+            *slice = IoSlice::new(part);
+        }
+        slices
+    }
+
+    /// Drops what was written.
+    fn advance(&mut self, mut count: usize) {
+        self.length -= count;
+        while let Some(front) = self.parts.front_mut() {
             if count < front.len() {
                 front.advance(count);
                 return;
             }
             count -= front.len();
-            self.queue.pop_front();
+            self.parts.pop_front();
+        }
+    }
+
+    fn move_to(&mut self, bytes: &mut Vec<u8>) {
+        for part in std::mem::take(self).parts {
+            bytes.extend_from_slice(&part);
         }
     }
 }
 
-fn last_chunk(trailers: &HeaderMap) -> Vec<u8> {
-    let mut bytes = b"0\r\n".to_vec();
-    for (name, value) in trailers.iter().filter(|(name, _)| hop::may_trail(name)) {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(queue: &mut Queue) -> String {
+        let mut bytes = Vec::new();
+        queue.move_to(&mut bytes);
+        assert!(queue.is_empty() && queue.length == 0);
+        String::from_utf8(bytes).unwrap()
     }
-    bytes.extend_from_slice(b"\r\n");
-    bytes
+
+    #[test]
+    fn what_was_written_is_dropped_wherever_it_ends() {
+        for count in 0..=11 {
+            let mut queue = Queue::default();
+            queue.push(Bytes::from_static(b"hello"));
+            queue.push(Bytes::from_static(b" "));
+            queue.push(Bytes::from_static(b"world"));
+            queue.advance(count);
+            assert_eq!(queue.length, 11 - count);
+            assert_eq!(written(&mut queue), &"hello world"[count..]);
+        }
+    }
+
+    #[test]
+    fn many_small_parts_fill_the_queue_as_few_large_ones_do() {
+        let mut small = Queue::default();
+        while !small.is_full() {
+            small.push_chunk(Bytes::from_static(b"x"));
+        }
+        assert!(small.parts.len() < MOST_PARTS + 3);
+        let mut large = Queue::default();
+        large.push(vec![0; MOST_WAITING].into());
+        assert!(large.is_full());
+    }
+
+    #[test]
+    fn chunks_are_framed_and_an_empty_one_is_not_the_end() {
+        let mut body = RequestBody::default();
+        for data in ["", "hello, world"] {
+            assert!(body.push(Frame::data(Bytes::from(data))).is_none());
+        }
+        body.end(None).unwrap();
+        assert_eq!(written(&mut body.queue), "c\r\nhello, world\r\n0\r\n\r\n");
+    }
+
+    #[test]
+    fn a_trailer_cannot_say_what_must_be_known_before() {
+        let mut trailers = HeaderMap::new();
+        for name in ["x-sum", "content-length", "transfer-encoding", "host"] {
+            trailers.insert(name, "7".parse().unwrap());
+        }
+        let mut queue = Queue::default();
+        queue.push_last_chunk(Some(&trailers));
+        assert_eq!(written(&mut queue), "0\r\nx-sum: 7\r\n\r\n");
+    }
+
+    #[test]
+    fn a_body_that_ends_before_its_length_is_never_whole() {
+        let mut body = RequestBody {
+            left: Some(5),
+            ..RequestBody::default()
+        };
+        body.push(Frame::data(Bytes::from_static(b"hel")));
+        let end = body.end(None);
+        assert!(matches!(end, Err(Incomplete::Short(2))), "{end:?}");
+        body.push(Frame::data(Bytes::from_static(b"lo")));
+        body.end(None).unwrap();
+    }
 }

@@ -1,11 +1,12 @@
 //! The exchange with a target that does what no well-behaved server library would.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
-use crate::harness::{Backend, Lb, request, target, within};
+use crate::harness::{Backend, Lb, body_of, draining, request, target, text, within};
 
 /// A target that answers each request with these bytes, and closes the connection after it if asked to.
 async fn answering(answer: &'static str, close: bool) -> Backend {
@@ -31,6 +32,61 @@ async fn an_answer_before_the_end_of_the_request_is_passed_on() {
         .await;
     let answer = connection.answer().await;
     assert_eq!((answer.status, answer.text()), (413, "no\n"));
+}
+
+#[tokio::test]
+async fn a_connection_on_which_a_request_was_not_sent_to_its_end_is_not_used_again() {
+    let answer = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nno\n";
+    let backend = answering(answer, false).await;
+    let lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut cut_short = lb.connect().await;
+    cut_short
+        .send("POST / HTTP/1.1\r\nHost: lb\r\nContent-Length: 1000000\r\n\r\n")
+        .await;
+    assert_eq!(cut_short.answer().await.status, 413);
+    assert_eq!(lb.connect().await.get("/").await.status, 413);
+    assert_eq!(backend.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_client_that_breaks_off_its_request_is_no_failure_of_the_target() {
+    let backend = Backend::raw(|mut stream, _| async move {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"hi\r\n") {
+            assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
+        }
+        let begun = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
+        stream.write_all(begun).await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let leaving = target("b", backend.address);
+    let mut lb = Lb::start(std::slice::from_ref(&leaving)).await;
+    let mut connection = lb.connect().await;
+    connection
+        .send("POST / HTTP/1.1\r\nHost: lb\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n")
+        .await;
+    assert_eq!(connection.head().await.unwrap().status, 200);
+    connection.send("no chunk\r\n").await;
+    connection.closed().await;
+    lb.retarget(&[draining(&leaving, Duration::from_secs(60))])
+        .await;
+    let report = lb.until(|report| report.targets[0].drained).await;
+    let failed = report.counts.iter().map(|counts| counts.failed);
+    assert_eq!(failed.sum::<u64>(), 0, "{report:?}");
+}
+
+#[tokio::test]
+async fn a_get_with_a_body_of_unknown_length_keeps_it() {
+    let backend = Backend::http(|request| async move { text(body_of(request).await) }).await;
+    let lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut connection = lb.connect().await;
+    connection
+        .send(
+            "GET / HTTP/1.1\r\nHost: lb\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+        )
+        .await;
+    assert_eq!(connection.answer().await.text(), "hi");
 }
 
 #[tokio::test]
@@ -74,7 +130,6 @@ async fn an_answer_without_a_length_ends_with_its_connection() {
     for _ in 0..2 {
         assert_eq!(connection.get("/").await.text(), "to the end");
     }
-    assert_eq!(backend.connections(), 2);
 }
 
 #[tokio::test]

@@ -71,6 +71,20 @@ async fn a_post_that_was_sent_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn a_delete_that_was_sent_is_not_sent_again_though_it_has_no_body() {
+    let (backend, requests) = fickle().await;
+    let mut lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut connection = lb.connect().await;
+    assert_eq!(connection.get("/").await.status, 200);
+    connection
+        .send("DELETE / HTTP/1.1\r\nHost: lb\r\n\r\n")
+        .await;
+    assert_eq!(connection.answer().await.status, 502);
+    assert_eq!(requests.load(SeqCst), 2);
+    lb.until_counts([1, 0, 1, 0]).await;
+}
+
+#[tokio::test]
 async fn a_get_is_not_sent_again_when_a_new_connection_ends_without_an_answer() {
     let requests = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&requests);
@@ -143,18 +157,23 @@ async fn a_post_survives_that_the_target_has_closed_its_unused_connection() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_passed_on_as_broken_and_counted() {
-    let backend = Backend::raw(|mut stream, _| async move {
-        if request(&mut stream).await {
-            let half = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
-            stream.write_all(half).await.unwrap();
-        }
-    })
-    .await;
-    let mut lb = Lb::start(&[target("b", backend.address)]).await;
-    let mut connection = lb.connect().await;
-    connection.send("GET / HTTP/1.1\r\nHost: lb\r\n\r\n").await;
-    assert!(connection.try_answer().await.is_none());
-    lb.until_counts([0, 0, 1, 0]).await;
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n\r\n\r\n",
+    ] {
+        let backend = Backend::raw(move |mut stream, _| async move {
+            if request(&mut stream).await {
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        })
+        .await;
+        let mut lb = Lb::start(&[target("b", backend.address)]).await;
+        let mut connection = lb.connect().await;
+        connection.send("GET / HTTP/1.1\r\nHost: lb\r\n\r\n").await;
+        assert!(connection.try_answer().await.is_none(), "{answer}");
+        lb.until_counts([0, 0, 1, 0]).await;
+    }
 }
 
 #[tokio::test]

@@ -119,6 +119,7 @@ fn what_could_be_read_in_two_ways_is_refused() {
     assert_eq!(with("a: b\r\n c: d\r\n"), Malformed::Head);
     assert_eq!(refused("SSH-2.0-OpenSSH\r\n\r\n"), Malformed::Head);
     assert_eq!(refused("\r\n\r\n"), Malformed::Head);
+    assert_eq!(refused("\r\nHTTP/1.1 200 OK\r\n\r\n"), Malformed::Head);
     assert_eq!(refused("220 mail.example ESMTP"), Malformed::Head);
 }
 
@@ -126,6 +127,7 @@ fn what_could_be_read_in_two_ways_is_refused() {
 fn a_head_is_bounded() {
     let long = format!("HTTP/1.1 200 OK\r\na: {}", "x".repeat(MOST_HEAD_BYTES));
     assert_eq!(refused(&long), Malformed::HeadTooLong);
+    assert_eq!(refused(&format!("{long}\r\n\r\n")), Malformed::HeadTooLong);
     let many = "a: b\r\n".repeat(MOST_HEADERS + 1);
     assert_eq!(
         refused(&format!("HTTP/1.1 200 OK\r\n{many}\r\n")),
