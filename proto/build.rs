@@ -4,13 +4,14 @@
 use prost_types::field_descriptor_proto::Label;
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "v1/ecs.proto",
     "v1/elb.proto",
     "v1/console.proto",
     "v1/agent.proto",
     "v1/lb.proto",
     "v1/raft.proto",
+    "v1/join.proto",
 ];
 
 /// Lists that ECS sends even when they are empty; every other empty list is left out.

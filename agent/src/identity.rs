@@ -71,6 +71,14 @@ impl Identity {
     }
 }
 
+/// Returns the id of the container instance that an agent in this directory is; made at the first call.
+///
+/// # Errors
+/// Fails when an agent is running there, or the directory cannot be used.
+pub fn container_instance_id(directory: &Path) -> Result<String, IdentityError> {
+    Ok(Identity::load(directory)?.container_instance_id)
+}
+
 /// Takes a data directory for itself; it is made if need be.
 pub(crate) fn lock(directory: &Path) -> Result<Flock<File>, IdentityError> {
     fs::create_dir_all(directory).map_err(|cause| file("create", directory, cause))?;

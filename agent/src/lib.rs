@@ -27,5 +27,6 @@ mod task;
 
 pub use agent::{AgentError, import_image, remove, run, run_on};
 pub use config::{Config, ConfigError, Containerd};
+pub use identity::{IdentityError, container_instance_id};
 pub use logger::{LoggerError, container_logger};
 pub use subnet::{Subnet, SubnetError};

@@ -45,7 +45,7 @@ pub(crate) struct Globals {
         value_name = "FORMAT"
     )]
     pub(crate) output: Format,
-    /// Server of the control plane, as unix:/path; may be given several times [env: ROADSTEAD_ENDPOINT].
+    /// Server of the control plane, as unix:/path or https://host:port; may be given several times [env: ROADSTEAD_ENDPOINT].
     #[arg(long = "endpoint", global = true, value_name = "ENDPOINT")]
     pub(crate) endpoints: Vec<String>,
     /// Cluster to act in [env: ROADSTEAD_CLUSTER].
@@ -60,6 +60,8 @@ pub(crate) enum Command {
     /// Show or change which control plane and cluster the commands go to.
     #[command(subcommand)]
     Context(context::Command),
+    /// Get a certificate with which this user's commands may go to a control plane on other hosts.
+    Join(command::join::Args),
     /// Print the completions of a shell.
     Completions { shell: Shell },
 

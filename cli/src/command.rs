@@ -6,6 +6,7 @@
 pub(crate) mod cluster;
 pub(crate) mod context;
 pub(crate) mod instance;
+pub(crate) mod join;
 pub(crate) mod listener;
 pub(crate) mod load_balancer;
 mod name;
@@ -15,6 +16,7 @@ mod status;
 pub(crate) mod target_group;
 pub(crate) mod task;
 pub(crate) mod task_definition;
+pub(crate) mod token;
 
 use clap::{CommandFactory as _, Subcommand};
 use clap_complete::Shell;
@@ -57,6 +59,9 @@ pub(crate) enum Command {
     /// Create, modify, list and delete target groups, and see the health of their targets.
     #[command(subcommand)]
     TargetGroup(target_group::Command),
+    /// Create, list and delete the tokens with which hosts and people join.
+    #[command(subcommand)]
+    Token(token::Command),
     /// Show how the control plane itself is doing.
     Status,
 }
@@ -89,6 +94,7 @@ async fn dispatch(command: Command, connection: &Connection) -> Result<(), Error
         Command::Listener(command) => Box::pin(listener::run(command, connection)).await,
         Command::Rule(command) => Box::pin(rule::run(command, connection)).await,
         Command::TargetGroup(command) => Box::pin(target_group::run(command, connection)).await,
+        Command::Token(command) => Box::pin(token::run(command, connection)).await,
         Command::Status => Box::pin(status::run(connection)).await,
     }
 }

@@ -48,6 +48,8 @@ pub(crate) enum ConfigError {
     },
     #[error(transparent)]
     Agent(roadstead_agent::ConfigError),
+    #[error(transparent)]
+    Credentials(#[from] roadstead_client::CredentialsError),
     #[error("{key}: `{value}` is not valid")]
     Value {
         key: &'static str,

@@ -10,6 +10,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use roadstead_client::proto::console::console_client::ConsoleClient;
+use roadstead_client::proto::console::join_tokens_client::JoinTokensClient;
 use roadstead_client::proto::ecs::ecs_client::EcsClient;
 use roadstead_client::proto::elb::elb_client::ElbClient;
 use roadstead_client::{Backoff, ControlPlane};
@@ -36,7 +37,7 @@ impl Connection {
     /// Returns a way to the control plane of `context`; nothing is connected yet.
     pub(crate) fn new(context: Context, format: Format) -> Self {
         Self {
-            control_plane: ControlPlane::new(context.endpoints),
+            control_plane: ControlPlane::with_credentials(context.endpoints, context.credentials),
             cluster: context.cluster,
             format,
         }
@@ -66,6 +67,15 @@ impl Connection {
         operation: impl AsyncFn(ConsoleClient<Channel>) -> Result<Response<T>, Status>,
     ) -> Result<T, Error> {
         self.call(async |channel| operation(ConsoleClient::new(channel)).await)
+            .await
+    }
+
+    /// Calls one operation on join tokens.
+    pub(crate) async fn tokens<T>(
+        &self,
+        operation: impl AsyncFn(JoinTokensClient<Channel>) -> Result<Response<T>, Status>,
+    ) -> Result<T, Error> {
+        self.call(async |channel| operation(JoinTokensClient::new(channel)).await)
             .await
     }
 

@@ -3,9 +3,9 @@
 //! The context file comes first, the environment overrides it, flags override both. Without any of
 //! them, the commands go to the control plane that `ctl dev` starts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use roadstead_client::Endpoint;
+use roadstead_client::{Credentials, Endpoint};
 use serde::{Deserialize, Serialize};
 
 use crate::args::Globals;
@@ -70,7 +70,14 @@ impl ContextFile {
 pub(crate) struct Context {
     /// Never empty.
     pub(crate) endpoints: Vec<Endpoint>,
+    /// What servers on other hosts ask for.
+    pub(crate) credentials: Option<Credentials>,
     pub(crate) cluster: Option<String>,
+}
+
+/// Returns where the certificate for the control plane of a context file is kept.
+pub(crate) fn credentials_directory(file: &Path) -> PathBuf {
+    Credentials::directory(file.parent().unwrap_or(Path::new("")))
 }
 
 /// Returns what the environment and the flags say, flags before environment.
@@ -110,13 +117,23 @@ pub(crate) fn file_path(environment: &Environment) -> Result<(PathBuf, bool), Co
 /// # Errors
 /// Fails when a context file that was asked for is absent, a file is no valid TOML, or a value is wrong.
 pub(crate) fn find(globals: &Globals, environment: &Environment) -> Result<Context, ConfigError> {
-    let file = match file_path(environment) {
-        Ok((path, true)) => config::read_file(&path)?,
-        Ok((path, false)) => config::read_file_if_any(&path)?,
+    let (file, credentials) = match file_path(environment) {
+        Ok((path, named)) => {
+            let file = if named {
+                config::read_file(&path)?
+            } else {
+                config::read_file_if_any(&path)?
+            };
+            (file, Credentials::load(&credentials_directory(&path))?)
+        }
         // A system service has no home: flags and environment are then all there is.
-        Err(_) => ContextFile::default(),
+        Err(_) => (ContextFile::default(), None),
     };
-    resolve(file.overlaid(given(globals, environment)))
+    let context = resolve(file.overlaid(given(globals, environment)))?;
+    Ok(Context {
+        credentials,
+        ..context
+    })
 }
 
 /// Checks every value.
@@ -130,6 +147,7 @@ pub(crate) fn resolve(raw: ContextFile) -> Result<Context, ConfigError> {
     }
     Ok(Context {
         endpoints,
+        credentials: None,
         cluster: raw.cluster,
     })
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use roadstead_client::ConnectError;
+use roadstead_client::join::JoinError;
 use roadstead_client::proto::ecs::Failure;
 use tonic::{Code, Status};
 
@@ -21,6 +22,8 @@ pub(crate) const EXCEPTION_METADATA: &str = "roadstead-error";
 pub(crate) enum Error {
     #[error("{}", with_system_error(.0))]
     Unreachable(#[from] ConnectError),
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// A server answered that it cannot answer now, until the patience was at its end.
     #[error("the control plane is not ready: {0}")]
     NotReady(String),
@@ -58,7 +61,12 @@ impl Error {
     /// Returns the exit code that `ctl --help` promises.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
+            Self::Join(JoinError::Reach { .. })
+            | Self::Unreachable(_)
+            | Self::NotReady(_)
+            | Self::LogBrokeOff { .. } => 3,
             Self::Deadline(_)
+            | Self::Join(_)
             | Self::Refused { .. }
             | Self::Failures(_)
             | Self::Unfit(_)
@@ -66,7 +74,6 @@ impl Error {
             | Self::Output(_)
             | Self::Encode(_)
             | Self::Daemon(_) => 1,
-            Self::Unreachable(_) | Self::NotReady(_) | Self::LogBrokeOff { .. } => 3,
             Self::Rollout { .. } => 4,
             Self::Config(_) => 64,
             Self::Interrupted(_) => 130,

@@ -13,6 +13,7 @@ mod context;
 mod daemon;
 mod error;
 mod input;
+mod join;
 mod logging;
 mod output;
 mod rollout;
@@ -52,6 +53,7 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::ContainerLogger { directory } => daemon::container_logger(&directory),
         Command::Completions { shell } => command::completions(shell),
         Command::Context(command) => command::context::run(&command, &globals, &environment),
+        Command::Join(args) => command::join::run(&args, &environment),
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod instance;
 pub(crate) mod service;
 pub(crate) mod task;
 pub(crate) mod task_definition;
+pub(crate) mod token;
 
 use std::io::{self, Write as _};
 

@@ -27,7 +27,7 @@ mod worker;
 
 pub use config::Config;
 pub use run::{LbError, Source, run, run_observed};
-pub use session::IdentityError;
+pub use session::{IdentityError, node_id};
 pub use table::TableError;
 pub use table::file::{TableFileError, check_table_file};
 pub use worker::BindError;

@@ -18,7 +18,7 @@ use tonic::Status;
 use tracing::{info, warn};
 
 pub(crate) use identity::Identity;
-pub use identity::IdentityError;
+pub use identity::{IdentityError, node_id};
 
 const OPEN_DEADLINE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);

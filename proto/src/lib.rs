@@ -2,7 +2,7 @@
 //!
 //! `ecs` and `elb` are the public API in the words of Amazon ECS and Elastic Load Balancing v2;
 //! serde gives their messages the JSON shapes of the AWS CLI. `console` is what `ctl` needs beside
-//! them. `agent`, `lb` and `raft` are internal.
+//! them. `agent`, `lb`, `raft` and `join` are internal.
 
 #![allow(
     missing_debug_implementations,
@@ -49,6 +49,14 @@ pub mod lb {
     pub use v1::*;
     pub mod v1 {
         tonic::include_proto!("roadstead.lb.v1");
+    }
+}
+
+/// A token for a certificate.
+pub mod join {
+    pub use v1::*;
+    pub mod v1 {
+        tonic::include_proto!("roadstead.join.v1");
     }
 }
 

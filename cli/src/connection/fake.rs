@@ -57,6 +57,7 @@ impl Server {
         });
         let endpoint = format!("unix:{}", socket.display()).parse().unwrap();
         let context = Context {
+            credentials: None,
             endpoints: vec![endpoint],
             cluster: None,
         };

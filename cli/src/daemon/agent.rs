@@ -9,15 +9,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use roadstead_agent::{AgentError, Config};
+use roadstead_client::join::Applicant;
 use roadstead_client::{ControlPlane, Endpoint};
 
 pub(super) use self::settings::Settings;
-use super::{data_dir, open_files, stop};
+use super::{absolute, data_dir, open_files, stop};
 use crate::args::Globals;
 use crate::config::{self, ConfigError};
 use crate::context::{self, Environment};
 use crate::error::Error;
-use crate::{logging, output, runtime};
+use crate::{join, logging, output, runtime};
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -33,6 +34,14 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Get this agent's certificate, with a token for an agent.
+    Join {
+        #[command(flatten)]
+        join: join::Invitation,
+        /// The agent's data directory.
+        #[arg(long, env = "ROADSTEAD_DATA_DIR", default_value = settings::DEFAULT_DATA_DIR)]
+        data_dir: PathBuf,
+    },
     /// Remove all that an agent has left on this host: containers, networks, its own containerd.
     Remove {
         /// The agent's data directory.
@@ -50,17 +59,35 @@ enum Command {
 /// Fails when a setting is wrong, the data directory is in use, or the agent does.
 pub(crate) fn run(args: Args, globals: &Globals, environment: &Environment) -> Result<(), Error> {
     logging::start(logging::Level::INFO)?;
-    if let Some(Command::Remove { data_dir, name }) = args.command {
-        return remove(&data_dir, name);
+    match args.command {
+        Some(Command::Join { join, data_dir }) => return join_as_agent(&join, &data_dir),
+        Some(Command::Remove { data_dir, name }) => return remove(&data_dir, name),
+        None => {}
     }
     let mut settings = config::layered(args.config.as_deref(), args.settings)?;
     settings.address_control_plane(context::given(globals, environment));
-    let endpoints = endpoints(&settings)?;
     let config = settings.resolve()?;
+    if settings.endpoints.is_empty() {
+        settings.endpoints = join::Record::load(&config.data_dir)?.servers;
+    }
+    let endpoints = endpoints(&settings)?;
+    let credentials = join::credentials(&config.data_dir)?;
     open_files::raise();
     let _claim = data_dir::claim(&config.data_dir).map_err(anyhow::Error::from)?;
     record(&config.data_dir, &settings)?;
-    runtime::block_on(work(config, ControlPlane::new(endpoints)))
+    let control_plane = ControlPlane::with_credentials(endpoints, credentials);
+    runtime::block_on(work(config, control_plane))
+}
+
+fn join_as_agent(join: &join::Invitation, data_dir: &Path) -> Result<(), Error> {
+    let data_dir = absolute("data_dir", data_dir)?;
+    let _claim = data_dir::claim(&data_dir).map_err(anyhow::Error::from)?;
+    let id = roadstead_agent::container_instance_id(&data_dir).map_err(anyhow::Error::from)?;
+    let joined = join.join(Applicant::Agent(id.clone()))?;
+    join::keep(&data_dir, &joined, None)?;
+    output::write_line(&format!(
+        "joined as container instance {id}; start it with `ctl agent --address ADDRESS`, where others reach this host's tasks"
+    ))
 }
 
 async fn work(config: Config, control_plane: ControlPlane) -> Result<(), Error> {
@@ -80,7 +107,7 @@ pub(super) fn failed(error: AgentError) -> Error {
 fn endpoints(settings: &Settings) -> Result<Vec<Endpoint>, ConfigError> {
     let endpoints = context::endpoints(&settings.endpoints)?;
     if endpoints.is_empty() {
-        let by = "--endpoint, ROADSTEAD_ENDPOINT or the configuration file";
+        let by = "`ctl agent join`, --endpoint, ROADSTEAD_ENDPOINT or the configuration file";
         return Err(ConfigError::Missing {
             key: "endpoints",
             by,

@@ -1,26 +1,60 @@
 //! `ctl controlplane`: one server of the control plane.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 
+use clap::Subcommand;
 use roadstead_client::Endpoint;
-use roadstead_server::Config;
+use roadstead_client::join::Applicant;
+use roadstead_server::{Config, Remote};
 use serde::{Deserialize, Serialize};
 
 use super::{absolute, data_dir, open_files, stop};
 use crate::config::{self, ConfigError};
 use crate::error::Error;
-use crate::{logging, runtime};
+use crate::join::{self, Member, Record};
+use crate::{context, logging, output, runtime};
 
 const DEFAULT_DATA_DIR: &str = "/var/lib/roadstead/server";
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// TOML file with the same keys as the flags; environment and flags override it.
     #[arg(long, env = "ROADSTEAD_CONFIG")]
     config: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make this host the first server of a new control plane, which others can join.
+    Init {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Make this host one more server of a control plane, with a token for a server.
+    Join {
+        #[command(flatten)]
+        join: join::Invitation,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Where a server is.
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// Where other hosts reach this one, as HOST or HOST:PORT [default port: 7443].
+    #[arg(long, value_name = "HOST[:PORT]")]
+    address: String,
+    /// The server's data directory.
+    #[arg(long, env = "ROADSTEAD_DATA_DIR", default_value = DEFAULT_DATA_DIR)]
+    data_dir: PathBuf,
 }
 
 /// The settings, as written.
@@ -33,9 +67,12 @@ struct Settings {
     /// Holds log and snapshots [default: /var/lib/roadstead/server].
     #[arg(long, env = "ROADSTEAD_DATA_DIR")]
     data_dir: Option<PathBuf>,
-    /// Where this server listens, as unix:/path [default: server.sock in the data directory].
+    /// Where this host's operator reaches it, as unix:/path [default: server.sock in the data directory].
     #[arg(long, env = "ROADSTEAD_LISTEN")]
     listen: Option<String>,
+    /// Where it listens for other hosts, once it is the first or has joined [default: 0.0.0.0, with its endpoint's port].
+    #[arg(long, env = "ROADSTEAD_BIND", value_name = "ADDRESS:PORT")]
+    bind: Option<String>,
     /// A server of the control plane with its number, this one included; read when the log is empty.
     #[arg(
         long = "member",
@@ -74,6 +111,11 @@ struct Settings {
 /// Fails when a setting is wrong, the data directory is in use, or the server does.
 pub(crate) fn run(args: Args) -> Result<(), Error> {
     logging::start(logging::Level::INFO)?;
+    match args.command {
+        Some(Command::Init { place }) => return init(&place),
+        Some(Command::Join { join, place }) => return join_as_server(&join, &place),
+        None => {}
+    }
     let settings = config::layered(args.config.as_deref(), args.settings)?;
     let config = resolve(settings)?;
     open_files::raise();
@@ -92,13 +134,19 @@ async fn serve(config: Config) -> Result<(), Error> {
 fn resolve(settings: Settings) -> Result<Config, ConfigError> {
     let data_dir = settings.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into());
     let data_dir = absolute("data_dir", &data_dir)?;
-    let listen = match &settings.listen {
-        Some(text) => config::parse("listen", text)?,
-        None => Endpoint::Unix(data_dir.join("server.sock")),
-    };
-    let mut config = Config::new(settings.id.unwrap_or(1), data_dir, listen);
+    let socket = socket(settings.listen.as_deref(), &data_dir)?;
+    let record = Record::load(&data_dir)?;
+    let mut config = Config::new(settings.id.unwrap_or(1), data_dir, socket);
     if !settings.members.is_empty() {
         config.members = members(&settings.members, config.id)?;
+    }
+    if let Some(member) = record.member {
+        be_member(
+            &mut config,
+            &member,
+            &record.servers,
+            settings.bind.as_deref(),
+        )?;
     }
     if let Some(region) = settings.region {
         config.region = region;
@@ -130,6 +178,117 @@ fn resolve(settings: Settings) -> Result<Config, ConfigError> {
     }
     config.snapshot_after = settings.snapshot_after.unwrap_or(config.snapshot_after);
     Ok(config)
+}
+
+fn socket(listen: Option<&str>, data_dir: &Path) -> Result<PathBuf, ConfigError> {
+    let default = Endpoint::Unix(data_dir.join("server.sock")).to_string();
+    let text = listen.unwrap_or(&default);
+    let endpoint: Endpoint = config::parse("listen", text)?;
+    let socket = endpoint.socket().map(Path::to_owned);
+    socket.ok_or_else(|| ConfigError::Value {
+        key: "listen",
+        value: text.to_owned(),
+        cause: "it is a socket of this host, as unix:/path; `ctl controlplane init` lets other hosts in".into(),
+    })
+}
+
+/// Makes the server the member that it became by `init` or `join`.
+fn be_member(
+    config: &mut Config,
+    member: &Member,
+    servers: &[String],
+    bind: Option<&str>,
+) -> Result<(), ConfigError> {
+    let endpoint: Endpoint = config::parse("endpoint", &member.endpoint)?;
+    let bind = match (bind, &endpoint) {
+        (Some(text), _) => config::parse("bind", text)?,
+        (None, Endpoint::Tls { port, .. }) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port)),
+        (None, Endpoint::Unix(_)) => {
+            return Err(ConfigError::Value {
+                key: "endpoint",
+                value: member.endpoint.clone(),
+                cause: "other hosts cannot reach it".into(),
+            });
+        }
+    };
+    config.id = member.id;
+    config.members = if member.first {
+        BTreeMap::from([(member.id, endpoint.clone())])
+    } else {
+        BTreeMap::new()
+    };
+    config.contacts = context::endpoints(servers)?;
+    config.contacts.retain(|one| *one != endpoint);
+    config.remote = Some(Remote { endpoint, bind });
+    Ok(())
+}
+
+fn init(place: &Place) -> Result<(), Error> {
+    let (data_dir, endpoint) = place.resolve()?;
+    let _claim = data_dir::claim(&data_dir).map_err(anyhow::Error::from)?;
+    refuse_second(&data_dir)?;
+    let member = Member {
+        id: 1,
+        endpoint: endpoint.to_string(),
+        first: true,
+    };
+    let record = Record {
+        servers: vec![endpoint.to_string()],
+        member: Some(member),
+    };
+    record.save(&data_dir)?;
+    output::write_line(&format!(
+        "this host is the first server, at {endpoint}; start it with `ctl controlplane`, then let others join with tokens \
+         from `ctl token create`"
+    ))
+}
+
+fn join_as_server(join: &join::Invitation, place: &Place) -> Result<(), Error> {
+    let (data_dir, endpoint) = place.resolve()?;
+    let _claim = data_dir::claim(&data_dir).map_err(anyhow::Error::from)?;
+    refuse_second(&data_dir)?;
+    let joined = join.join(Applicant::Server(endpoint.clone()))?;
+    let id = joined.member_id;
+    let member = Member {
+        id,
+        endpoint: endpoint.to_string(),
+        first: false,
+    };
+    join::keep(&data_dir, &joined, Some(member))?;
+    output::write_line(&format!(
+        "joined as server {id}, at {endpoint}; start it with `ctl controlplane`: it becomes a member then"
+    ))
+}
+
+/// A data directory belongs to one server for ever: with another's log it would vote twice.
+fn refuse_second(data_dir: &Path) -> Result<(), Error> {
+    let used = ["log.redb", "tls"]
+        .map(|name| data_dir.join(name))
+        .into_iter();
+    if Record::load(data_dir)?.member.is_some() || used.clone().any(|path| path.exists()) {
+        return Err(Error::Unfit(format!(
+            "{} belongs to a server already; start that one with `ctl controlplane`, or remove the directory if that server \
+             is gone for good",
+            data_dir.display()
+        )));
+    }
+    Ok(())
+}
+
+impl Place {
+    fn resolve(&self) -> Result<(PathBuf, Endpoint), ConfigError> {
+        let data_dir = absolute("data_dir", &self.data_dir)?;
+        let endpoint = config::parse("address", &format!("https://{}", self.address));
+        let endpoint = endpoint.map_err(|error| match error {
+            ConfigError::Value { key, cause, .. } => ConfigError::Value {
+                key,
+                value: self.address.clone(),
+                cause,
+            },
+            other => other,
+        })?;
+        Ok((data_dir, endpoint))
+    }
 }
 
 fn members(texts: &[String], id: u64) -> Result<BTreeMap<u64, Endpoint>, ConfigError> {
@@ -183,10 +342,13 @@ mod tests {
         let config = resolve(Settings::default()).unwrap();
         assert_eq!(config.id, 1);
         assert_eq!(
-            config.listen.to_string(),
-            "unix:/var/lib/roadstead/server/server.sock"
+            config.socket.display().to_string(),
+            "/var/lib/roadstead/server/server.sock"
         );
-        assert_eq!(config.members, BTreeMap::from([(1, config.listen.clone())]));
+        assert_eq!(
+            config.members,
+            BTreeMap::from([(1, Endpoint::Unix(config.socket.clone()))])
+        );
     }
 
     #[test]

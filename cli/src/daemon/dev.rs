@@ -143,7 +143,7 @@ fn resolve(settings: Settings) -> Result<Plan, ConfigError> {
         ..agent::Settings::default()
     };
     Ok(Plan {
-        server: roadstead_server::Config::new(1, data_dir.join("server"), endpoint.clone()),
+        server: roadstead_server::Config::new(1, data_dir.join("server"), socket(&data_dir)),
         agent: agent_settings.resolve()?,
         lb: roadstead_lb::Config {
             data_dir: data_dir.join("lb"),
@@ -180,6 +180,7 @@ async fn live(roles: Roles, plan: Plan, stop: CancellationToken) -> Result<(), E
     let control_plane = ControlPlane::new(vec![endpoint.clone()]);
     let context = Context {
         endpoints: vec![endpoint.clone()],
+        credentials: None,
         cluster: Some(CLUSTER.to_owned()),
     };
     let connection = Connection::new(context, Format::Table);

@@ -1,8 +1,10 @@
 //! `ctl lb`: a load balancer, told by the control plane or by a table file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use roadstead_client::ControlPlane;
+use clap::Subcommand;
+use roadstead_client::join::Applicant;
+use roadstead_client::{ControlPlane, Credentials};
 use roadstead_lb::{Config, Source};
 use serde::{Deserialize, Serialize};
 
@@ -11,15 +13,32 @@ use crate::args::Globals;
 use crate::config::{self, ConfigError};
 use crate::context::{self, Environment};
 use crate::error::Error;
-use crate::{logging, runtime};
+use crate::{join, logging, output, runtime};
+
+const DEFAULT_DATA_DIR: &str = "/var/lib/roadstead/lb";
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// TOML file with the same keys as the flags; environment and flags override it.
     #[arg(long, env = "ROADSTEAD_CONFIG")]
     config: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Get this load balancer's certificate, with a token for a load balancer.
+    Join {
+        #[command(flatten)]
+        join: join::Invitation,
+        /// The load balancer's data directory.
+        #[arg(long, env = "ROADSTEAD_DATA_DIR", default_value = DEFAULT_DATA_DIR)]
+        data_dir: PathBuf,
+    },
 }
 
 /// The settings, as written.
@@ -78,12 +97,19 @@ struct Settings {
 /// balancer does.
 pub(crate) fn run(args: Args, globals: &Globals, environment: &Environment) -> Result<(), Error> {
     logging::start(logging::Level::INFO)?;
+    if let Some(Command::Join { join, data_dir }) = args.command {
+        return join_as_load_balancer(&join, &data_dir);
+    }
     let mut settings = config::layered(args.config.as_deref(), args.settings)?;
     let given = context::given(globals, environment);
     if !given.endpoints.is_empty() {
         settings.endpoints = given.endpoints;
     }
-    let source = source(&settings)?;
+    let data_dir = data_dir(&settings)?;
+    if settings.endpoints.is_empty() {
+        settings.endpoints = join::Record::load(&data_dir)?.servers;
+    }
+    let source = source(&settings, join::credentials(&data_dir)?)?;
     let config = resolve(settings)?;
     open_files::raise_for(config.max_connections);
     // A table file needs no place on the disk, and any number of load balancers may serve from one.
@@ -96,6 +122,22 @@ pub(crate) fn run(args: Args, globals: &Globals, environment: &Environment) -> R
     runtime::block_on(serve(config, source))
 }
 
+fn join_as_load_balancer(join: &join::Invitation, data_dir: &Path) -> Result<(), Error> {
+    let data_dir = absolute("data_dir", data_dir)?;
+    let _claim = data_dir::claim(&data_dir).map_err(anyhow::Error::from)?;
+    let id = roadstead_lb::node_id(&data_dir).map_err(anyhow::Error::from)?;
+    let joined = join.join(Applicant::LoadBalancer(id.clone()))?;
+    join::keep(&data_dir, &joined, None)?;
+    output::write_line(&format!(
+        "joined as load balancer {id}; start it with `ctl lb`"
+    ))
+}
+
+fn data_dir(settings: &Settings) -> Result<PathBuf, ConfigError> {
+    let default = Path::new(DEFAULT_DATA_DIR);
+    absolute("data_dir", settings.data_dir.as_deref().unwrap_or(default))
+}
+
 async fn serve(config: Config, source: Source) -> Result<(), Error> {
     let stop = stop::on_signal()?;
     Box::pin(roadstead_lb::run(config, source, stop))
@@ -104,7 +146,7 @@ async fn serve(config: Config, source: Source) -> Result<(), Error> {
     Ok(())
 }
 
-fn source(settings: &Settings) -> Result<Source, ConfigError> {
+fn source(settings: &Settings, credentials: Option<Credentials>) -> Result<Source, ConfigError> {
     if let Some(table) = &settings.table {
         roadstead_lb::check_table_file(table).map_err(|cause| ConfigError::Value {
             key: "table",
@@ -115,21 +157,21 @@ fn source(settings: &Settings) -> Result<Source, ConfigError> {
     }
     let endpoints = context::endpoints(&settings.endpoints)?;
     if endpoints.is_empty() {
-        let by =
-            "--endpoint, ROADSTEAD_ENDPOINT or the configuration file; or serve from a --table";
+        let by = "`ctl lb join`, --endpoint, ROADSTEAD_ENDPOINT or the configuration file; or serve from a --table";
         return Err(ConfigError::Missing {
             key: "endpoints",
             by,
         });
     }
-    Ok(Source::ControlPlane(ControlPlane::new(endpoints)))
+    let control_plane = ControlPlane::with_credentials(endpoints, credentials);
+    Ok(Source::ControlPlane(control_plane))
 }
 
 fn resolve(settings: Settings) -> Result<Config, ConfigError> {
-    let mut config = Config::default();
-    if let Some(data_dir) = settings.data_dir {
-        config.data_dir = absolute("data_dir", &data_dir)?;
-    }
+    let mut config = Config {
+        data_dir: data_dir(&settings)?,
+        ..Config::default()
+    };
     if let Some(text) = &settings.bind {
         config.bind = config::parse("bind", text)?;
     }
@@ -206,7 +248,7 @@ mod tests {
 
     #[test]
     fn without_a_table_an_endpoint_is_needed() {
-        let error = source(&Settings::default()).unwrap_err();
+        let error = source(&Settings::default(), None).unwrap_err();
         assert!(
             error.to_string().starts_with("endpoints is missing"),
             "{error}"
@@ -219,7 +261,7 @@ mod tests {
             table: Some("/nonexistent/table.toml".into()),
             ..Settings::default()
         };
-        let error = source(&settings).unwrap_err();
+        let error = source(&settings, None).unwrap_err();
         assert_eq!(
             error.to_string(),
             "table: `/nonexistent/table.toml` is not valid"

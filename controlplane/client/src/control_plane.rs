@@ -6,7 +6,8 @@ use tonic::Status;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 
-use crate::Endpoint;
+use crate::endpoint::ReachError;
+use crate::{Credentials, Endpoint};
 
 /// Metadata of an UNAVAILABLE answer by a server that does not lead: the endpoint of the leader, or
 /// nothing where the server knows none.
@@ -18,29 +19,40 @@ pub const LEADER_METADATA: &str = "roadstead-leader";
 pub struct ConnectError {
     pub tried: Vec<String>,
     #[source]
-    pub cause: tonic::transport::Error,
+    pub cause: ReachError,
 }
 
 /// Knows every server, and which one to ask next. Cheap to clone; clones share what they learn.
 #[derive(Debug, Clone)]
 pub struct ControlPlane {
     endpoints: Arc<[Endpoint]>,
+    credentials: Option<Arc<Credentials>>,
     preferred: Arc<Mutex<Endpoint>>,
 }
 
 impl ControlPlane {
-    /// Returns a way to `endpoints`; nothing is connected yet.
+    /// Returns a way to `endpoints` on this host; nothing is connected yet.
     ///
     /// # Panics
     /// Panics if `endpoints` is empty: a caller's configuration has checked that.
     #[must_use]
     pub fn new(endpoints: Vec<Endpoint>) -> Self {
+        Self::with_credentials(endpoints, None)
+    }
+
+    /// Returns a way to `endpoints`, with the credentials that those on other hosts ask for; nothing is connected yet.
+    ///
+    /// # Panics
+    /// Panics if `endpoints` is empty: a caller's configuration has checked that.
+    #[must_use]
+    pub fn with_credentials(endpoints: Vec<Endpoint>, credentials: Option<Credentials>) -> Self {
         let first = endpoints
             .first()
             .expect("a control plane has an endpoint")
             .clone();
         Self {
             endpoints: endpoints.into(),
+            credentials: credentials.map(Arc::new),
             preferred: Arc::new(Mutex::new(first)),
         }
     }
@@ -57,7 +69,7 @@ impl ControlPlane {
             .filter(|endpoint| **endpoint != preferred);
         let mut failure = None;
         for endpoint in std::iter::once(&preferred).chain(others) {
-            match endpoint.connect().await {
+            match endpoint.connect(self.credentials.as_deref()).await {
                 Ok(channel) => {
                     self.prefer(endpoint.clone());
                     return Ok(channel);
@@ -74,12 +86,7 @@ impl ControlPlane {
 
     /// Learns from a refusal: prefers the leader that it names, or else the next server.
     pub fn learn(&self, refusal: &Status) {
-        let named = refusal
-            .metadata()
-            .get(LEADER_METADATA)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| text.parse().ok());
-        let next = named.unwrap_or_else(|| {
+        let next = leader_of(refusal).unwrap_or_else(|| {
             let at = self
                 .endpoints
                 .iter()
@@ -102,6 +109,13 @@ impl ControlPlane {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = endpoint;
     }
+}
+
+/// Returns the leader that a refusal names.
+#[must_use]
+pub fn leader_of(refusal: &Status) -> Option<Endpoint> {
+    let named = refusal.metadata().get(LEADER_METADATA)?;
+    named.to_str().ok()?.parse().ok()
 }
 
 /// Builds the answer of a server that is not the leader.

@@ -1,13 +1,17 @@
 //! How others reach the control plane.
 //!
-//! `Endpoint` says where a server listens, `ControlPlane` keeps a channel to one that answers and
-//! follows the leader when a server names another, and `Backoff` spaces retries.
+//! `Endpoint` says where a server listens, `Credentials` who a process is, `ControlPlane` keeps a channel to a server
+//! that answers and follows the leader when a server names another, and `Backoff` spaces retries. `join` turns a
+//! token into credentials.
 
 mod backoff;
 mod control_plane;
+mod credentials;
 mod endpoint;
+pub mod join;
 
 pub use backoff::Backoff;
-pub use control_plane::{ConnectError, ControlPlane, LEADER_METADATA, not_leader};
-pub use endpoint::{Endpoint, EndpointError};
+pub use control_plane::{ConnectError, ControlPlane, LEADER_METADATA, leader_of, not_leader};
+pub use credentials::{Credentials, CredentialsError, SERVER_NAME};
+pub use endpoint::{DEFAULT_PORT, Endpoint, EndpointError, ReachError};
 pub use roadstead_proto as proto;

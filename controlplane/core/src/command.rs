@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::id::{
-    ClusterName, ContainerInstanceId, DeploymentId, ListenerRef, LoadBalancerName, NodeId, RuleId,
-    ServiceId, TargetGroupName, TaskDefinitionId, TaskId,
+    ClusterName, ContainerInstanceId, DeploymentId, JoinTokenId, ListenerRef, LoadBalancerName,
+    NodeId, RuleId, ServiceId, TargetGroupName, TaskDefinitionId, TaskId,
 };
 use crate::state::Identity;
 use crate::state::container_instance::{InstanceRegistration, InstanceStatus};
+use crate::state::join::{JoinToken, Server};
 use crate::state::load_balancer::{Forward, Rule};
 use crate::state::service::{Counts, ServiceSpec, ServiceUpdate};
 use crate::state::target_group::TargetGroupSpec;
@@ -175,5 +176,19 @@ pub enum Command {
     },
     ForgetLoadBalancerNode {
         node: NodeId,
+    },
+
+    /// Lets whoever knows the secret of `token` join, for a while.
+    CreateJoinToken {
+        token: JoinToken,
+        at: Timestamp,
+    },
+    DeleteJoinToken {
+        id: JoinTokenId,
+    },
+    /// Gives a server that joins its number, above all that were ever given and above `above`.
+    AdmitServer {
+        server: Server,
+        above: u64,
     },
 }

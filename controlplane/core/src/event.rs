@@ -2,8 +2,8 @@
 //! snapshot, and look at all of it.
 
 use crate::id::{
-    ClusterName, ContainerInstanceId, DeploymentId, NodeId, ServiceId, TargetGroupName,
-    TaskDefinitionId, TaskId,
+    ClusterName, ContainerInstanceId, DeploymentId, JoinTokenId, NodeId, ServiceId,
+    TargetGroupName, TaskDefinitionId, TaskId,
 };
 use crate::state::task::LastStatus;
 
@@ -33,4 +33,7 @@ pub enum Event {
     RoutingChanged,
     LoadBalancerNodeRegistered(NodeId),
     LoadBalancerNodeForgotten(NodeId),
+    JoinTokenCreated(JoinTokenId),
+    JoinTokenDeleted(JoinTokenId),
+    ServerAdmitted(u64),
 }

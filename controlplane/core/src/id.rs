@@ -53,6 +53,8 @@ text_id! {
     RuleId,
     /// One process that balances load, made by it at its first start.
     NodeId,
+    /// 16 hex digits: what names a join token without its secret.
+    JoinTokenId,
 }
 
 /// One revision of a family, written `web:7`.

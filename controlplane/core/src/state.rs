@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod container_instance;
 mod forget;
+pub mod join;
 pub mod load_balancer;
 pub mod node;
 pub mod service;
@@ -20,12 +21,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::arn::Arns;
 use crate::id::{
-    ClusterName, ContainerInstanceId, Family, ListenerRef, LoadBalancerName, NodeId, ServiceId,
-    TargetGroupName, TaskDefinitionId, TaskId,
+    ClusterName, ContainerInstanceId, Family, JoinTokenId, ListenerRef, LoadBalancerName, NodeId,
+    ServiceId, TargetGroupName, TaskDefinitionId, TaskId,
 };
 use crate::{Command, Event, Rejection};
 use cluster::Cluster;
 use container_instance::ContainerInstance;
+use join::{Authority, JoinToken, Server};
 use load_balancer::{Listener, LoadBalancer};
 use node::LoadBalancerNode;
 use service::Service;
@@ -53,6 +55,11 @@ pub struct ClusterState {
     pub target_groups: OrdMap<TargetGroupName, Arc<TargetGroup>>,
     pub listeners: OrdMap<ListenerRef, Arc<Listener>>,
     pub load_balancer_nodes: OrdMap<NodeId, Arc<LoadBalancerNode>>,
+    #[serde(default)]
+    pub join_tokens: OrdMap<JoinTokenId, Arc<JoinToken>>,
+    /// Every server that ever joined, by its number among the members; numbers are never used again.
+    #[serde(default)]
+    pub servers: OrdMap<u64, Arc<Server>>,
     /// Invariant: the tasks that have not stopped, by the instance they are placed on.
     #[serde(skip)]
     live_by_instance: OrdSet<(ContainerInstanceId, TaskId)>,
@@ -68,6 +75,9 @@ pub struct Identity {
     pub control_plane_id: String,
     pub region: String,
     pub account: String,
+    /// The certificate authority of all links.
+    #[serde(default)]
+    pub authority: Option<Authority>,
 }
 
 impl ClusterState {
@@ -169,6 +179,9 @@ impl ClusterState {
             Command::DeleteRule { listener, id } => self.delete_rule(&listener, &id),
             Command::RegisterLoadBalancerNode { node, at } => self.register_node(node, at),
             Command::ForgetLoadBalancerNode { node } => self.forget_node(&node),
+            Command::CreateJoinToken { token, at } => self.create_join_token(token, at),
+            Command::DeleteJoinToken { id } => self.delete_join_token(&id),
+            Command::AdmitServer { server, above } => self.admit_server(server, above),
         }
     }
 

@@ -9,6 +9,7 @@ mod container_instance;
 pub(crate) mod convert;
 mod ecs;
 mod elb;
+mod join;
 mod listener;
 mod load_balancer;
 mod page;
@@ -28,6 +29,7 @@ use crate::raft::Node;
 pub(crate) use console::Console;
 pub(crate) use ecs::Ecs;
 pub(crate) use elb::Elb;
+pub(crate) use join::{Join, JoinTokens};
 use status::Refusal;
 
 /// Makes the gRPC service of an API out of its operations: what each takes and gives, and the handler

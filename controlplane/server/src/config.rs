@@ -1,6 +1,7 @@
 //! What a server has to know before it starts.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,10 +14,14 @@ pub struct Config {
     pub id: u64,
     /// Holds log and snapshots; belongs to this server alone.
     pub data_dir: PathBuf,
-    /// Where this server listens.
-    pub listen: Endpoint,
-    /// Every voter with its endpoint, this server included. Read when the log is empty.
+    /// The socket on which this host's operator reaches it.
+    pub socket: PathBuf,
+    /// Where other hosts reach it, and where it listens for them; `None` when there are none.
+    pub remote: Option<Remote>,
+    /// Every voter with its endpoint, this server included. Read when the log is empty; empty on a server that joins.
     pub members: BTreeMap<u64, Endpoint>,
+    /// Asked to make this server a member, if it is none.
+    pub contacts: Vec<Endpoint>,
     /// The region in ARNs.
     pub region: String,
     /// The account in ARNs: twelve digits.
@@ -33,15 +38,26 @@ pub struct Config {
     pub snapshot_after: u64,
 }
 
+/// How other hosts reach a server.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// `https://host:port`, as others know it.
+    pub endpoint: Endpoint,
+    /// The address that is bound.
+    pub bind: SocketAddr,
+}
+
 impl Config {
-    /// Returns the defaults for a control plane of one server.
+    /// Returns the defaults for a control plane of one server, for its own host alone.
     #[must_use]
-    pub fn new(id: u64, data_dir: PathBuf, listen: Endpoint) -> Self {
+    pub fn new(id: u64, data_dir: PathBuf, socket: PathBuf) -> Self {
         Self {
-            members: BTreeMap::from([(id, listen.clone())]),
+            members: BTreeMap::from([(id, Endpoint::Unix(socket.clone()))]),
+            contacts: Vec::new(),
             id,
             data_dir,
-            listen,
+            socket,
+            remote: None,
             region: "local".to_owned(),
             account: "000000000000".to_owned(),
             agent_timeout: Duration::from_secs(5),

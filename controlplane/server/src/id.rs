@@ -1,6 +1,6 @@
 //! The only place where the control plane makes ids.
 
-use roadstead_core::id::{DeploymentId, ListenerId, RuleId, TaskId};
+use roadstead_core::id::{DeploymentId, JoinTokenId, ListenerId, RuleId, TaskId};
 
 /// Returns 32 hex digits.
 pub(crate) fn hex32() -> String {
@@ -9,6 +9,15 @@ pub(crate) fn hex32() -> String {
 
 fn hex16() -> String {
     format!("{:016x}", rand::random::<u64>())
+}
+
+/// Returns a secret of 128 bits.
+pub(crate) fn secret() -> String {
+    hex32()
+}
+
+pub(crate) fn join_token() -> JoinTokenId {
+    JoinTokenId::new(hex16())
 }
 
 pub(crate) fn task() -> TaskId {

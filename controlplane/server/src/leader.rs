@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use crate::presence::Presence;
 use crate::raft::{Leadership, Node};
-use crate::{Config, id, reconcile};
+use crate::{Config, id, pki, reconcile};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -132,19 +132,20 @@ async fn name_control_plane(node: &Node, config: &Config) {
             if !node.read().await?.identity.control_plane_id.is_empty() {
                 return Ok(());
             }
+            let control_plane_id = id::hex32();
             let identity = Identity {
-                control_plane_id: id::hex32(),
+                authority: Some(pki::create_authority(&control_plane_id)?),
+                control_plane_id,
                 region: config.region.clone(),
                 account: config.account.clone(),
             };
             // A rejection means that another leader was faster: it has a name.
-            node.write(Command::NameControlPlane(identity))
-                .await
-                .map(|_| ())
+            drop(node.write(Command::NameControlPlane(identity)).await?);
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
         };
         let Err(error) = named.await else { return };
         warn!(
-            error = &error as &dyn std::error::Error,
+            error = &*error as &dyn std::error::Error,
             "cannot begin to lead; trying again"
         );
         tokio::time::sleep(pauses.pause()).await;

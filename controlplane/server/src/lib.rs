@@ -5,16 +5,19 @@
 //! Everything that is decided is decided in `roadstead-core`; here it is carried out.
 
 mod api;
+mod authorize;
 mod clock;
 mod config;
 mod id;
 mod leader;
+mod pki;
 mod presence;
 mod raft;
 mod reconcile;
 mod serve;
 mod session;
+mod tls;
 
-pub use config::Config;
+pub use config::{Config, Remote};
 pub use raft::RaftError;
 pub use serve::{ServerError, run};

@@ -5,6 +5,7 @@
 
 mod error;
 mod log_store;
+mod membership;
 mod network;
 mod node;
 mod proposer;

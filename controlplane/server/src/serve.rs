@@ -7,24 +7,32 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use roadstead_client::Endpoint;
+use roadstead_client::{CredentialsError, Endpoint};
+use roadstead_core::state::join::Role;
 use roadstead_proto::agent::agent_session_server::AgentSessionServer;
 use roadstead_proto::console::console_server::ConsoleServer;
+use roadstead_proto::console::join_tokens_server::JoinTokensServer;
 use roadstead_proto::ecs::ecs_server::EcsServer;
 use roadstead_proto::elb::elb_server::ElbServer;
+use roadstead_proto::join::join_server::JoinServer;
 use roadstead_proto::lb::load_balancer_session_server::LoadBalancerSessionServer;
 use roadstead_proto::raft::raft_server::RaftServer;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
+use tonic::{Request, Status};
 use tracing::info;
 
-use crate::api::{Console, Ecs, Elb};
+use crate::api::{Console, Ecs, Elb, Join, JoinTokens};
+use crate::leader::Reigns;
+use crate::pki::PkiError;
 use crate::raft::{MAX_MESSAGE, Node, RaftError, RaftService};
 use crate::session::{Agents, LoadBalancers, LogRelay};
-use crate::{Config, leader};
+use crate::{Config, authorize, leader, tls};
 
 /// Streams that a client abandoned without a word are noticed after so long.
 const KEEPALIVE: Duration = Duration::from_secs(5);
@@ -50,6 +58,10 @@ pub enum ServerError {
     Taken(Endpoint),
     #[error(transparent)]
     Raft(#[from] RaftError),
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    #[error("cannot make this server's certificate")]
+    Pki(#[from] PkiError),
     #[error("the server stopped serving")]
     Serve(#[from] tonic::transport::Error),
 }
@@ -64,37 +76,39 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ServerEr
         path: config.data_dir.clone(),
         cause,
     })?;
-    let listener = listen(&config.listen).await?;
+    let listener = listen(&config.socket).await?;
     let node = Arc::new(Node::start(&config).await?);
+    let credentials = tls::load(&config, &node)?;
     let tasks = TaskTracker::new();
     let reigns = leader::follow(&node, &config, &tasks, stop.clone());
-    let relay = LogRelay::default();
-    let agents = Agents::new(&node, &reigns, &relay, stop.clone());
-    let load_balancers = LoadBalancers::new(&node, &reigns, stop.clone());
-    let console = Console::new(&node, &reigns, &relay, stop.clone());
-    let raft = RaftServer::new(RaftService(Arc::clone(&node)))
-        .max_decoding_message_size(MAX_MESSAGE)
-        .max_encoding_message_size(MAX_MESSAGE);
-    let server = Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE))
-        .add_service(EcsServer::new(Ecs::new(&node)))
-        .add_service(ElbServer::new(Elb::new(&node)))
-        .add_service(ConsoleServer::new(console))
-        .add_service(AgentSessionServer::new(agents).max_decoding_message_size(MAX_MESSAGE))
-        .add_service(
-            LoadBalancerSessionServer::new(load_balancers).max_decoding_message_size(MAX_MESSAGE),
-        )
-        .add_service(raft);
-    info!(endpoint = %config.listen, id = config.id, "serving");
+    let routes = routes(&node, &reigns, &stop);
+    if let Some(remote) = config.remote.clone() {
+        let (node, config, stop) = (Arc::clone(&node), Arc::clone(&config), stop.clone());
+        tasks.spawn(async move {
+            node.become_member(&remote.endpoint, &config.contacts, &stop)
+                .await;
+        });
+    }
+    info!(socket = %config.socket.display(), id = config.id, "serving");
     let stopped = stop.clone().cancelled_owned();
-    let serving = server.serve_with_incoming_shutdown(UnixListenerStream::new(listener), stopped);
+    let local = builder()
+        .add_routes(routes.clone())
+        .serve_with_incoming_shutdown(UnixListenerStream::new(listener), stopped);
+    let others = async {
+        match &config.remote {
+            Some(remote) => tls::serve(&config, remote, credentials, &node, routes, &stop).await,
+            None => Ok(()),
+        }
+    };
+    let serving = async {
+        tokio::try_join!(async { local.await.map_err(ServerError::from) }, others).map(|_| ())
+    };
     let in_time = async {
         stop.cancelled().await;
         tokio::time::sleep(TIME_TO_STOP).await;
     };
     let served: Result<(), ServerError> = tokio::select! {
-        served = serving => served.map_err(ServerError::from),
+        served = serving => served,
         () = in_time => Ok(()),
         // A full disk, say: a server that cannot write its log must not go on as if it could.
         error = node.failed(), if !stop.is_cancelled() => Err(error.into()),
@@ -103,15 +117,56 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ServerEr
     tasks.close();
     tasks.wait().await;
     node.shutdown().await;
-    remove_socket(config.listen.path());
+    remove_socket(&config.socket);
     served
 }
 
+/// Returns the settings that both listeners share.
+pub(crate) fn builder() -> Server {
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+}
+
+/// Returns every service, each for those who may call it.
+fn routes(node: &Arc<Node>, reigns: &Reigns, stop: &CancellationToken) -> Routes {
+    const USERS: &[Role] = &[Role::Operator];
+    let relay = LogRelay::default();
+    let agents = Agents::new(node, reigns, &relay, stop.clone());
+    let load_balancers = LoadBalancers::new(node, reigns, stop.clone());
+    let console = Console::new(node, reigns, &relay, stop.clone());
+    let raft = RaftServer::new(RaftService(Arc::clone(node)))
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE);
+    let agents = AgentSessionServer::new(agents).max_decoding_message_size(MAX_MESSAGE);
+    let load_balancers =
+        LoadBalancerSessionServer::new(load_balancers).max_decoding_message_size(MAX_MESSAGE);
+    Routes::new(JoinServer::new(Join(Arc::clone(node))))
+        .add_service(allow(EcsServer::new(Ecs::new(node)), USERS))
+        .add_service(allow(ElbServer::new(Elb::new(node)), USERS))
+        .add_service(allow(ConsoleServer::new(console), USERS))
+        .add_service(allow(
+            JoinTokensServer::new(JoinTokens(Arc::clone(node))),
+            USERS,
+        ))
+        .add_service(allow(agents, &[Role::Agent]))
+        .add_service(allow(load_balancers, &[Role::LoadBalancer]))
+        .add_service(allow(raft, &[Role::Server]))
+}
+
+/// Puts a service behind the check of who calls.
+fn allow<S>(
+    service: S,
+    roles: &'static [Role],
+) -> InterceptedService<S, impl FnMut(Request<()>) -> Result<Request<()>, Status> + Clone> {
+    InterceptedService::new(service, move |request| authorize::only(request, roles))
+}
+
 /// Binds the socket so that only this user may connect. A socket that nobody serves is replaced.
-async fn listen(endpoint: &Endpoint) -> Result<UnixListener, ServerError> {
-    let path = endpoint.path();
+async fn listen(path: &Path) -> Result<UnixListener, ServerError> {
+    let endpoint = Endpoint::Unix(path.to_owned());
     if tokio::net::UnixStream::connect(path).await.is_ok() {
-        return Err(ServerError::Taken(endpoint.clone()));
+        return Err(ServerError::Taken(endpoint));
     }
     remove_socket(path);
     let bind = || {
@@ -122,10 +177,7 @@ async fn listen(endpoint: &Endpoint) -> Result<UnixListener, ServerError> {
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
         Ok(listener)
     };
-    bind().map_err(|cause| ServerError::Listen {
-        endpoint: endpoint.clone(),
-        cause,
-    })
+    bind().map_err(|cause| ServerError::Listen { endpoint, cause })
 }
 
 fn remove_socket(path: &Path) {

@@ -63,6 +63,14 @@ impl Identity {
     }
 }
 
+/// Returns the id of the load balancer that works in this directory; made at the first call.
+///
+/// # Errors
+/// Fails when the directory cannot be used.
+pub fn node_id(data_dir: &Path) -> Result<String, IdentityError> {
+    Ok(Identity::load(data_dir)?.node_id)
+}
+
 fn is_node_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

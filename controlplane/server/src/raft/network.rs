@@ -1,7 +1,7 @@
 //! The way to the other members: one gRPC channel to each, which connects again by itself.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use openraft::BasicNode;
 use openraft::error::{
@@ -12,7 +12,7 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
     VoteRequest, VoteResponse,
 };
-use roadstead_client::{Endpoint, EndpointError};
+use roadstead_client::{Credentials, Endpoint, EndpointError, ReachError};
 use roadstead_proto::raft::Payload;
 use roadstead_proto::raft::raft_client::RaftClient;
 use serde::Serialize;
@@ -27,16 +27,27 @@ pub(crate) const MAX_MESSAGE: usize = 64 << 20;
 
 /// The channels to the members, made when first needed. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Peers(Arc<Mutex<BTreeMap<Endpoint, Channel>>>);
+pub(crate) struct Peers {
+    channels: Arc<Mutex<BTreeMap<Endpoint, Channel>>>,
+    /// Set once: before raft starts where the server has joined, and after it on the first server of all.
+    credentials: Arc<OnceLock<Credentials>>,
+}
 
 impl Peers {
     /// Returns the channel to a member.
-    pub(super) fn channel(&self, endpoint: &Endpoint) -> Channel {
-        let mut channels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        channels
-            .entry(endpoint.clone())
-            .or_insert_with(|| endpoint.connect_when_needed())
-            .clone()
+    pub(super) fn channel(&self, endpoint: &Endpoint) -> Result<Channel, ReachError> {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = channels.get(endpoint) {
+            return Ok(channel.clone());
+        }
+        let channel = endpoint.connect_when_needed(self.credentials.get())?;
+        channels.insert(endpoint.clone(), channel.clone());
+        Ok(channel)
+    }
+
+    /// Gives what members on other hosts ask for; the first time counts.
+    pub(super) fn identify(&self, credentials: Credentials) {
+        drop(self.credentials.set(credentials));
     }
 }
 
@@ -44,8 +55,11 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
     type Network = Peer;
 
     async fn new_client(&mut self, target: MemberId, node: &BasicNode) -> Peer {
-        let channel = node.addr.parse().map(|endpoint| self.channel(&endpoint));
-        Peer { target, channel }
+        Peer {
+            target,
+            endpoint: node.addr.parse(),
+            peers: self.clone(),
+        }
     }
 }
 
@@ -53,7 +67,8 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
 #[derive(Debug)]
 pub(crate) struct Peer {
     target: MemberId,
-    channel: Result<Channel, EndpointError>,
+    endpoint: Result<Endpoint, EndpointError>,
+    peers: Peers,
 }
 
 /// Why a member could not be asked.
@@ -61,6 +76,8 @@ pub(crate) struct Peer {
 enum PeerError {
     #[error("the member's endpoint cannot be used")]
     Endpoint(#[from] EndpointError),
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     #[error("the member refused: {0}")]
     Status(#[from] Status),
     #[error("the member's answer cannot be read")]
@@ -73,7 +90,8 @@ type Answer<T, E> = Result<T, RPCError<MemberId, BasicNode, E>>;
 
 impl Peer {
     fn client(&self) -> Result<RaftClient<Channel>, PeerError> {
-        Ok(RaftClient::new(self.channel.clone()?)
+        let endpoint = self.endpoint.as_ref().map_err(Clone::clone)?;
+        Ok(RaftClient::new(self.peers.channel(endpoint)?)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE))
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use openraft::error::{CheckIsLeaderError, ForwardToLeader, InitializeError};
 use openraft::{BasicNode, Raft, SnapshotPolicy};
-use roadstead_client::{Backoff, Endpoint};
+use roadstead_client::{Backoff, Credentials, Endpoint};
 use roadstead_core::{ClusterState, Command, Rejection};
 use roadstead_proto::raft::raft_client::RaftClient;
 use roadstead_proto::raft::{Payload, ReadIndexRequest};
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
+use tracing::warn;
 
 use super::log_store::{LogError, LogStore};
 use super::network::Peers;
@@ -97,6 +98,10 @@ impl Node {
 
     /// Every first member proposes the same membership; raft lets exactly one of them win.
     async fn make_first_membership(&self, config: &Config) -> Result<(), RaftError> {
+        if config.members.is_empty() {
+            // It joins, and learns the membership from the others.
+            return Ok(());
+        }
         let members: BTreeMap<MemberId, BasicNode> = config
             .members
             .iter()
@@ -231,12 +236,29 @@ impl Node {
     }
 
     fn leader_client(&self, leader: &Leader) -> Result<RaftClient<Channel>, RaftError> {
-        let channel = self
-            .peers
-            .channel(&leader.endpoint().ok_or(RaftError::NoLeader)?);
+        self.client(&leader.endpoint().ok_or(RaftError::NoLeader)?)
+    }
+
+    /// Returns a client of another server.
+    pub(super) fn client(&self, endpoint: &Endpoint) -> Result<RaftClient<Channel>, RaftError> {
+        // Without credentials nobody was asked anything.
+        let channel = self.peers.channel(endpoint).map_err(|error| {
+            warn!(%endpoint, error = &error as &dyn std::error::Error, "cannot reach a server");
+            RaftError::NoLeader
+        })?;
         Ok(RaftClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE))
+    }
+
+    /// Gives the credentials with which other servers know this one.
+    pub(crate) fn identify(&self, credentials: Credentials) {
+        self.peers.identify(credentials);
+    }
+
+    /// Returns this server's number among the members.
+    pub(crate) fn id(&self) -> MemberId {
+        self.id
     }
 
     /// Returns who leads now.

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use roadstead_client::{Endpoint, EndpointError};
+use roadstead_core::state::join::Role;
 use roadstead_proto::raft::raft_server::Raft;
-use roadstead_proto::raft::{Payload, ReadIndexRequest, ReadIndexResponse};
+use roadstead_proto::raft::{
+    AddMemberRequest, AddMemberResponse, Payload, ReadIndexRequest, ReadIndexResponse,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::{Request, Response, Status};
 
 use super::{Node, decode, encode};
+use crate::authorize;
 
 /// Answers the other members.
 #[derive(Debug)]
@@ -34,6 +39,22 @@ impl Raft for RaftService {
     async fn propose(&self, request: Request<Payload>) -> Result<Response<Payload>, Status> {
         match self.0.propose_here(question(request)?).await? {
             Ok(written) => answer(&written),
+            Err(leader) => Err(roadstead_client::not_leader(leader.endpoint().as_ref())),
+        }
+    }
+
+    async fn add_member(
+        &self,
+        request: Request<AddMemberRequest>,
+    ) -> Result<Response<AddMemberResponse>, Status> {
+        let itself = authorize::itself(&request, Role::Server);
+        let AddMemberRequest { id, endpoint } = request.into_inner();
+        itself(&id.to_string())?;
+        let endpoint: Endpoint = endpoint
+            .parse()
+            .map_err(|error: EndpointError| Status::invalid_argument(error.to_string()))?;
+        match self.0.add_member(id, &endpoint).await? {
+            Ok(()) => Ok(Response::new(AddMemberResponse {})),
             Err(leader) => Err(roadstead_client::not_leader(leader.endpoint().as_ref())),
         }
     }

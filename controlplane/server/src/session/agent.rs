@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use roadstead_core::id::ContainerInstanceId;
 use roadstead_core::state::container_instance::InstanceRegistration;
+use roadstead_core::state::join::Role;
 use roadstead_core::{ClusterState, Command};
 use roadstead_proto::agent::agent_instruction::Instruction;
 use roadstead_proto::agent::agent_message::Message;
@@ -21,9 +22,9 @@ use tracing::{info, warn};
 
 use super::{LogRelay, agent_convert};
 use crate::api::status;
-use crate::clock;
 use crate::leader::{Reign, Reigns};
 use crate::raft::Node;
+use crate::{authorize, clock};
 
 /// Instructions on their way to one agent.
 const QUEUE: usize = 16;
@@ -62,6 +63,7 @@ impl AgentSession for Agents {
         request: Request<Streaming<AgentMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let reign = self.reigns.current()?;
+        let itself = authorize::itself(&request, Role::Agent);
         let mut messages = request.into_inner();
         let register = match messages
             .next()
@@ -78,6 +80,7 @@ impl AgentSession for Agents {
         };
         let instance = agent_convert::registration(register)?;
         let id = instance.id.clone();
+        itself(id.as_str())?;
         let (instructions, outgoing) = mpsc::channel(QUEUE);
         // Present before it is registered, or it could be found missing in between.
         let superseded = reign.presence.agent_joined(&id, instructions.clone());

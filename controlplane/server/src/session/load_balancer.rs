@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use roadstead_core::Command;
 use roadstead_core::id::NodeId;
+use roadstead_core::state::join::Role;
 use roadstead_proto::lb::load_balancer_session_server::LoadBalancerSession;
 use roadstead_proto::lb::{NodeReport, Table};
 use tokio::sync::mpsc;
@@ -16,9 +17,9 @@ use tracing::{info, warn};
 
 use super::load_balancer_convert as convert;
 use crate::api::status;
-use crate::clock;
 use crate::leader::{Reign, Reigns};
 use crate::raft::Node;
+use crate::{authorize, clock};
 
 /// Tables on their way to one load balancer.
 const QUEUE: usize = 4;
@@ -50,6 +51,7 @@ impl LoadBalancerSession for LoadBalancers {
         request: Request<Streaming<NodeReport>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let reign = self.reigns.current()?;
+        let itself = authorize::itself(&request, Role::LoadBalancer);
         let mut reports = request.into_inner();
         let Some(first) = reports.next().await.transpose()? else {
             return Err(Status::invalid_argument(
@@ -57,6 +59,7 @@ impl LoadBalancerSession for LoadBalancers {
             ));
         };
         let id = convert::node_id(&first)?;
+        itself(id.as_str())?;
         let (tables, outgoing) = mpsc::channel(QUEUE);
         info!(node = %id, "load balancer connected");
         let session = Session {

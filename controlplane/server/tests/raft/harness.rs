@@ -27,7 +27,7 @@ pub(crate) fn three() -> Vec<Server> {
     let mut servers: Vec<Server> = (1..=3).map(Server::new).collect();
     let members: BTreeMap<u64, Endpoint> = servers
         .iter()
-        .map(|server| (server.config.id, server.config.listen.clone()))
+        .map(|server| (server.config.id, server.endpoint()))
         .collect();
     for server in &mut servers {
         server.config.members.clone_from(&members);
@@ -45,15 +45,17 @@ impl Server {
             .prefix("rs-")
             .tempdir()
             .expect("a directory");
-        let listen = format!("unix:{}/s", directory.path().display())
-            .parse()
-            .expect("a short path");
-        let config = Config::new(id, directory.path().join("data"), listen);
+        let socket = directory.path().join("s");
+        let config = Config::new(id, directory.path().join("data"), socket);
         Self {
             config,
             running: None,
             _directory: directory,
         }
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        Endpoint::Unix(self.config.socket.clone())
     }
 
     pub(crate) fn start(&mut self) {
@@ -80,7 +82,7 @@ impl Server {
     }
 
     async fn channel(&self) -> Channel {
-        let servers = ControlPlane::new(vec![self.config.listen.clone()]);
+        let servers = ControlPlane::new(vec![self.endpoint()]);
         let until = Instant::now() + DEADLINE;
         loop {
             match servers.connect().await {

@@ -1,0 +1,111 @@
+//! How the membership grows: a server that was admitted asks until it is a voter.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use openraft::error::{ClientWriteError, RaftError as OpenraftError};
+use openraft::{BasicNode, ChangeMembers};
+use roadstead_client::{Backoff, Endpoint};
+use roadstead_proto::raft::AddMemberRequest;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::Request;
+use tracing::{info, warn};
+
+use super::node::{Leader, Node};
+use super::{MemberId, RaftError};
+
+/// A new member first gets everything that the others know.
+const CATCH_UP: Duration = Duration::from_secs(60);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+impl Node {
+    /// Makes a server a voter, as the leader; the inner error names the leader when it is another one. A server that is
+    /// one already is a success.
+    pub(super) async fn add_member(
+        &self,
+        id: MemberId,
+        endpoint: &Endpoint,
+    ) -> Result<Result<(), Leader>, RaftError> {
+        let node = BasicNode::new(endpoint.to_string());
+        let change = async {
+            self.raft.add_learner(id, node, true).await?;
+            let voter = ChangeMembers::AddVoterIds(BTreeSet::from([id]));
+            self.raft.change_membership(voter, false).await
+        };
+        match timeout(CATCH_UP, change).await {
+            Ok(Ok(_)) => Ok(Ok(())),
+            Ok(Err(OpenraftError::APIError(ClientWriteError::ForwardToLeader(leader)))) => {
+                Ok(Err(Leader(leader)))
+            }
+            // Another change is under way; the new member asks again.
+            Ok(Err(OpenraftError::APIError(ClientWriteError::ChangeMembershipError(_)))) => {
+                Err(RaftError::NoLeader)
+            }
+            Ok(Err(OpenraftError::Fatal(fatal))) => Err(RaftError::Stopped(fatal.into())),
+            Err(_) => Err(RaftError::NoQuorum(CATCH_UP)),
+        }
+    }
+
+    /// Asks `servers`, and whoever they name, until this server is a voter or `stop` is cancelled.
+    pub(crate) async fn become_member(
+        &self,
+        endpoint: &Endpoint,
+        servers: &[Endpoint],
+        stop: &CancellationToken,
+    ) {
+        let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut contacts = servers.iter().cycle();
+        let mut named = None;
+        while !self.is_voter() {
+            let Some(contact) = named.take().or_else(|| contacts.next().cloned()) else {
+                return;
+            };
+            let asked = tokio::select! {
+                () = stop.cancelled() => return,
+                asked = self.ask_to_be_added(endpoint, &contact) => asked,
+            };
+            match asked {
+                Ok(()) => info!(id = self.id(), "this server is a member"),
+                Err((reason, leader)) => {
+                    warn!(%contact, reason, "not a member yet; asking again");
+                    named = leader;
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(pauses.pause()) => {}
+            }
+        }
+    }
+
+    async fn ask_to_be_added(
+        &self,
+        endpoint: &Endpoint,
+        contact: &Endpoint,
+    ) -> Result<(), (String, Option<Endpoint>)> {
+        let mut client = self
+            .client(contact)
+            .map_err(|error| (error.to_string(), None))?;
+        let mut request = Request::new(AddMemberRequest {
+            id: self.id(),
+            endpoint: endpoint.to_string(),
+        });
+        request.set_timeout(CATCH_UP);
+        match client.add_member(request).await {
+            Ok(_) => Ok(()),
+            Err(status) => {
+                let leader = roadstead_client::leader_of(&status);
+                Err((status.message().to_owned(), leader))
+            }
+        }
+    }
+
+    fn is_voter(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        let mut voters = metrics.membership_config.membership().voter_ids();
+        voters.any(|id| id == self.id())
+    }
+}
