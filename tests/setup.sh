@@ -46,6 +46,7 @@ for_mode() {
             need_command curl curl "asks the demo's service"
             ;;
         test)
+            need_command ip iproute2 "makes the tests' hosts: network namespaces and a bridge"
             need_tool cargo-nextest "runs the tests, each in a process of its own with a time limit"
             need_package busybox-static "the container of the agent's tests"
             need_command docker-registry docker-registry "a real registry to pull from, on loopback"

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use roadstead_tests::proto::console::DescribeControlPlaneRequest;
 use roadstead_tests::proto::ecs::CreateClusterRequest;
 use roadstead_tests::{Client, Process, binaries, eventually};
 
@@ -69,10 +68,7 @@ impl Servers {
     async fn leader(&self, of: usize) -> anyhow::Result<usize> {
         let client = Client::new(&self.sockets[of])?;
         eventually(DEADLINE, "a leader", async || {
-            let request = DescribeControlPlaneRequest {};
-            let mut console = client.console().await?;
-            let answer = console.describe_control_plane(request).await?;
-            let members = answer.into_inner().members;
+            let members = client.members().await?;
             let leader = members.iter().position(|one| one.leader == Some(true));
             Ok(leader)
         })

@@ -7,14 +7,18 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use roadstead_client::proto::console::console_client::ConsoleClient;
-use roadstead_client::proto::console::{Receipt, ServiceView, WatchServiceRequest};
+use roadstead_client::proto::console::{
+    ControlPlaneMember, DescribeControlPlaneRequest, DescribeControlPlaneResponse, Receipt,
+    ServiceView, WatchServiceRequest,
+};
 use roadstead_client::proto::ecs::ecs_client::EcsClient;
 use roadstead_client::proto::ecs::{
-    DescribeTasksRequest, ListClustersRequest, ListTasksRequest, RegisterTaskDefinitionRequest,
-    Service, Task, UpdateServiceRequest,
+    ContainerInstance, DescribeContainerInstancesRequest, DescribeTasksRequest,
+    ListClustersRequest, ListContainerInstancesRequest, ListTasksRequest,
+    RegisterTaskDefinitionRequest, Service, Task, UpdateServiceRequest,
 };
 use roadstead_client::proto::elb::elb_client::ElbClient;
-use roadstead_client::{ControlPlane, Endpoint};
+use roadstead_client::{ControlPlane, Credentials, Endpoint};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport;
 use tonic::{Request, Status};
@@ -56,6 +60,63 @@ impl Client {
         Ok(Self {
             control_plane: ControlPlane::new(endpoints?),
         })
+    }
+
+    /// Returns a client of servers on other hosts.
+    #[must_use]
+    pub fn remote(servers: Vec<Endpoint>, credentials: Credentials) -> Self {
+        Self {
+            control_plane: ControlPlane::with_credentials(servers, Some(credentials)),
+        }
+    }
+
+    /// Returns the servers, as one of them sees them.
+    ///
+    /// # Errors
+    /// Fails when the call does.
+    pub async fn members(&self) -> anyhow::Result<Vec<ControlPlaneMember>> {
+        Ok(self.describe_control_plane().await?.members)
+    }
+
+    /// Returns how many load balancers are connected.
+    ///
+    /// # Errors
+    /// Fails when the call does.
+    pub async fn load_balancer_nodes(&self) -> anyhow::Result<usize> {
+        Ok(self
+            .describe_control_plane()
+            .await?
+            .load_balancer_nodes
+            .len())
+    }
+
+    async fn describe_control_plane(&self) -> anyhow::Result<DescribeControlPlaneResponse> {
+        let request = DescribeControlPlaneRequest {};
+        let answer = self
+            .console()
+            .await?
+            .describe_control_plane(request)
+            .await?;
+        Ok(answer.into_inner())
+    }
+
+    /// Returns every container instance of the default cluster.
+    ///
+    /// # Errors
+    /// Fails when a call does.
+    pub async fn container_instances(&self) -> anyhow::Result<Vec<ContainerInstance>> {
+        let mut ecs = self.ecs().await?;
+        let request = ListContainerInstancesRequest::default();
+        let listed = ecs.list_container_instances(request).await?.into_inner();
+        if listed.container_instance_arns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let request = DescribeContainerInstancesRequest {
+            container_instances: listed.container_instance_arns,
+            ..DescribeContainerInstancesRequest::default()
+        };
+        let answer = ecs.describe_container_instances(request).await?;
+        Ok(answer.into_inner().container_instances)
     }
 
     /// Returns the names of all active clusters.
@@ -179,12 +240,10 @@ impl Client {
             service: Some(service.to_owned()),
             ..WatchServiceRequest::default()
         };
-        let mut views = self
-            .console()
-            .await?
-            .watch_service(request)
-            .await?
-            .into_inner();
+        let views = self.console().await?.watch_service(request).await;
+        // Only the leader has the counts; whoever else was asked names it.
+        let views = views.inspect_err(|status| self.control_plane.learn(status));
+        let mut views = views?.into_inner();
         tokio::time::timeout(CALL_DEADLINE, views.message())
             .await
             .context("no view of the service came in time")??

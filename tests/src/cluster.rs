@@ -13,10 +13,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use roadstead_client::proto::console::DescribeControlPlaneRequest;
-use roadstead_client::proto::ecs::{
-    CreateClusterRequest, DescribeContainerInstancesRequest, ListContainerInstancesRequest,
-};
+use roadstead_client::proto::ecs::{ContainerInstance, CreateClusterRequest};
 
 use self::place::Place;
 use crate::image::Image;
@@ -114,13 +111,7 @@ impl Cluster {
         self.add(Role::LoadBalancer, "lb", &["--endpoint", &endpoint])?;
         let client = &self.client;
         eventually(START_DEADLINE, "the load balancer", async || {
-            let request = DescribeControlPlaneRequest {};
-            let answer = client
-                .console()
-                .await?
-                .describe_control_plane(request)
-                .await?;
-            let connected = !answer.into_inner().load_balancer_nodes.is_empty();
+            let connected = client.load_balancer_nodes().await? > 0;
             Ok(connected.then_some(()))
         })
         .await
@@ -222,20 +213,7 @@ impl Drop for Cluster {
 }
 
 async fn has_connected_instance(client: &Client) -> anyhow::Result<bool> {
-    let mut ecs = client.ecs().await?;
-    let request = ListContainerInstancesRequest::default();
-    let listed = ecs.list_container_instances(request).await?.into_inner();
-    if listed.container_instance_arns.is_empty() {
-        return Ok(false);
-    }
-    let request = DescribeContainerInstancesRequest {
-        container_instances: listed.container_instance_arns,
-        ..DescribeContainerInstancesRequest::default()
-    };
-    let answer = ecs
-        .describe_container_instances(request)
-        .await?
-        .into_inner();
-    let mut instances = answer.container_instances.iter();
-    Ok(instances.all(|instance| instance.agent_connected == Some(true)))
+    let instances = client.container_instances().await?;
+    let connected = |one: &ContainerInstance| one.agent_connected == Some(true);
+    Ok(!instances.is_empty() && instances.iter().all(connected))
 }

@@ -1,6 +1,7 @@
 //! One HTTP/1.1 connection of a client that hides nothing: no retry, no pool, every failure by its kind.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -31,6 +32,16 @@ impl Url {
         Self {
             authority: format!("127.0.0.1:{port}"),
             path: path.to_owned(),
+        }
+    }
+
+    /// Returns the same on another host.
+    #[must_use]
+    pub fn at(&self, address: Ipv4Addr) -> Self {
+        let port = self.authority.rsplit(':').next().unwrap_or("80");
+        Self {
+            authority: format!("{address}:{port}"),
+            path: self.path.clone(),
         }
     }
 }

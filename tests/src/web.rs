@@ -1,6 +1,6 @@
 //! The sample service behind a listener: what most stories roll out.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::Context;
 use roadstead_client::proto::ecs::{
@@ -71,6 +71,12 @@ impl Web {
             url: Url::local(port, "/"),
             revision,
         })
+    }
+
+    /// Returns where a load balancer on another host answers for it.
+    #[must_use]
+    pub fn url_at(&self, address: Ipv4Addr) -> Url {
+        self.url.at(address)
     }
 }
 

@@ -73,6 +73,7 @@ fn start(
     let demand = crate::scheduler::Demand {
         cluster: &service.id.cluster,
         group: &group,
+        deployment: Some(primary.id),
         needed: definition.reservation(),
         strategy: &service.spec.placement_strategy,
     };

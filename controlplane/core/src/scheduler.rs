@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ClusterName, ContainerInstanceId};
+use crate::id::{ClusterName, ContainerInstanceId, DeploymentId};
 use crate::resources::Resources;
 use crate::state::ClusterState;
 use crate::state::container_instance::ContainerInstance;
@@ -59,6 +59,9 @@ pub struct Demand<'a> {
     pub cluster: &'a ClusterName,
     /// `service:NAME` or the group of a standalone task: spread counts the tasks of the same group.
     pub group: &'a str,
+    /// Of a service, spread counts the tasks of one deployment only: those of older ones are about to go, and a rollout
+    /// that counted them would end as uneven as it was on its way.
+    pub deployment: Option<DeploymentId>,
     pub needed: Resources,
     pub strategy: &'a [Strategy],
 }
@@ -89,13 +92,16 @@ impl fmt::Display for Nowhere {
     }
 }
 
+/// What spread counts together.
+type Group = (ClusterName, String, Option<DeploymentId>);
+
 /// The capacity as one pass sees it: the snapshot's, less what the pass has given away.
 #[derive(Debug)]
 pub struct Scratch<'a> {
     state: &'a ClusterState,
     taken: BTreeMap<ContainerInstanceId, Resources>,
     /// Tasks of a group on an instance, counted once and kept up to date.
-    counts: BTreeMap<(ClusterName, String), BTreeMap<ContainerInstanceId, usize>>,
+    counts: BTreeMap<Group, BTreeMap<ContainerInstanceId, usize>>,
 }
 
 impl<'a> Scratch<'a> {
@@ -130,7 +136,11 @@ impl<'a> Scratch<'a> {
                 Some(reason) => unfit.push((instance.id.clone(), reason)),
             }
         }
-        let group = (demand.cluster.clone(), demand.group.to_owned());
+        let group = (
+            demand.cluster.clone(),
+            demand.group.to_owned(),
+            demand.deployment,
+        );
         if !self.counts.contains_key(&group) {
             self.counts
                 .insert(group.clone(), count_group(self.state, demand));
@@ -154,7 +164,9 @@ impl<'a> Scratch<'a> {
 /// Counts the tasks of the demand's group on each instance of its cluster.
 fn count_group(state: &ClusterState, demand: &Demand<'_>) -> BTreeMap<ContainerInstanceId, usize> {
     let same = |task: &&Arc<Task>| {
-        task.group == demand.group && task.desired_status == DesiredStatus::Running
+        task.group == demand.group
+            && task.service.as_ref().map(|of| of.deployment) == demand.deployment
+            && task.desired_status == DesiredStatus::Running
     };
     let members = state
         .container_instances

@@ -55,6 +55,7 @@ fn place(
     let demand = Demand {
         cluster: &cluster,
         group: "service:web",
+        deployment: None,
         needed: needed.clone(),
         strategy,
     };

@@ -196,6 +196,7 @@ impl Wanted {
         let demand = Demand {
             cluster: &self.cluster,
             group: &group,
+            deployment: None,
             needed: definition.reservation(),
             strategy: &self.strategy,
         };

@@ -1,0 +1,192 @@
+//! Three servers, two agents and a load balancer on five hosts: what a rollout survives.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use roadstead_tests::cluster::Role;
+use roadstead_tests::load::{Load, Options};
+use roadstead_tests::proto::ecs::CreateClusterRequest;
+use roadstead_tests::web::{self, WEB, Web};
+use roadstead_tests::{Client, Hosts, eventually, http};
+
+/// The host with the load balancer, and one of those with an agent.
+const LOAD_BALANCER: usize = 0;
+const AGENT: usize = 3;
+const SERVERS: [usize; 3] = [0, 1, 2];
+const DEADLINE: Duration = Duration::from_secs(30);
+
+async fn roll_out(client: &Client, image: &str) -> anyhow::Result<()> {
+    let revision = begin(client, image).await?;
+    complete(client, &revision).await
+}
+
+async fn begin(client: &Client, image: &str) -> anyhow::Result<String> {
+    let definition = web::definition(&[web::container(image, &[])]);
+    let revision = client.register(definition).await?;
+    client.update_to(WEB, &revision).await?;
+    Ok(revision)
+}
+
+async fn complete(client: &Client, revision: &str) -> anyhow::Result<()> {
+    let receipt = client.wait_for_rollout(WEB, revision).await?;
+    assert_eq!(receipt.failed, Some(0), "{receipt:?}");
+    Ok(())
+}
+
+/// Returns how many tasks run on each container instance.
+async fn spread(client: &Client) -> anyhow::Result<BTreeMap<String, usize>> {
+    let mut spread = BTreeMap::new();
+    for task in client.tasks(WEB, "RUNNING").await? {
+        *spread
+            .entry(task.container_instance_arn.unwrap_or_default())
+            .or_default() += 1;
+    }
+    Ok(spread)
+}
+
+#[tokio::test]
+async fn ten_rollouts_over_two_agents_lose_no_request_and_spread_the_tasks() -> anyhow::Result<()> {
+    let mut hosts = Hosts::five().await?;
+    let client = hosts.client()?;
+    let web = Web::start(&client, 10).await?;
+    let load = Load::start(Options::new(
+        web.url_at(hosts.host(LOAD_BALANCER).address()),
+    ))?;
+    for image in ["sample:v2", "sample:v1"].repeat(5) {
+        roll_out(&client, image).await?;
+        let spread = spread(&client).await?;
+        assert_eq!(spread.values().collect::<Vec<_>>(), [&5, &5], "{spread:?}");
+    }
+    let report = load.stop();
+    assert_eq!(report.failed, 0, "{report}");
+    hosts.finish().await
+}
+
+#[tokio::test]
+async fn a_rollout_survives_the_death_of_each_part() -> anyhow::Result<()> {
+    let mut hosts = Hosts::five().await?;
+    let client = hosts.client()?;
+    let web = Web::start(&client, 10).await?;
+    let load = Load::start(Options::new(
+        web.url_at(hosts.host(LOAD_BALANCER).address()),
+    ))?;
+
+    let leader = hosts.leader().await?;
+    let follower = (leader + 1) % 3;
+    for (host, role, image) in [
+        (leader, Role::Server, "sample:v2"),
+        (follower, Role::Server, "sample:v1"),
+        (AGENT, Role::Agent, "sample:v2"),
+    ] {
+        let revision = begin(&client, image).await?;
+        hosts.host(host).role(role)?.kill()?;
+        if role == Role::Agent {
+            hosts.host(host).role(role)?.start_again()?;
+        }
+        complete(&client, &revision).await?;
+        if role == Role::Server {
+            hosts.host(host).role(role)?.start_again()?;
+        }
+    }
+    let revision = begin(&client, "sample:v1").await?;
+    hosts.host(AGENT).kill_containerd()?;
+    complete(&client, &revision).await?;
+
+    let report = load.stop();
+    assert_eq!(report.failed, 0, "{report}");
+    hosts.finish().await
+}
+
+/// Writes, and waits until it is acknowledged.
+async fn write(client: &Client, name: &str) -> anyhow::Result<()> {
+    eventually(DEADLINE, "a write", async || {
+        let request = CreateClusterRequest {
+            cluster_name: Some(name.to_owned()),
+        };
+        client.ecs().await?.create_cluster(request).await?;
+        Ok(Some(()))
+    })
+    .await
+}
+
+/// Returns each running task with the time at which it started.
+async fn running(client: &Client) -> anyhow::Result<BTreeSet<String>> {
+    let tasks = client.tasks(WEB, "RUNNING").await?;
+    let each = tasks.iter().map(|task| {
+        let started = task.started_at.unwrap_or_default();
+        format!("{} {started}", task.task_arn.as_deref().unwrap_or_default())
+    });
+    Ok(each.collect())
+}
+
+#[tokio::test]
+async fn traffic_goes_on_without_any_server_and_nothing_acknowledged_is_lost() -> anyhow::Result<()>
+{
+    const SECOND: usize = 1;
+    let mut hosts = Hosts::five().await?;
+    hosts.start_load_balancer(SECOND).await?;
+    let client = hosts.client()?;
+    let web = Web::start(&client, 6).await?;
+    let load = Load::start(Options::new(
+        web.url_at(hosts.host(LOAD_BALANCER).address()),
+    ))?;
+    let before = running(&client).await?;
+    write(&client, "acknowledged").await?;
+    for host in SERVERS {
+        hosts.host(host).role(Role::Server)?.kill()?;
+    }
+
+    let second = hosts.host(SECOND);
+    second.role(Role::LoadBalancer)?.kill()?;
+    second.role(Role::LoadBalancer)?.start_again()?;
+    let url = web.url_at(second.address());
+    eventually(
+        DEADLINE,
+        "the load balancer with its last table",
+        async || {
+            let answer = http::get(&url, DEADLINE).await?;
+            Ok((answer.status == 200).then_some(()))
+        },
+    )
+    .await?;
+
+    for host in SERVERS {
+        hosts.host(host).role(Role::Server)?.start_again()?;
+    }
+    write(&client, "afterwards").await?;
+    assert!(client.clusters().await?.contains("acknowledged"));
+    assert_eq!(before.len(), 6);
+    assert_eq!(running(&client).await?, before, "a task was restarted");
+    roll_out(&client, "sample:v2").await?;
+    let report = load.stop();
+    assert_eq!(report.failed, 0, "{report}");
+    hosts.finish().await
+}
+
+#[tokio::test]
+async fn a_server_that_is_cut_off_refuses_and_catches_up() -> anyhow::Result<()> {
+    let mut hosts = Hosts::new(3)?;
+    hosts.start_control_plane(&SERVERS).await?;
+    let client = hosts.client()?;
+    for round in 0..2 {
+        let cut_off = hosts.leader().await?;
+        hosts.host(cut_off).cut_off()?;
+        let name = format!("written-without-{cut_off}-in-{round}");
+        write(&client, &name).await?;
+        // A list is a linearizable read: it cannot be had without a majority.
+        let refused = hosts.host(cut_off).ctl(&["cluster", "list"], "");
+        let said = refused.expect_err("a minority answers no read").to_string();
+        assert!(said.contains("quorum") || said.contains("leader"), "{said}");
+        let refused = hosts.host(cut_off).ctl(&["cluster", "create", "lost"], "");
+        let said = refused.expect_err("a minority takes no write").to_string();
+        assert!(said.contains("quorum") || said.contains("leader"), "{said}");
+        hosts.host(cut_off).heal()?;
+        let host = hosts.host(cut_off);
+        eventually(DEADLINE, "the server that was cut off", async || {
+            let listed = host.ctl(&["cluster", "list"], "")?;
+            Ok(listed.contains(&name).then_some(()))
+        })
+        .await?;
+    }
+    hosts.finish().await
+}
