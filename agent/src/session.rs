@@ -26,7 +26,7 @@ use crate::identity::{Identity, IdentityError};
 use crate::reason::chain;
 use crate::records::Records;
 
-const HEARTBEAT: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_millis(500);
 /// The control plane takes a message, or accepts a session, within so long.
 const DEADLINE: Duration = Duration::from_secs(5);
 const QUEUE: usize = 8;

@@ -11,6 +11,8 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const SUSPECT_INTERVAL: Duration = Duration::from_secs(1);
+const SUSPECT_TIMEOUT: Duration = Duration::from_millis(500);
 const MOST_PAUSE: Duration = Duration::from_millis(250);
 
 /// How a target group's targets are probed.
@@ -22,6 +24,19 @@ pub(crate) struct HealthCheck {
     pub(crate) healthy_threshold: u32,
     pub(crate) unhealthy_threshold: u32,
     pub(crate) success_codes: Vec<RangeInclusive<u16>>,
+}
+
+impl HealthCheck {
+    /// Returns how a target is probed whose host has fallen silent: often, with little patience, and the first failure
+    /// counts. One that still answers loses nothing by it.
+    pub(crate) fn of_a_suspect(&self) -> Self {
+        Self {
+            interval: self.interval.min(SUSPECT_INTERVAL),
+            timeout: self.timeout.min(SUSPECT_TIMEOUT),
+            unhealthy_threshold: 1,
+            ..self.clone()
+        }
+    }
 }
 
 /// What a probe came to.
@@ -241,5 +256,18 @@ mod tests {
         assert_eq!(pauses, [20, 40, 80, 250, 250]);
         let healthy = after(&Health::new(), &[Success]);
         assert_eq!(healthy.pause(&check()), check().interval);
+    }
+
+    #[test]
+    fn the_first_failure_of_a_suspect_counts_and_one_that_answers_stays() {
+        let check = check();
+        let suspect = check.of_a_suspect();
+        assert!(suspect.interval < check.interval && suspect.timeout < check.timeout);
+        let healthy = after(&Health::new(), &[Outcome::Success]);
+        let now = Instant::now();
+        let answering = healthy.after(Outcome::Success, now, &suspect);
+        assert_eq!(answering.state(), State::Healthy);
+        let silent = answering.after(Outcome::Timeout, now, &suspect);
+        assert_eq!(silent.state(), State::Unhealthy);
     }
 }

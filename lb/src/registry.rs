@@ -141,15 +141,20 @@ impl Registry {
             entry.target.reset_health(fresh);
         }
         let draining = draft.draining_until.is_some();
-        if draining || entry.check.as_ref() != check {
+        let check = match check {
+            Some(check) if draft.suspect => Some(check.of_a_suspect()),
+            check => check.cloned(),
+        };
+        // Another check begins at once.
+        if draining || entry.check != check {
             entry.prober = None;
         }
-        if let (None, false, Some(check)) = (&entry.prober, draining, check) {
+        if let (None, false, Some(check)) = (&entry.prober, draining, &check) {
             let (target, check) = (Arc::clone(&entry.target), check.clone());
             let prober = tokio::spawn(async move { keep_probing(&target, &check).await });
             entry.prober = Some(AbortOnDropHandle::new(prober));
         }
-        entry.check = check.cloned();
+        entry.check = check;
         entry.deadline = draft.draining_until.map(instant_of);
         entry
     }

@@ -127,6 +127,8 @@ pub(crate) struct TargetDraft {
     pub(crate) address: SocketAddr,
     /// Milliseconds since the epoch by which a draining target's requests must have ended.
     pub(crate) draining_until: Option<i64>,
+    /// Its host has fallen silent.
+    pub(crate) suspect: bool,
 }
 
 impl Draft {
@@ -221,6 +223,7 @@ fn read_group(group: &lb::TargetGroup) -> Result<GroupDraft, TableError> {
             id: target.target_id.clone(),
             address: address.into(),
             draining_until: target.draining.then_some(target.drain_deadline),
+            suspect: target.suspect,
         });
     }
     let check = group.health_check.as_ref();

@@ -164,6 +164,54 @@ async fn traffic_goes_on_without_any_server_and_nothing_acknowledged_is_lost() -
 }
 
 #[tokio::test]
+async fn a_host_that_is_cut_off_is_replaced_and_its_surplus_stops_when_it_is_back()
+-> anyhow::Result<()> {
+    const TASKS: usize = 6;
+    /// The promises: traffic gone in three seconds, tasks elsewhere in six. The deadlines leave room for a busy machine.
+    const SOON: Duration = Duration::from_secs(12);
+    let mut hosts = Hosts::five().await?;
+    let client = hosts.client()?;
+    let web = Web::start(&client, i32::try_from(TASKS)?).await?;
+    let url = web.url_at(hosts.host(LOAD_BALANCER).address());
+    let lost = hosts.host(AGENT).container_instance_id()?;
+    let elsewhere = async || {
+        let tasks = client.tasks(WEB, "RUNNING").await?;
+        let there = tasks.iter().filter(|task| {
+            let on = task.container_instance_arn.as_deref().unwrap_or_default();
+            task.last_status.as_deref() == Some("RUNNING") && !on.ends_with(&lost)
+        });
+        anyhow::Ok(there.count())
+    };
+
+    hosts.host(AGENT).cut_off()?;
+    eventually(SOON, "traffic that stays with the other host", async || {
+        for _ in 0..2 * TASKS {
+            http::get(&url, Duration::from_millis(500)).await?;
+        }
+        Ok(Some(()))
+    })
+    .await?;
+    eventually(SOON, "all tasks on the other host", async || {
+        Ok((elsewhere().await? == TASKS).then_some(()))
+    })
+    .await?;
+
+    hosts.host(AGENT).heal()?;
+    // As many tasks as are too many stop, on the host that has more of them.
+    eventually(DEADLINE, "the end of the surplus", async || {
+        let running = running(&client).await?.len();
+        let stopping = client.tasks(WEB, "STOPPED").await?;
+        let ended = stopping
+            .iter()
+            .all(|task| task.last_status.as_deref() == Some("STOPPED"));
+        Ok((ended && running == TASKS).then_some(()))
+    })
+    .await?;
+    http::get(&url, DEADLINE).await?;
+    hosts.finish().await
+}
+
+#[tokio::test]
 async fn a_server_that_is_cut_off_refuses_and_catches_up() -> anyhow::Result<()> {
     let mut hosts = Hosts::new(3)?;
     hosts.start_control_plane(&SERVERS).await?;

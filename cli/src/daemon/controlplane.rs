@@ -88,7 +88,7 @@ struct Settings {
     /// Account in ARNs, twelve digits [default: 000000000000].
     #[arg(long, env = "ROADSTEAD_ACCOUNT")]
     account: Option<String>,
-    /// An agent silent for so long gets no new task [default: 5s].
+    /// An agent silent for so long gets no new task, and its tasks come under suspicion [default: 2s].
     #[arg(long, env = "ROADSTEAD_AGENT_TIMEOUT", value_name = "DURATION")]
     agent_timeout: Option<String>,
     /// A load balancer silent for so long is no longer waited for [default: 30s].

@@ -21,6 +21,8 @@ pub struct Target {
     pub port: u16,
     /// Set when it takes no new request; requests under way may end until then.
     pub draining_until: Option<Timestamp>,
+    /// The agent of its host is silent: the host may be gone, or only the agent.
+    pub suspect: bool,
 }
 
 /// A target group with all that is behind it now.
@@ -90,6 +92,7 @@ pub fn targets_of(
             address: instance.address.clone(),
             port: task.host_port(&balancer.container_name, balancer.container_port)?,
             draining_until: task.draining_until,
+            suspect: !instance.agent_connected,
         })
     })
 }

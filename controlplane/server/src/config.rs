@@ -26,7 +26,8 @@ pub struct Config {
     pub region: String,
     /// The account in ARNs: twelve digits.
     pub account: String,
-    /// An agent that is silent for so long counts as disconnected and gets no new task.
+    /// An agent that is silent for so long counts as disconnected: it gets no new task, its targets are probed at once, and
+    /// soon after its tasks are replaced, as far as no load balancer sees them answer.
     pub agent_timeout: Duration,
     /// A load balancer that is silent for so long is no longer waited for when targets drain.
     pub load_balancer_timeout: Duration,
@@ -60,7 +61,7 @@ impl Config {
             remote: None,
             region: "local".to_owned(),
             account: "000000000000".to_owned(),
-            agent_timeout: Duration::from_secs(5),
+            agent_timeout: Duration::from_secs(2),
             load_balancer_timeout: Duration::from_secs(30),
             election_timeout: Duration::from_millis(300),
             retention: Duration::from_secs(60 * 60),

@@ -14,6 +14,7 @@ fn draft(targets: &[(&str, u16, Option<i64>)]) -> Draft {
             id: (*id).to_owned(),
             address: ([127, 0, 0, 1], *port).into(),
             draining_until: *draining_until,
+            suspect: false,
         });
     Draft {
         listeners: BTreeMap::new(),

@@ -276,6 +276,7 @@ impl TargetGroup {
             port: address.port().into(),
             draining: false,
             drain_deadline: 0,
+            suspect: false,
         });
         Ok(lb::TargetGroup {
             target_group_arn: self.name,

@@ -160,6 +160,7 @@ pub(crate) fn target(id: &str, address: SocketAddr) -> lb::Target {
         port: address.port().into(),
         draining: false,
         drain_deadline: 0,
+        suspect: false,
     }
 }
 

@@ -123,7 +123,10 @@ impl Host {
     }
 
     /// Returns the id of its container instance.
-    pub(super) fn container_instance_id(&self) -> anyhow::Result<String> {
+    ///
+    /// # Errors
+    /// Fails when it has none.
+    pub fn container_instance_id(&self) -> anyhow::Result<String> {
         let path = Path::new(&self.data("agent")).join("container-instance-id");
         let text = fs::read_to_string(&path);
         let text = text.with_context(|| format!("cannot read {}", path.display()))?;

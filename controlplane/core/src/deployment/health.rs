@@ -11,6 +11,11 @@ use crate::state::task::{DesiredStatus, HealthStatus, LastStatus, TargetHealth, 
 /// towards the minimum healthy percent.
 const PROBATION: Duration = Duration::from_secs(40);
 
+/// A host whose agent has been disconnected for so long is given up, as far as nothing else tells how its tasks fare.
+/// ECS never does that; a rack that burns down at night should not wait for a person. Longer than an agent's restart, and
+/// short enough that a service of few tasks is whole again within seconds. `docs/design/0008` argues it.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(3);
+
 /// What a task is worth to its service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fitness {
@@ -27,7 +32,13 @@ pub enum Fitness {
 /// time that the task has been RUNNING.
 #[must_use]
 pub fn fitness(state: &ClusterState, service: &Service, task: &Task, now: Timestamp) -> Fitness {
-    if task.desired_status != DesiredStatus::Running || task.last_status != LastStatus::Running {
+    if task.desired_status != DesiredStatus::Running {
+        return Fitness::Pending;
+    }
+    if let Some(reason) = given_up(state, service, task, now) {
+        return Fitness::Unhealthy(reason);
+    }
+    if task.last_status != LastStatus::Running {
         return Fitness::Pending;
     }
     let age = now.since(task.running_since.unwrap_or(now));
@@ -37,6 +48,26 @@ pub fn fitness(state: &ClusterState, service: &Service, task: &Task, now: Timest
         Fitness::Unhealthy(_) if age < grace => Fitness::Pending,
         Fitness::Unhealthy(_) | Fitness::Pending | Fitness::Healthy => verdict,
     }
+}
+
+/// Returns why a task counts as lost with its host. Load balancers see for themselves whether their targets still
+/// answer, so their word counts more than an agent's silence.
+fn given_up(
+    state: &ClusterState,
+    service: &Service,
+    task: &Task,
+    now: Timestamp,
+) -> Option<String> {
+    let instance = state.container_instances.get(&task.container_instance)?;
+    let silent =
+        !instance.agent_connected && now.since(instance.connection_changed_at) >= GIVEN_UP_AFTER;
+    let unseen = service.spec.load_balancers.is_empty() || task.last_status < LastStatus::Running;
+    (silent && unseen).then(|| {
+        format!(
+            "The agent of container instance {} has been silent for too long",
+            instance.id
+        )
+    })
 }
 
 fn verdict(state: &ClusterState, service: &Service, task: &Task, age: Duration) -> Fitness {

@@ -118,6 +118,8 @@ impl ClusterState {
         }
         instance.agent_connected = connected;
         instance.connection_changed_at = at;
+        // Its targets are looked at more closely, or no longer.
+        self.routing_version = self.version;
         Ok(vec![Event::ContainerInstanceChanged(id.clone())])
     }
 

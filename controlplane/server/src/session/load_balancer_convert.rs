@@ -69,6 +69,7 @@ fn target_group(arns: &Arns, found: GroupTargets) -> lb::TargetGroup {
         address: target.address,
         port: u32::from(target.port),
         draining: target.draining_until.is_some(),
+        suspect: target.suspect,
         drain_deadline: target.draining_until.map_or(0, |until| until.0),
     });
     lb::TargetGroup {
