@@ -6,8 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
-
-use crate::durable;
+use roadstead_client::durable;
 
 const INSTANCE: &str = "container-instance-id";
 const CONTROL_PLANE: &str = "control-plane-id";

@@ -8,7 +8,6 @@
 mod agent;
 mod allocation;
 mod config;
-mod durable;
 mod engine;
 mod health;
 mod identity;

@@ -9,9 +9,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use roadstead_client::durable;
 use tracing::warn;
 
-use crate::durable;
 use crate::task::{Task, TaskId};
 
 const RECORD: &str = "record.json";

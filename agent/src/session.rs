@@ -76,8 +76,9 @@ impl Session {
             if let Err(ended) = ended {
                 if let SessionError::Ended(status) = &ended
                     && status.code() == Code::Unavailable
+                    && self.control_plane.learn(status)
                 {
-                    self.control_plane.learn(status);
+                    backoff.reset();
                 }
                 warn!(error = chain(&ended), "no session with the control plane");
             }
@@ -99,7 +100,9 @@ impl Session {
             AgentSessionClient::new(channel.clone()).max_decoding_message_size(LARGEST_MESSAGE);
         let opened = timeout(DEADLINE, client.session(ReceiverStream::new(receive))).await;
         let opened = opened.map_err(|_| SessionError::Stalled)?;
-        let mut instructions = opened.map_err(ended)?.into_inner();
+        let opened = opened.map_err(ended)?;
+        self.control_plane.learn_servers(opened.metadata());
+        let mut instructions = opened.into_inner();
         let logs = Arc::new(Semaphore::new(LOGS));
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);

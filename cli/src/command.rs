@@ -11,6 +11,7 @@ pub(crate) mod listener;
 pub(crate) mod load_balancer;
 mod name;
 pub(crate) mod rule;
+pub(crate) mod server;
 pub(crate) mod service;
 mod status;
 pub(crate) mod target_group;
@@ -62,6 +63,9 @@ pub(crate) enum Command {
     /// Create, list and delete the tokens with which hosts and people join.
     #[command(subcommand)]
     Token(token::Command),
+    /// Take servers out of the control plane.
+    #[command(subcommand)]
+    Server(server::Command),
     /// Show how the control plane itself is doing.
     Status,
 }
@@ -95,6 +99,7 @@ async fn dispatch(command: Command, connection: &Connection) -> Result<(), Error
         Command::Rule(command) => Box::pin(rule::run(command, connection)).await,
         Command::TargetGroup(command) => Box::pin(target_group::run(command, connection)).await,
         Command::Token(command) => Box::pin(token::run(command, connection)).await,
+        Command::Server(command) => Box::pin(server::run(command, connection)).await,
         Command::Status => Box::pin(status::run(connection)).await,
     }
 }

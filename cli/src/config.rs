@@ -4,13 +4,13 @@
 //! and ends with exit code 64 before anything is bound.
 
 use std::error::Error;
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::num::ParseIntError;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use roadstead_client::durable;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -120,21 +120,7 @@ pub(crate) fn write_file<T: Serialize>(path: &Path, value: &T) -> Result<(), Con
         path: path.to_owned(),
         cause,
     })?;
-    let replace = || {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let draft = path.with_extension("toml.new");
-        let mut file = File::create(&draft)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&draft, path)?;
-        match path.parent() {
-            Some(folder) if folder != Path::new("") => File::open(folder)?.sync_all(),
-            Some(_) | None => Ok(()),
-        }
-    };
-    replace().map_err(|cause| ConfigError::Write {
+    durable::replace(path, text.as_bytes()).map_err(|cause| ConfigError::Write {
         path: path.to_owned(),
         cause,
     })

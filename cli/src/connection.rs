@@ -10,7 +10,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use roadstead_client::proto::console::console_client::ConsoleClient;
-use roadstead_client::proto::console::join_tokens_client::JoinTokensClient;
+use roadstead_client::proto::console::membership_client::MembershipClient;
 use roadstead_client::proto::ecs::ecs_client::EcsClient;
 use roadstead_client::proto::elb::elb_client::ElbClient;
 use roadstead_client::{Backoff, ControlPlane};
@@ -70,12 +70,12 @@ impl Connection {
             .await
     }
 
-    /// Calls one operation on join tokens.
-    pub(crate) async fn tokens<T>(
+    /// Calls one operation on who may join and is a member.
+    pub(crate) async fn membership<T>(
         &self,
-        operation: impl AsyncFn(JoinTokensClient<Channel>) -> Result<Response<T>, Status>,
+        operation: impl AsyncFn(MembershipClient<Channel>) -> Result<Response<T>, Status>,
     ) -> Result<T, Error> {
-        self.call(async |channel| operation(JoinTokensClient::new(channel)).await)
+        self.call(async |channel| operation(MembershipClient::new(channel)).await)
             .await
     }
 

@@ -77,7 +77,8 @@ pub(crate) struct Context {
 
 /// Returns where the certificate for the control plane of a context file is kept.
 pub(crate) fn credentials_directory(file: &Path) -> PathBuf {
-    Credentials::directory(file.parent().unwrap_or(Path::new("")))
+    // Two contexts may lie in one folder.
+    file.with_extension("tls")
 }
 
 /// Returns what the environment and the flags say, flags before environment.

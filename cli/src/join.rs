@@ -77,6 +77,8 @@ pub(crate) struct Member {
     pub(crate) endpoint: String,
     /// The first of all makes the control plane; the others find it there.
     pub(crate) first: bool,
+    /// It has a log.
+    pub(crate) started: bool,
 }
 
 impl Record {
@@ -134,6 +136,7 @@ mod tests {
                 id: 2,
                 endpoint: "https://10.0.0.2:7443".into(),
                 first: false,
+                started: true,
             }),
         };
         record.save(folder.path()).unwrap();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const SUSPECT_INTERVAL: Duration = Duration::from_secs(1);
-const SUSPECT_TIMEOUT: Duration = Duration::from_millis(500);
+const SUSPECT_CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 const MOST_PAUSE: Duration = Duration::from_millis(250);
 
 /// How a target group's targets are probed.
@@ -24,17 +24,18 @@ pub(crate) struct HealthCheck {
     pub(crate) healthy_threshold: u32,
     pub(crate) unhealthy_threshold: u32,
     pub(crate) success_codes: Vec<RangeInclusive<u16>>,
+    /// The target's host has fallen silent: it is probed often, and when it accepts no connection it is gone.
+    pub(crate) suspect: bool,
 }
 
 impl HealthCheck {
-    /// Returns how a target is probed whose host has fallen silent: often, with little patience, and the first failure
-    /// counts. One that still answers loses nothing by it.
-    pub(crate) fn of_a_suspect(&self) -> Self {
-        Self {
-            interval: self.interval.min(SUSPECT_INTERVAL),
-            timeout: self.timeout.min(SUSPECT_TIMEOUT),
-            unhealthy_threshold: 1,
-            ..self.clone()
+    /// Returns how long a target may take to accept a connection. A suspect's host may be gone; one that is there accepts
+    /// at once, however long its answer takes.
+    fn connect_timeout(&self) -> Duration {
+        if self.suspect {
+            self.timeout.min(SUSPECT_CONNECT_TIMEOUT)
+        } else {
+            self.timeout
         }
     }
 }
@@ -46,7 +47,9 @@ pub(crate) enum Outcome {
     /// The target answered with a code that the matcher does not hold.
     Mismatch(u16),
     Timeout,
-    /// No connection, or no HTTP answer on it.
+    /// No connection.
+    Unreachable,
+    /// No HTTP answer on a connection.
     Failed,
 }
 
@@ -126,6 +129,7 @@ impl Health {
                 }
             }
             State::Unhealthy if streak >= check.healthy_threshold => State::Healthy,
+            State::Healthy if check.suspect && outcome == Outcome::Unreachable => State::Unhealthy,
             State::Healthy if streak >= check.unhealthy_threshold => State::Unhealthy,
             unchanged @ (State::Healthy | State::Unhealthy) => unchanged,
         };
@@ -141,6 +145,9 @@ impl Health {
 
     /// Returns how long to wait before the next probe.
     pub(crate) fn pause(&self, check: &HealthCheck) -> Duration {
+        if self.proven && check.suspect {
+            return check.interval.min(SUSPECT_INTERVAL);
+        }
         if self.proven {
             return check.interval;
         }
@@ -167,7 +174,10 @@ impl Health {
             (State::Unhealthy, Some(Outcome::Timeout)) => {
                 ("Target.Timeout", "Request timed out".to_owned())
             }
-            (State::Unhealthy, Some(Outcome::Success | Outcome::Failed) | None) => (
+            (
+                State::Unhealthy,
+                Some(Outcome::Success | Outcome::Unreachable | Outcome::Failed) | None,
+            ) => (
                 "Target.FailedHealthChecks",
                 "Health checks failed".to_owned(),
             ),
@@ -187,6 +197,7 @@ mod tests {
             healthy_threshold: 3,
             unhealthy_threshold: 2,
             success_codes: vec![200..=200],
+            suspect: false,
         }
     }
 
@@ -259,15 +270,19 @@ mod tests {
     }
 
     #[test]
-    fn the_first_failure_of_a_suspect_counts_and_one_that_answers_stays() {
-        let check = check();
-        let suspect = check.of_a_suspect();
-        assert!(suspect.interval < check.interval && suspect.timeout < check.timeout);
+    fn a_suspect_that_accepts_no_connection_is_gone_and_a_slow_one_is_not() {
+        let suspect = HealthCheck {
+            suspect: true,
+            ..check()
+        };
         let healthy = after(&Health::new(), &[Outcome::Success]);
         let now = Instant::now();
-        let answering = healthy.after(Outcome::Success, now, &suspect);
-        assert_eq!(answering.state(), State::Healthy);
-        let silent = answering.after(Outcome::Timeout, now, &suspect);
-        assert_eq!(silent.state(), State::Unhealthy);
+        assert!(healthy.pause(&suspect) < healthy.pause(&check()));
+        let slow = healthy.after(Outcome::Timeout, now, &suspect);
+        assert_eq!(slow.state(), State::Healthy);
+        let gone = healthy.after(Outcome::Unreachable, now, &suspect);
+        assert_eq!(gone.state(), State::Unhealthy);
+        let trusted = healthy.after(Outcome::Unreachable, now, &check());
+        assert_eq!(trusted.state(), State::Healthy);
     }
 }

@@ -141,10 +141,10 @@ impl Registry {
             entry.target.reset_health(fresh);
         }
         let draining = draft.draining_until.is_some();
-        let check = match check {
-            Some(check) if draft.suspect => Some(check.of_a_suspect()),
-            check => check.cloned(),
-        };
+        let check = check.map(|check| HealthCheck {
+            suspect: draft.suspect,
+            ..check.clone()
+        });
         // Another check begins at once.
         if draining || entry.check != check {
             entry.prober = None;

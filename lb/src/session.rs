@@ -54,8 +54,10 @@ pub(crate) async fn keep(
             () = stop.cancelled() => return,
             error = session => error,
         };
-        if let SessionError::Refused(status) = &error {
-            control_plane.learn(status);
+        if let SessionError::Refused(status) = &error
+            && control_plane.learn(status)
+        {
+            backoff.reset();
         }
         warn!(
             error = &error as &dyn std::error::Error,
@@ -82,7 +84,9 @@ async fn converse(
         let response = timeout(OPEN_DEADLINE, session)
             .await
             .map_err(|_elapsed| SessionError::Slow)?;
-        let mut stream = response?.into_inner();
+        let response = response?;
+        control_plane.learn_servers(response.metadata());
+        let mut stream = response.into_inner();
         while let Some(table) = stream.message().await? {
             backoff.reset();
             info!(revision = table.revision, "routing table received");

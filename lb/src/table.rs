@@ -263,6 +263,7 @@ fn read_check(arn: &str, check: &lb::HealthCheck) -> Result<HealthCheck, TableEr
         healthy_threshold: or(check.healthy_threshold, 5),
         unhealthy_threshold: or(check.unhealthy_threshold, 2),
         success_codes,
+        suspect: false,
     })
 }
 

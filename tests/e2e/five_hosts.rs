@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use roadstead_tests::cluster::Role;
 use roadstead_tests::load::{Load, Options};
-use roadstead_tests::proto::ecs::CreateClusterRequest;
+use roadstead_tests::proto::ecs::{CreateClusterRequest, CreateServiceRequest};
 use roadstead_tests::web::{self, WEB, Web};
 use roadstead_tests::{Client, Hosts, eventually, http};
 
@@ -14,6 +14,17 @@ const LOAD_BALANCER: usize = 0;
 const AGENT: usize = 3;
 const SERVERS: [usize; 3] = [0, 1, 2];
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Five hosts, and a service of ten tasks on them under constant load.
+async fn under_load() -> anyhow::Result<(Hosts, Client, Load)> {
+    let mut hosts = Hosts::five().await?;
+    let client = hosts.client()?;
+    let web = Web::start(&client, 10).await?;
+    let load = Load::start(Options::new(
+        web.url_at(hosts.host(LOAD_BALANCER).address()),
+    ))?;
+    Ok((hosts, client, load))
+}
 
 async fn roll_out(client: &Client, image: &str) -> anyhow::Result<()> {
     let revision = begin(client, image).await?;
@@ -46,12 +57,7 @@ async fn spread(client: &Client) -> anyhow::Result<BTreeMap<String, usize>> {
 
 #[tokio::test]
 async fn ten_rollouts_over_two_agents_lose_no_request_and_spread_the_tasks() -> anyhow::Result<()> {
-    let mut hosts = Hosts::five().await?;
-    let client = hosts.client()?;
-    let web = Web::start(&client, 10).await?;
-    let load = Load::start(Options::new(
-        web.url_at(hosts.host(LOAD_BALANCER).address()),
-    ))?;
+    let (hosts, client, load) = under_load().await?;
     for image in ["sample:v2", "sample:v1"].repeat(5) {
         roll_out(&client, image).await?;
         let spread = spread(&client).await?;
@@ -64,12 +70,7 @@ async fn ten_rollouts_over_two_agents_lose_no_request_and_spread_the_tasks() -> 
 
 #[tokio::test]
 async fn a_rollout_survives_the_death_of_each_part() -> anyhow::Result<()> {
-    let mut hosts = Hosts::five().await?;
-    let client = hosts.client()?;
-    let web = Web::start(&client, 10).await?;
-    let load = Load::start(Options::new(
-        web.url_at(hosts.host(LOAD_BALANCER).address()),
-    ))?;
+    let (mut hosts, client, load) = under_load().await?;
 
     let leader = hosts.leader().await?;
     let follower = (leader + 1) % 3;
@@ -237,4 +238,49 @@ async fn a_server_that_is_cut_off_refuses_and_catches_up() -> anyhow::Result<()>
         .await?;
     }
     hosts.finish().await
+}
+
+#[tokio::test]
+async fn the_loss_of_the_leaders_host_restarts_nothing() -> anyhow::Result<()> {
+    const TASKS: i32 = 4;
+    let mut hosts = Hosts::five().await?;
+    let client = hosts.client()?;
+    // No load balancer sees these: only their agents can tell how they fare.
+    let revision = client
+        .register(web::definition(&[web::container("sample:v1", &[])]))
+        .await?;
+    let request = CreateServiceRequest {
+        service_name: Some(WEB.to_owned()),
+        task_definition: Some(revision),
+        desired_count: Some(TASKS),
+        ..CreateServiceRequest::default()
+    };
+    client.ecs().await?.create_service(request).await?;
+    until_running(&client, TASKS).await?;
+    let before = running(&client).await?;
+
+    // Without power nobody says goodbye: the agents notice by themselves.
+    let leader = hosts.leader().await?;
+    hosts.host(leader).cut_off()?;
+    write(&client, "without-the-leader").await?;
+    client.scale(WEB, TASKS + 2).await?;
+    until_running(&client, TASKS + 2).await?;
+    let after = running(&client).await?;
+    assert!(after.is_superset(&before), "{before:?} became {after:?}");
+
+    hosts.host(leader).heal()?;
+    hosts.finish().await
+}
+
+/// Waits until so many tasks of the service are RUNNING.
+async fn until_running(client: &Client, count: i32) -> anyhow::Result<()> {
+    let count = usize::try_from(count)?;
+    eventually(2 * DEADLINE, "the tasks", async || {
+        let tasks = client.tasks(WEB, "RUNNING").await?;
+        let there = tasks
+            .iter()
+            .filter(|task| task.last_status.as_deref() == Some("RUNNING"));
+        Ok((there.count() == count).then_some(()))
+    })
+    .await
 }

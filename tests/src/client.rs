@@ -242,7 +242,9 @@ impl Client {
         };
         let views = self.console().await?.watch_service(request).await;
         // Only the leader has the counts; whoever else was asked names it.
-        let views = views.inspect_err(|status| self.control_plane.learn(status));
+        if let Err(status) = &views {
+            self.control_plane.learn(status);
+        }
         let mut views = views?.into_inner();
         tokio::time::timeout(CALL_DEADLINE, views.message())
             .await

@@ -104,7 +104,9 @@ impl Hosts {
             let expected = self.servers().len();
             let client = self.client()?;
             eventually(START_DEADLINE, "the new member", async || {
-                Ok((client.members().await?.len() == expected).then_some(()))
+                let members = client.members().await?.into_iter();
+                let voters = members.filter(|member| member.voter == Some(true));
+                Ok((voters.count() == expected).then_some(()))
             })
             .await?;
         }

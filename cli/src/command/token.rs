@@ -40,7 +40,9 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
                 valid_seconds: Some(seconds(&valid)?),
             };
             let response = connection
-                .tokens(async |mut tokens| tokens.create_join_token(request.clone()).await)
+                .membership(async |mut membership| {
+                    membership.create_join_token(request.clone()).await
+                })
                 .await?;
             connection.show(&response, |response| {
                 response.token.clone().unwrap_or_default()
@@ -48,7 +50,9 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
         }
         Command::List => {
             let response = connection
-                .tokens(async |mut tokens| tokens.list_join_tokens(ListJoinTokensRequest {}).await)
+                .membership(async |mut membership| {
+                    membership.list_join_tokens(ListJoinTokensRequest {}).await
+                })
                 .await?;
             connection.show(&response, |response| {
                 output::token::tokens(&response.join_tokens)
@@ -59,7 +63,9 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
                 id: Some(id.clone()),
             };
             let response = connection
-                .tokens(async |mut tokens| tokens.delete_join_token(request.clone()).await)
+                .membership(async |mut membership| {
+                    membership.delete_join_token(request.clone()).await
+                })
                 .await?;
             connection.show(&response, |_| format!("token {id} is deleted"))
         }

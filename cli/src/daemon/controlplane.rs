@@ -1,20 +1,20 @@
 //! `ctl controlplane`: one server of the control plane.
 
+mod member;
+
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use roadstead_client::Endpoint;
-use roadstead_client::join::Applicant;
-use roadstead_server::{Config, Remote};
+use roadstead_server::Config;
 use serde::{Deserialize, Serialize};
 
 use super::{absolute, data_dir, open_files, stop};
 use crate::config::{self, ConfigError};
 use crate::error::Error;
-use crate::join::{self, Member, Record};
-use crate::{context, logging, output, runtime};
+use crate::join::{self, Record};
+use crate::{logging, runtime};
 
 const DEFAULT_DATA_DIR: &str = "/var/lib/roadstead/server";
 
@@ -35,26 +35,15 @@ enum Command {
     /// Make this host the first server of a new control plane, which others can join.
     Init {
         #[command(flatten)]
-        place: Place,
+        place: member::Place,
     },
     /// Make this host one more server of a control plane, with a token for a server.
     Join {
         #[command(flatten)]
         join: join::Invitation,
         #[command(flatten)]
-        place: Place,
+        place: member::Place,
     },
-}
-
-/// Where a server is.
-#[derive(Debug, clap::Args)]
-struct Place {
-    /// Where other hosts reach this one, as HOST or HOST:PORT [default port: 7443].
-    #[arg(long, value_name = "HOST[:PORT]")]
-    address: String,
-    /// The server's data directory.
-    #[arg(long, env = "ROADSTEAD_DATA_DIR", default_value = DEFAULT_DATA_DIR)]
-    data_dir: PathBuf,
 }
 
 /// The settings, as written.
@@ -112,15 +101,19 @@ struct Settings {
 pub(crate) fn run(args: Args) -> Result<(), Error> {
     logging::start(logging::Level::INFO)?;
     match args.command {
-        Some(Command::Init { place }) => return init(&place),
-        Some(Command::Join { join, place }) => return join_as_server(&join, &place),
+        Some(Command::Init { place }) => return member::init(&place),
+        Some(Command::Join { join, place }) => return member::join(&join, &place),
         None => {}
     }
     let settings = config::layered(args.config.as_deref(), args.settings)?;
     let config = resolve(settings)?;
     open_files::raise();
     let _claim = data_dir::claim(&config.data_dir).map_err(anyhow::Error::from)?;
-    runtime::block_on(serve(config))
+    let data_dir = config.data_dir.clone();
+    member::check_log(&data_dir)?;
+    let served = runtime::block_on(serve(config));
+    member::check_log(&data_dir)?;
+    served
 }
 
 async fn serve(config: Config) -> Result<(), Error> {
@@ -141,12 +134,9 @@ fn resolve(settings: Settings) -> Result<Config, ConfigError> {
         config.members = members(&settings.members, config.id)?;
     }
     if let Some(member) = record.member {
-        be_member(
-            &mut config,
-            &member,
-            &record.servers,
-            settings.bind.as_deref(),
-        )?;
+        let given = settings.id.is_some() || !settings.members.is_empty();
+        let bind = settings.bind.as_deref();
+        member::apply(&mut config, &member, &record.servers, bind, given)?;
     }
     if let Some(region) = settings.region {
         config.region = region;
@@ -190,105 +180,6 @@ fn socket(listen: Option<&str>, data_dir: &Path) -> Result<PathBuf, ConfigError>
         value: text.to_owned(),
         cause: "it is a socket of this host, as unix:/path; `ctl controlplane init` lets other hosts in".into(),
     })
-}
-
-/// Makes the server the member that it became by `init` or `join`.
-fn be_member(
-    config: &mut Config,
-    member: &Member,
-    servers: &[String],
-    bind: Option<&str>,
-) -> Result<(), ConfigError> {
-    let endpoint: Endpoint = config::parse("endpoint", &member.endpoint)?;
-    let bind = match (bind, &endpoint) {
-        (Some(text), _) => config::parse("bind", text)?,
-        (None, Endpoint::Tls { port, .. }) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port)),
-        (None, Endpoint::Unix(_)) => {
-            return Err(ConfigError::Value {
-                key: "endpoint",
-                value: member.endpoint.clone(),
-                cause: "other hosts cannot reach it".into(),
-            });
-        }
-    };
-    config.id = member.id;
-    config.members = if member.first {
-        BTreeMap::from([(member.id, endpoint.clone())])
-    } else {
-        BTreeMap::new()
-    };
-    config.contacts = context::endpoints(servers)?;
-    config.contacts.retain(|one| *one != endpoint);
-    config.remote = Some(Remote { endpoint, bind });
-    Ok(())
-}
-
-fn init(place: &Place) -> Result<(), Error> {
-    let (data_dir, endpoint) = place.resolve()?;
-    let _claim = data_dir::claim(&data_dir).map_err(anyhow::Error::from)?;
-    refuse_second(&data_dir)?;
-    let member = Member {
-        id: 1,
-        endpoint: endpoint.to_string(),
-        first: true,
-    };
-    let record = Record {
-        servers: vec![endpoint.to_string()],
-        member: Some(member),
-    };
-    record.save(&data_dir)?;
-    output::write_line(&format!(
-        "this host is the first server, at {endpoint}; start it with `ctl controlplane`, then let others join with tokens \
-         from `ctl token create`"
-    ))
-}
-
-fn join_as_server(join: &join::Invitation, place: &Place) -> Result<(), Error> {
-    let (data_dir, endpoint) = place.resolve()?;
-    let _claim = data_dir::claim(&data_dir).map_err(anyhow::Error::from)?;
-    refuse_second(&data_dir)?;
-    let joined = join.join(Applicant::Server(endpoint.clone()))?;
-    let id = joined.member_id;
-    let member = Member {
-        id,
-        endpoint: endpoint.to_string(),
-        first: false,
-    };
-    join::keep(&data_dir, &joined, Some(member))?;
-    output::write_line(&format!(
-        "joined as server {id}, at {endpoint}; start it with `ctl controlplane`: it becomes a member then"
-    ))
-}
-
-/// A data directory belongs to one server for ever: with another's log it would vote twice.
-fn refuse_second(data_dir: &Path) -> Result<(), Error> {
-    let used = ["log.redb", "tls"]
-        .map(|name| data_dir.join(name))
-        .into_iter();
-    if Record::load(data_dir)?.member.is_some() || used.clone().any(|path| path.exists()) {
-        return Err(Error::Unfit(format!(
-            "{} belongs to a server already; start that one with `ctl controlplane`, or remove the directory if that server \
-             is gone for good",
-            data_dir.display()
-        )));
-    }
-    Ok(())
-}
-
-impl Place {
-    fn resolve(&self) -> Result<(PathBuf, Endpoint), ConfigError> {
-        let data_dir = absolute("data_dir", &self.data_dir)?;
-        let endpoint = config::parse("address", &format!("https://{}", self.address));
-        let endpoint = endpoint.map_err(|error| match error {
-            ConfigError::Value { key, cause, .. } => ConfigError::Value {
-                key,
-                value: self.address.clone(),
-                cause,
-            },
-            other => other,
-        })?;
-        Ok((data_dir, endpoint))
-    }
 }
 
 fn members(texts: &[String], id: u64) -> Result<BTreeMap<u64, Endpoint>, ConfigError> {

@@ -7,10 +7,10 @@ use super::grid::{fields, grid, joined, number, text};
 /// Returns the servers, then how far the log is applied and which load balancers are connected.
 pub(crate) fn status(status: &DescribeControlPlaneResponse) -> String {
     let rows = status.members.iter().map(|member| {
-        let role = if member.leader.unwrap_or(false) {
-            "leader"
-        } else {
-            "follower"
+        let role = match (member.leader, member.voter) {
+            (Some(true), _) => "leader",
+            (_, Some(false)) => "learner",
+            _ => "follower",
         };
         [
             number(member.id),

@@ -1,9 +1,9 @@
 //! A way to the control plane that survives the loss of any one server.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tonic::Status;
-use tonic::metadata::MetadataValue;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::Channel;
 
 use crate::endpoint::ReachError;
@@ -22,12 +22,24 @@ pub struct ConnectError {
     pub cause: ReachError,
 }
 
+/// Metadata with which a session is opened: every server, separated by commas.
+pub const SERVERS_METADATA: &str = "roadstead-servers";
+
+/// More servers than any control plane has.
+const MOST_SERVERS: usize = 32;
+
 /// Knows every server, and which one to ask next. Cheap to clone; clones share what they learn.
 #[derive(Debug, Clone)]
 pub struct ControlPlane {
-    endpoints: Arc<[Endpoint]>,
+    known: Arc<Mutex<Known>>,
     credentials: Option<Arc<Credentials>>,
-    preferred: Arc<Mutex<Endpoint>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// Never empty.
+    endpoints: Vec<Endpoint>,
+    preferred: Endpoint,
 }
 
 impl ControlPlane {
@@ -46,14 +58,17 @@ impl ControlPlane {
     /// Panics if `endpoints` is empty: a caller's configuration has checked that.
     #[must_use]
     pub fn with_credentials(endpoints: Vec<Endpoint>, credentials: Option<Credentials>) -> Self {
-        let first = endpoints
+        let preferred = endpoints
             .first()
             .expect("a control plane has an endpoint")
             .clone();
+        let known = Known {
+            endpoints,
+            preferred,
+        };
         Self {
-            endpoints: endpoints.into(),
+            known: Arc::new(Mutex::new(known)),
             credentials: credentials.map(Arc::new),
-            preferred: Arc::new(Mutex::new(first)),
         }
     }
 
@@ -62,52 +77,63 @@ impl ControlPlane {
     /// # Errors
     /// Fails when no server accepts a connection.
     pub async fn connect(&self) -> Result<Channel, ConnectError> {
-        let preferred = self.preferred();
-        let others = self
-            .endpoints
-            .iter()
-            .filter(|endpoint| **endpoint != preferred);
+        let (preferred, mut others) = {
+            let known = self.known();
+            (known.preferred.clone(), known.endpoints.clone())
+        };
+        others.retain(|endpoint| *endpoint != preferred);
         let mut failure = None;
-        for endpoint in std::iter::once(&preferred).chain(others) {
+        for endpoint in std::iter::once(&preferred).chain(&others) {
             match endpoint.connect(self.credentials.as_deref()).await {
                 Ok(channel) => {
-                    self.prefer(endpoint.clone());
+                    self.known().preferred = endpoint.clone();
                     return Ok(channel);
                 }
                 Err(error) => failure = Some(error),
             }
         }
-        let tried = self.endpoints.iter().map(ToString::to_string).collect();
+        let tried = self
+            .known()
+            .endpoints
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         Err(ConnectError {
             tried,
             cause: failure.expect("there is at least one endpoint"),
         })
     }
 
-    /// Learns from a refusal: prefers the leader that it names, or else the next server.
-    pub fn learn(&self, refusal: &Status) {
-        let next = leader_of(refusal).unwrap_or_else(|| {
-            let at = self
-                .endpoints
-                .iter()
-                .position(|endpoint| *endpoint == self.preferred());
-            self.endpoints[at.map_or(0, |at| (at + 1) % self.endpoints.len())].clone()
+    /// Learns from a refusal: prefers the leader that it names, or else the next server. Returns whether it named one.
+    pub fn learn(&self, refusal: &Status) -> bool {
+        let leader = leader_of(refusal);
+        let mut known = self.known();
+        let named = leader.is_some();
+        known.preferred = leader.unwrap_or_else(|| {
+            let mut endpoints = known.endpoints.iter();
+            let at = endpoints.position(|endpoint| *endpoint == known.preferred);
+            known.endpoints[at.map_or(0, |at| (at + 1) % known.endpoints.len())].clone()
         });
-        self.prefer(next);
+        named
     }
 
-    fn preferred(&self) -> Endpoint {
-        self.preferred
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Learns every server from the metadata of a session: those that joined after this process did are among them. None
+    /// that was known is forgotten.
+    pub fn learn_servers(&self, metadata: &MetadataMap) {
+        let servers = metadata.get(SERVERS_METADATA);
+        let servers = servers
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let mut known = self.known();
+        for server in servers.split(',').filter_map(|text| text.parse().ok()) {
+            if known.endpoints.len() < MOST_SERVERS && !known.endpoints.contains(&server) {
+                known.endpoints.push(server);
+            }
+        }
     }
 
-    fn prefer(&self, endpoint: Endpoint) {
-        *self
-            .preferred
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = endpoint;
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -153,17 +179,28 @@ mod tests {
     #[test]
     fn a_refusal_that_names_the_leader_is_followed() {
         let servers = ControlPlane::new(vec![endpoint("a"), endpoint("b"), endpoint("c")]);
-        servers.learn(&not_leader(Some(&endpoint("c"))));
-        assert_eq!(servers.preferred(), endpoint("c"));
+        assert!(servers.learn(&not_leader(Some(&endpoint("c")))));
+        assert_eq!(servers.known().preferred, endpoint("c"));
     }
 
     #[test]
     fn a_refusal_without_a_leader_tries_the_next_server() {
         let servers = ControlPlane::new(vec![endpoint("a"), endpoint("b")]);
+        assert!(!servers.learn(&not_leader(None)));
+        assert_eq!(servers.known().preferred, endpoint("b"));
         servers.learn(&not_leader(None));
-        assert_eq!(servers.preferred(), endpoint("b"));
-        servers.learn(&not_leader(None));
-        assert_eq!(servers.preferred(), endpoint("a"));
+        assert_eq!(servers.known().preferred, endpoint("a"));
+    }
+
+    #[test]
+    fn servers_that_joined_later_are_learned_and_none_is_forgotten() {
+        let servers = ControlPlane::new(vec![endpoint("a")]);
+        let mut metadata = MetadataMap::new();
+        let all = "unix:/run/b,unix:/run/c,nonsense,unix:/run/b";
+        metadata.insert(SERVERS_METADATA, all.parse().unwrap());
+        servers.learn_servers(&metadata);
+        let known = servers.known().endpoints.clone();
+        assert_eq!(known, [endpoint("a"), endpoint("b"), endpoint("c")]);
     }
 
     #[tokio::test]

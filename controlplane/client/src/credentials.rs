@@ -1,12 +1,13 @@
 //! Who a process is to the others: its certificate, its key, and the authority that signs for all of them.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::{fmt, process};
+use std::{fmt, io};
 
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
+
+use crate::durable;
 
 /// The name in every server's certificate. Servers are known by it and not by their addresses, which may change.
 pub const SERVER_NAME: &str = "server.roadstead";
@@ -59,7 +60,7 @@ impl Credentials {
         }))
     }
 
-    /// Keeps the credentials for this user alone. The certificate comes last: with it, all are there.
+    /// Keeps the credentials for this user alone. At the first time the certificate comes last: with it, all are there.
     ///
     /// # Errors
     /// Fails when the folder cannot be written.
@@ -75,7 +76,8 @@ impl Credentials {
             (CERTIFICATE, &self.certificate),
         ] {
             let path = directory.join(name);
-            write(&path, text).map_err(|cause| failed("write", &path, cause))?;
+            durable::replace(&path, text.as_bytes())
+                .map_err(|cause| failed("write", &path, cause))?;
         }
         Ok(())
     }
@@ -104,19 +106,6 @@ impl fmt::Debug for Credentials {
             .debug_struct("Credentials")
             .finish_non_exhaustive()
     }
-}
-
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let temporary = path.with_extension(format!("new-{}", process::id()));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
 }
 
 fn failed(operation: &'static str, path: &Path, cause: io::Error) -> CredentialsError {

@@ -19,8 +19,10 @@ const LONGEST_SOCKET_PATH: usize = 107;
 /// Where servers listen when nothing else is said.
 pub const DEFAULT_PORT: u16 = 7443;
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
-/// A server that is silent for so long, and does not answer a ping for as long again, is gone.
-const KEEPALIVE: Duration = Duration::from_secs(5);
+/// A server that is silent for so long, and does not answer a ping for a little longer, is gone. What has lost it has then
+/// time to find the next leader before that gives it up.
+const KEEPALIVE: Duration = Duration::from_secs(2);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where a server listens, written `unix:/path/to/socket` or `https://host:port`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,7 +111,7 @@ pub(crate) fn settings(uri: &str) -> Result<transport::Endpoint, transport::Erro
         .connect_timeout(CONNECT_DEADLINE)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE))
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT))
 }
 
 /// Why a text is not an endpoint.

@@ -186,6 +186,10 @@ pub enum Command {
     DeleteJoinToken {
         id: JoinTokenId,
     },
+    /// A server is gone for good: its number joins no more.
+    DismissServer {
+        id: u64,
+    },
     /// Gives a server that joins its number, above all that were ever given and above `above`.
     AdmitServer {
         server: Server,

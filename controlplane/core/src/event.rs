@@ -36,4 +36,5 @@ pub enum Event {
     JoinTokenCreated(JoinTokenId),
     JoinTokenDeleted(JoinTokenId),
     ServerAdmitted(u64),
+    ServerDismissed(u64),
 }

@@ -181,6 +181,7 @@ impl ClusterState {
             Command::ForgetLoadBalancerNode { node } => self.forget_node(&node),
             Command::CreateJoinToken { token, at } => self.create_join_token(token, at),
             Command::DeleteJoinToken { id } => self.delete_join_token(&id),
+            Command::DismissServer { id } => Ok(self.dismiss_server(id)),
             Command::AdmitServer { server, above } => self.admit_server(server, above),
         }
     }

@@ -12,6 +12,7 @@ mod elb;
 mod join;
 mod listener;
 mod load_balancer;
+mod membership;
 mod page;
 mod rule;
 mod service;
@@ -29,7 +30,8 @@ use crate::raft::Node;
 pub(crate) use console::Console;
 pub(crate) use ecs::Ecs;
 pub(crate) use elb::Elb;
-pub(crate) use join::{Join, JoinTokens};
+pub(crate) use join::Join;
+pub(crate) use membership::Membership;
 use status::Refusal;
 
 /// Makes the gRPC service of an API out of its operations: what each takes and gives, and the handler

@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
-    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKey,
+    PublicKeyData,
 };
-use roadstead_client::Credentials;
+use roadstead_client::{Credentials, SERVER_NAME};
 use roadstead_core::state::join::{Authority, Role};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, ServerName};
@@ -43,29 +44,30 @@ pub(crate) fn create_authority(control_plane_id: &str) -> Result<Authority, PkiE
     })
 }
 
-/// Signs for the key of a request; what else the request says does not count. Returns PEM.
+/// Returns the key for which a request asks (PKCS #10, DER); what else it says does not count.
+pub(crate) fn key_of(request: &[u8]) -> Result<PublicKey, PkiError> {
+    let request = CertificateSigningRequestDer::from(request);
+    Ok(CertificateSigningRequestParams::from_der(&request)?.public_key)
+}
+
+/// Signs for a key. Returns PEM.
 pub(crate) fn sign(
     authority: &Authority,
-    request: &[u8],
+    key: &impl PublicKeyData,
     role: Role,
     id: &str,
 ) -> Result<String, PkiError> {
-    let request = CertificateSigningRequestDer::from(request);
-    let request = CertificateSigningRequestParams::from_der(&request)?;
     let issuer =
         Issuer::from_ca_cert_pem(&authority.certificate, KeyPair::from_pem(&authority.key)?)?;
-    let certificate = params(role, id)?.signed_by(&request.public_key, &issuer)?;
-    Ok(certificate.pem())
+    Ok(params(role, id)?.signed_by(key, &issuer)?.pem())
 }
 
 /// Makes the credentials of the first server, which has nobody to ask.
 pub(crate) fn issue(authority: &Authority, role: Role, id: &str) -> Result<Credentials, PkiError> {
     let key = KeyPair::generate()?;
-    let issuer =
-        Issuer::from_ca_cert_pem(&authority.certificate, KeyPair::from_pem(&authority.key)?)?;
     Ok(Credentials {
         authority: authority.certificate.clone(),
-        certificate: params(role, id)?.signed_by(&key, &issuer)?.pem(),
+        certificate: sign(authority, &key, role, id)?,
         key: key.serialize_pem(),
     })
 }
@@ -115,7 +117,11 @@ fn params(role: Role, id: &str) -> Result<CertificateParams, PkiError> {
 }
 
 fn role_name(role: Role) -> String {
-    format!("{}.roadstead", role.name())
+    match role {
+        // What clients expect.
+        Role::Server => SERVER_NAME.to_owned(),
+        Role::Agent | Role::LoadBalancer | Role::Operator => format!("{}.roadstead", role.name()),
+    }
 }
 
 fn member_name(role: Role, id: &str) -> String {
@@ -164,11 +170,12 @@ mod tests {
         let key = KeyPair::generate().unwrap();
         let wish = CertificateParams::new(vec!["server.roadstead".to_owned()]).unwrap();
         let request = wish.serialize_request(&key).unwrap();
-        let signed = sign(&authority, request.der(), Role::LoadBalancer, "l1").unwrap();
+        let key = key_of(request.der()).unwrap();
+        let signed = sign(&authority, &key, Role::LoadBalancer, "l1").unwrap();
         let certificate = certificate(&signed);
         assert!(is_for(&certificate, Role::LoadBalancer, Some("l1")));
         assert!(!is_for(&certificate, Role::Server, None));
-        sign(&authority, b"nonsense", Role::Agent, "a1").unwrap_err();
+        assert!(key_of(b"nonsense").is_err());
     }
 
     #[test]

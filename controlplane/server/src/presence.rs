@@ -14,6 +14,10 @@ use roadstead_proto::agent::AgentInstruction;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+/// A host without power tells nobody: an agent that had its session there notices after its keepalive, and may then try
+/// a server or two that cannot be reached.
+const TO_FIND_THE_LEADER: Duration = Duration::from_secs(15);
+
 /// The presence of everyone, for the length of one leadership.
 #[derive(Debug)]
 pub(crate) struct Presence {
@@ -121,13 +125,13 @@ impl Presence {
         Some(inner.agents.get(id)?.session.as_ref()?.instructions.clone())
     }
 
-    /// Returns for how long an agent has been silent, at most for as long as this leader leads.
+    /// Returns for how long an agent has been silent, at most for as long as this leader leads. One that it has not heard
+    /// of yet may be on its way from the leader before, and has time for that first.
     pub(crate) fn agent_silence(&self, id: &ContainerInstanceId) -> Duration {
-        self.inner()
-            .agents
-            .get(id)
-            .map_or(self.since, |agent| agent.heard)
-            .elapsed()
+        match self.inner().agents.get(id) {
+            Some(agent) => agent.heard.elapsed(),
+            None => self.since.elapsed().saturating_sub(TO_FIND_THE_LEADER),
+        }
     }
 
     /// A load balancer has reported everything that it knows.

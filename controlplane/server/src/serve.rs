@@ -11,7 +11,7 @@ use roadstead_client::{CredentialsError, Endpoint};
 use roadstead_core::state::join::Role;
 use roadstead_proto::agent::agent_session_server::AgentSessionServer;
 use roadstead_proto::console::console_server::ConsoleServer;
-use roadstead_proto::console::join_tokens_server::JoinTokensServer;
+use roadstead_proto::console::membership_server::MembershipServer;
 use roadstead_proto::ecs::ecs_server::EcsServer;
 use roadstead_proto::elb::elb_server::ElbServer;
 use roadstead_proto::join::join_server::JoinServer;
@@ -27,7 +27,7 @@ use tonic::transport::Server;
 use tonic::{Request, Status};
 use tracing::info;
 
-use crate::api::{Console, Ecs, Elb, Join, JoinTokens};
+use crate::api::{Console, Ecs, Elb, Join, Membership};
 use crate::leader::Reigns;
 use crate::pki::PkiError;
 use crate::raft::{MAX_MESSAGE, Node, RaftError, RaftService};
@@ -141,12 +141,12 @@ fn routes(node: &Arc<Node>, reigns: &Reigns, stop: &CancellationToken) -> Routes
     let agents = AgentSessionServer::new(agents).max_decoding_message_size(MAX_MESSAGE);
     let load_balancers =
         LoadBalancerSessionServer::new(load_balancers).max_decoding_message_size(MAX_MESSAGE);
-    Routes::new(JoinServer::new(Join(Arc::clone(node))))
+    Routes::new(JoinServer::new(Join::new(node)))
         .add_service(allow(EcsServer::new(Ecs::new(node)), USERS))
         .add_service(allow(ElbServer::new(Elb::new(node)), USERS))
         .add_service(allow(ConsoleServer::new(console), USERS))
         .add_service(allow(
-            JoinTokensServer::new(JoinTokens(Arc::clone(node))),
+            MembershipServer::new(Membership(Arc::clone(node))),
             USERS,
         ))
         .add_service(allow(agents, &[Role::Agent]))

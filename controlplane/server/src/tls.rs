@@ -1,6 +1,7 @@
 //! The listener for other hosts: TLS, with a certificate on both sides.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use roadstead_client::{Credentials, CredentialsError};
 use roadstead_core::state::join::Role;
@@ -8,11 +9,16 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, ServerTlsConfig};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::raft::Node;
 use crate::serve::{self, ServerError};
 use crate::{Config, Remote, pki};
+
+/// Who connects and says nothing holds a descriptor for so long.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// An election, and the first entry of the log.
+const USUAL_START: Duration = Duration::from_secs(10);
 
 /// Reads this server's credentials, and gives them to raft, which needs them to reach the others.
 ///
@@ -49,7 +55,8 @@ pub(crate) async fn serve(
         .identity(credentials.identity())
         .client_ca_root(Certificate::from_pem(&credentials.authority))
         // Who joins has none yet; every other service asks for one (`authorize`).
-        .client_auth_optional(true);
+        .client_auth_optional(true)
+        .timeout(HANDSHAKE_TIMEOUT);
     let listen = |cause: std::io::Error| ServerError::Listen {
         endpoint: remote.endpoint.clone(),
         cause,
@@ -73,9 +80,15 @@ async fn first_of_all(
     stop: &CancellationToken,
 ) -> Result<Option<Credentials>, ServerError> {
     let mut newest = node.watch();
-    let named = tokio::select! {
-        () = stop.cancelled() => return Ok(None),
-        named = newest.wait_for(|state| state.identity.authority.is_some()) => named,
+    let mut slow = std::pin::pin!(tokio::time::sleep(USUAL_START));
+    let named = loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            named = newest.wait_for(|state| state.identity.authority.is_some()) => break named,
+            () = &mut slow, if !slow.is_elapsed() => {
+                warn!("no certificate, and no control plane to make one: not serving other hosts yet");
+            }
+        }
     };
     let Some(authority) = named
         .ok()

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout, timeout_at};
 
 use super::{HealthCheck, Outcome};
 use crate::target::Target;
@@ -25,7 +25,14 @@ pub(crate) async fn keep_probing(target: &Target, check: &HealthCheck) {
 }
 
 async fn probe(address: SocketAddr, check: &HealthCheck) -> Outcome {
-    match timeout(check.timeout, ask(address, &check.path)).await {
+    let deadline = Instant::now() + check.timeout;
+    let connected = timeout(check.connect_timeout(), TcpStream::connect(address)).await;
+    let stream = match connected {
+        Ok(Ok(stream)) => stream,
+        Err(_elapsed) if !check.suspect => return Outcome::Timeout,
+        Ok(Err(_)) | Err(_) => return Outcome::Unreachable,
+    };
+    match timeout_at(deadline.into(), ask(stream, address, &check.path)).await {
         Err(_elapsed) => Outcome::Timeout,
         Ok(Err(_) | Ok(None)) => Outcome::Failed,
         Ok(Ok(Some(code))) => {
@@ -42,8 +49,7 @@ async fn probe(address: SocketAddr, check: &HealthCheck) -> Outcome {
     }
 }
 
-async fn ask(address: SocketAddr, path: &str) -> io::Result<Option<u16>> {
-    let mut stream = TcpStream::connect(address).await?;
+async fn ask(mut stream: TcpStream, address: SocketAddr, path: &str) -> io::Result<Option<u16>> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: roadstead-health-check\r\n\
          Accept: */*\r\nConnection: close\r\n\r\n"

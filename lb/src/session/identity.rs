@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::table::disk::replace;
+use roadstead_client::durable;
 
 const NAME: &str = "node-id";
 
@@ -55,7 +55,7 @@ impl Identity {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let line = format!("{}\n", identity.node_id);
-                replace(&path, line.as_bytes()).map_err(failed)?;
+                durable::replace(&path, line.as_bytes()).map_err(failed)?;
             }
             Err(cause) => return Err(failed(cause)),
         }

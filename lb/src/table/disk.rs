@@ -1,12 +1,12 @@
 //! The last known good table on disk: what a load balancer serves when it starts without the
 //! control plane.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use prost::Message;
+use roadstead_client::durable;
 use roadstead_proto::lb::Table;
 use tokio::sync::watch;
 use tracing::warn;
@@ -44,19 +44,6 @@ pub(crate) fn load(data_dir: &Path) -> Result<Option<Table>, DiskError> {
     }
 }
 
-/// Replaces a file as a whole: after a crash it has the old bytes or the new ones.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    match path.parent() {
-        Some(directory) => File::open(directory)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
 /// Saves the newest table whenever there is one; ends when nobody can send another.
 ///
 /// Beside the control loop, because no report shall wait for a disk.
@@ -66,7 +53,8 @@ pub(crate) async fn keep_saved(data_dir: PathBuf, mut newest: watch::Receiver<Op
             continue;
         };
         let path = data_dir.join(NAME);
-        let saved = tokio::task::spawn_blocking(move || replace(&path, &table.encode_to_vec()));
+        let saved =
+            tokio::task::spawn_blocking(move || durable::replace(&path, &table.encode_to_vec()));
         if let Ok(Err(error)) = saved.await {
             warn!(
                 error = &error as &dyn std::error::Error,
@@ -89,7 +77,7 @@ mod tests {
                 revision,
                 ..Table::default()
             };
-            replace(&directory.path().join(NAME), &table.encode_to_vec()).unwrap();
+            durable::replace(&directory.path().join(NAME), &table.encode_to_vec()).unwrap();
         }
         assert_eq!(load(directory.path()).unwrap().unwrap().revision, 2);
     }

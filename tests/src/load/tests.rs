@@ -39,7 +39,8 @@ async fn counts_after(requests: u64, options: Options) -> Report {
         Ok((load.so_far().requests >= requests).then_some(()))
     });
     enough.await.unwrap();
-    load.stop()
+    // It waits for the request under way, which the server on this thread has to answer.
+    tokio::task::spawn_blocking(|| load.stop()).await.unwrap()
 }
 
 fn one_connection(address: SocketAddr) -> Options {

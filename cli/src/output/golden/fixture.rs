@@ -288,6 +288,7 @@ pub(super) fn control_plane() -> DescribeControlPlaneResponse {
     let member = |id, leader| ControlPlaneMember {
         id: Some(id),
         endpoint: Some(format!("unix:/run/server-{id}.sock")),
+        voter: Some(true),
         leader: Some(leader),
     };
     DescribeControlPlaneResponse {

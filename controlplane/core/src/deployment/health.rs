@@ -11,9 +11,7 @@ use crate::state::task::{DesiredStatus, HealthStatus, LastStatus, TargetHealth, 
 /// towards the minimum healthy percent.
 const PROBATION: Duration = Duration::from_secs(40);
 
-/// A host whose agent has been disconnected for so long is given up, as far as nothing else tells how its tasks fare.
-/// ECS never does that; a rack that burns down at night should not wait for a person. Longer than an agent's restart, and
-/// short enough that a service of few tasks is whole again within seconds. `docs/design/0008` argues it.
+/// A task whose agent has been disconnected for so long is lost, as far as nothing else tells how it fares: docs/design/0008.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(3);
 
 /// What a task is worth to its service.
@@ -24,6 +22,8 @@ pub enum Fitness {
     Healthy,
     /// Says which check failed, in ECS's words for the task's stopped reason.
     Unhealthy(String),
+    /// Nobody knows how it fares: its host has fallen silent. It may run as well as ever.
+    Lost(String),
 }
 
 /// Judges a task of `service` that shall run.
@@ -36,7 +36,7 @@ pub fn fitness(state: &ClusterState, service: &Service, task: &Task, now: Timest
         return Fitness::Pending;
     }
     if let Some(reason) = given_up(state, service, task, now) {
-        return Fitness::Unhealthy(reason);
+        return Fitness::Lost(reason);
     }
     if task.last_status != LastStatus::Running {
         return Fitness::Pending;
@@ -46,7 +46,7 @@ pub fn fitness(state: &ClusterState, service: &Service, task: &Task, now: Timest
     let verdict = verdict(state, service, task, age);
     match verdict {
         Fitness::Unhealthy(_) if age < grace => Fitness::Pending,
-        Fitness::Unhealthy(_) | Fitness::Pending | Fitness::Healthy => verdict,
+        Fitness::Unhealthy(_) | Fitness::Lost(_) | Fitness::Pending | Fitness::Healthy => verdict,
     }
 }
 

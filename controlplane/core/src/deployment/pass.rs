@@ -8,7 +8,7 @@ use super::health::{Fitness, fitness};
 use crate::Timestamp;
 use crate::id::{ContainerInstanceId, TaskId};
 use crate::state::ClusterState;
-use crate::state::container_instance::InstanceStatus;
+use crate::state::container_instance::{ContainerInstance, InstanceStatus};
 use crate::state::service::Service;
 use crate::state::task::{DesiredStatus, LastStatus, Task};
 
@@ -30,7 +30,11 @@ impl Member<'_> {
     }
 
     fn stays(&self) -> bool {
-        self.at_home && !matches!(self.fitness, Fitness::Unhealthy(_))
+        self.at_home && !matches!(self.fitness, Fitness::Unhealthy(_) | Fitness::Lost(_))
+    }
+
+    fn is_lost(&self) -> bool {
+        matches!(self.fitness, Fitness::Lost(_))
     }
 }
 
@@ -44,6 +48,8 @@ pub(super) struct Pass<'a> {
     /// Tasks that were asked to stop and have not yet; not those on a host that is out of reach, which
     /// may never tell.
     leaving: usize,
+    /// Whether any instance of the cluster takes tasks.
+    has_room: bool,
 }
 
 impl<'a> Pass<'a> {
@@ -74,7 +80,13 @@ impl<'a> Pass<'a> {
             });
         }
         let desired = service.spec.desired_count as usize;
+        let takes_tasks = |one: &Arc<ContainerInstance>| {
+            one.cluster == service.id.cluster
+                && one.status == InstanceStatus::Active
+                && one.agent_connected
+        };
         Self {
+            has_room: state.container_instances.values().any(takes_tasks),
             service,
             now,
             desired,
@@ -138,6 +150,7 @@ impl<'a> Pass<'a> {
         // as are replaced already or can only be replaced in their own place: they may be all that
         // still answers.
         let mut replaced = self.replaced_unhealthy().max(unplaced);
+        let mut given_up = self.may_give_up();
         for member in &self.members {
             match &member.fitness {
                 Fitness::Healthy => {}
@@ -151,6 +164,11 @@ impl<'a> Pass<'a> {
                     add(reason.clone(), member.task);
                 }
                 Fitness::Unhealthy(_) => {}
+                Fitness::Lost(reason) if given_up > 0 => {
+                    given_up -= 1;
+                    add(reason.clone(), member.task);
+                }
+                Fitness::Lost(_) => {}
             }
         }
         // The healthy ones that have no place here, oldest first, down to the floor.
@@ -170,19 +188,34 @@ impl<'a> Pass<'a> {
         stop
     }
 
+    /// How many lost tasks may be told to stop. They may run on, and to stop them makes no room where it can be seen: so
+    /// only when as many as shall run are healthy without them, or when the ceiling lets no other be started first.
+    fn may_give_up(&self) -> usize {
+        let lost = self.members.iter().filter(|one| one.is_lost()).count();
+        let healthy_home = self.healthy_home();
+        if healthy_home >= self.desired {
+            lost
+        } else if self.members.len() >= self.ceiling && self.has_room {
+            lost.min(self.desired - healthy_home)
+        } else {
+            0
+        }
+    }
+
+    fn healthy_home(&self) -> usize {
+        let at_home = self.members.iter().filter(|one| one.at_home);
+        at_home.filter(|one| one.healthy()).count()
+    }
+
     /// How many unhealthy tasks of the primary deployment may go: those whose replacement is
     /// healthy, and all when the ceiling leaves no room to start one first.
     fn replaced_unhealthy(&self) -> usize {
         let unhealthy = self
             .members
             .iter()
-            .filter(|one| one.at_home && !one.stays())
+            .filter(|one| one.at_home && !one.stays() && !one.is_lost())
             .count();
-        let healthy_home = self
-            .members
-            .iter()
-            .filter(|one| one.at_home && one.healthy())
-            .count();
+        let healthy_home = self.healthy_home();
         if self.members.len() >= self.ceiling {
             let missing = self.desired.saturating_sub(self.staying());
             return unhealthy.min(missing.max(self.members.len().saturating_sub(self.ceiling)));

@@ -69,6 +69,8 @@ pub struct Server {
     /// Names its admission, so that the number can be found; made for it alone.
     pub admission: String,
     pub admitted_at: Timestamp,
+    /// It may not become a member again.
+    pub dismissed: bool,
 }
 
 /// The certificate authority: who has its key can speak for everyone.
@@ -134,6 +136,23 @@ impl ClusterState {
         Ok(vec![Event::ServerAdmitted(id)])
     }
 
+    pub(super) fn dismiss_server(&mut self, id: u64) -> Vec<Event> {
+        match self.servers.get_mut(&id).map(Arc::make_mut) {
+            Some(server) if !server.dismissed => {
+                server.dismissed = true;
+                vec![Event::ServerDismissed(id)]
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// Returns the server of this number, unless it was dismissed.
+    #[must_use]
+    pub fn admitted_server(&self, id: u64) -> Option<&Server> {
+        let server = self.servers.get(&id)?;
+        (!server.dismissed).then_some(server.as_ref())
+    }
+
     /// Returns the number that an admission gave.
     #[must_use]
     pub fn admitted(&self, admission: &str) -> Option<u64> {
@@ -182,6 +201,7 @@ mod tests {
             endpoint: "https://10.0.0.1:7443".into(),
             admission: admission.into(),
             admitted_at: NOW,
+            dismissed: false,
         };
         state.admit_server(server("x"), 1).unwrap();
         assert_eq!(state.admitted("x"), Some(2));
@@ -189,6 +209,10 @@ mod tests {
         state.admit_server(server("y"), 1).unwrap();
         assert_eq!(state.admitted("y"), Some(3));
         assert_eq!(state.admit_server(server("x"), 9).unwrap(), []);
+        assert_eq!(state.dismiss_server(3).len(), 1);
+        assert!(state.admitted_server(3).is_none() && state.admitted_server(2).is_some());
+        state.admit_server(server("z"), 1).unwrap();
+        assert_eq!(state.admitted("z"), Some(4));
     }
 
     #[test]

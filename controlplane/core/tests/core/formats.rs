@@ -35,6 +35,7 @@ fn eventful() -> World {
     ] {
         world.take(&step);
     }
+    world.let_a_server_join();
     world
 }
 
@@ -54,6 +55,8 @@ fn every_stored_state_and_log_still_loads() {
             rmp_serde::from_slice(&fs::read(path(version, "state")).unwrap()).unwrap();
         let log: Vec<Command> =
             rmp_serde::from_slice(&fs::read(path(version, "log")).unwrap()).unwrap();
+        assert!(!state.join_tokens.is_empty() && !state.servers.is_empty());
+        assert!(state.identity.authority.is_some());
         assert!(!state.tasks.is_empty() && !state.services.is_empty() && !log.is_empty());
         let mut replica = ClusterState::default();
         for command in log {

@@ -2,6 +2,7 @@
 
 mod formats;
 mod invariants;
+mod lost_hosts;
 mod properties;
 mod retries;
 mod world;

@@ -25,7 +25,7 @@ use super::status::Refusal;
 use super::task;
 use crate::clock;
 use crate::leader::{Reign, Reigns};
-use crate::raft::Node;
+use crate::raft::{Member, Node};
 use crate::session::LogRelay;
 
 /// Views on their way to one caller.
@@ -128,15 +128,16 @@ impl Wire for Console {
         &self,
         _request: Request<DescribeControlPlaneRequest>,
     ) -> Result<Response<DescribeControlPlaneResponse>, Status> {
-        let (term, applied, members) = self.node.members();
+        let (term, applied) = self.node.progress();
         let state = self.node.newest();
-        let member = |(id, endpoint, leader): (u64, String, bool)| ControlPlaneMember {
-            id: i64::try_from(id).ok(),
-            endpoint: Some(endpoint),
-            leader: Some(leader),
+        let member = |member: Member| ControlPlaneMember {
+            id: i64::try_from(member.id).ok(),
+            endpoint: Some(member.endpoint),
+            leader: Some(member.leads),
+            voter: Some(member.votes),
         };
         Ok(Response::new(DescribeControlPlaneResponse {
-            members: members.into_iter().map(member).collect(),
+            members: self.node.members().into_iter().map(member).collect(),
             term: i64::try_from(term).ok(),
             applied_index: i64::try_from(applied).ok(),
             load_balancer_nodes: state

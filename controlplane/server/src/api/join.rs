@@ -1,144 +1,52 @@
-//! Joining: tokens are made and deleted by operators, and turned into certificates by whoever holds one.
+//! Joining: whoever holds a token turns it into a certificate.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use roadstead_client::Endpoint;
-use roadstead_client::join::Token;
-use roadstead_core::id::{ContainerInstanceId, JoinTokenId};
-use roadstead_core::state::join::{Authority, JoinToken, Role, Server};
-use roadstead_core::{ClusterState, Command, Rejection};
-use roadstead_proto::console::{
-    self as wire, CreateJoinTokenRequest, CreateJoinTokenResponse, DeleteJoinTokenRequest,
-    DeleteJoinTokenResponse, ListJoinTokensRequest, ListJoinTokensResponse, join_tokens_server,
-};
+use roadstead_core::id::{ContainerInstanceId, JoinTokenId, NodeId};
+use roadstead_core::state::join::{Role, Server};
+use roadstead_core::{ClusterState, Command};
 use roadstead_proto::join::{JoinRequest, JoinResponse, join_server};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 use tracing::info;
 
-use super::convert::seconds;
+use super::membership::authority;
 use super::status::Refusal;
 use crate::raft::Node;
 use crate::{clock, id, pki};
 
-const VALID: Duration = Duration::from_secs(60 * 60);
-const LONGEST_VALID: Duration = Duration::from_secs(24 * 60 * 60);
 /// A signing request for an elliptic key has some 300 bytes, one for a large RSA key some 2,000.
 const MOST_REQUEST_BYTES: usize = 16 * 1024;
-
-/// Makes, lists and deletes tokens.
-#[derive(Debug)]
-pub(crate) struct JoinTokens(pub(crate) Arc<Node>);
-
-#[tonic::async_trait]
-impl join_tokens_server::JoinTokens for JoinTokens {
-    async fn create_join_token(
-        &self,
-        request: Request<CreateJoinTokenRequest>,
-    ) -> Result<Response<CreateJoinTokenResponse>, Status> {
-        let made = create_token(&self.0, request.into_inner()).await?;
-        Ok(Response::new(made))
-    }
-
-    async fn list_join_tokens(
-        &self,
-        _request: Request<ListJoinTokensRequest>,
-    ) -> Result<Response<ListJoinTokensResponse>, Status> {
-        Ok(Response::new(list_tokens(&self.0).await?))
-    }
-
-    async fn delete_join_token(
-        &self,
-        request: Request<DeleteJoinTokenRequest>,
-    ) -> Result<Response<DeleteJoinTokenResponse>, Status> {
-        let deleted = delete_token(&self.0, request.into_inner()).await?;
-        Ok(Response::new(deleted))
-    }
-}
-
-/// Makes a token; the answer is the only place where its secret stands.
-async fn create_token(
-    node: &Node,
-    request: CreateJoinTokenRequest,
-) -> Result<CreateJoinTokenResponse, Refusal> {
-    let name = request.role.unwrap_or_default();
-    let role = Role::named(&name).ok_or_else(|| {
-        let names: Vec<&str> = Role::ALL.iter().map(|role| role.name()).collect();
-        Rejection::invalid(format!("role must be one of {}.", names.join(", ")))
-    })?;
-    let valid = match request.valid_seconds {
-        None => VALID,
-        Some(seconds) => u64::try_from(seconds)
-            .ok()
-            .map(Duration::from_secs)
-            .filter(|valid| (Duration::from_secs(1)..=LONGEST_VALID).contains(valid))
-            .ok_or_else(|| Rejection::invalid("validSeconds must be 1 to 86400."))?,
-    };
-    let state = node.read().await?;
-    let authority_digest = pki::digest(authority(&state)?).map_err(|error| internal(&error))?;
-    let (token_id, secret) = (id::join_token(), id::secret());
-    let at = clock::now();
-    let token = JoinToken {
-        id: token_id.clone(),
-        role,
-        secret_hash: Sha256::digest(&secret).to_vec(),
-        created_at: at,
-        expires_at: at.after(valid),
-    };
-    node.write(Command::CreateJoinToken {
-        token: token.clone(),
-        at,
-    })
-    .await??;
-    let written = Token {
-        id: token_id.to_string(),
-        secret,
-        authority_digest,
-    };
-    Ok(CreateJoinTokenResponse {
-        join_token: Some(to_proto(&token)),
-        token: Some(written.to_string()),
-    })
-}
-
-async fn list_tokens(node: &Node) -> Result<ListJoinTokensResponse, Refusal> {
-    let (state, now) = (node.read().await?, clock::now());
-    let live = state
-        .join_tokens
-        .values()
-        .filter(|one| one.expires_at > now);
-    Ok(ListJoinTokensResponse {
-        join_tokens: live.map(|one| to_proto(one)).collect(),
-    })
-}
-
-async fn delete_token(
-    node: &Node,
-    request: DeleteJoinTokenRequest,
-) -> Result<DeleteJoinTokenResponse, Refusal> {
-    let id = JoinTokenId::new(request.id.unwrap_or_default());
-    node.write(Command::DeleteJoinToken { id }).await??;
-    Ok(DeleteJoinTokenResponse {})
-}
-
-fn to_proto(token: &JoinToken) -> wire::JoinToken {
-    wire::JoinToken {
-        id: Some(token.id.to_string()),
-        role: Some(token.role.name().to_owned()),
-        created_at: Some(seconds(token.created_at)),
-        expires_at: Some(seconds(token.expires_at)),
-    }
-}
+const MOST_AT_ONCE: usize = 16;
 
 /// Turns tokens into certificates.
 #[derive(Debug)]
-pub(crate) struct Join(pub(crate) Arc<Node>);
+pub(crate) struct Join {
+    node: Arc<Node>,
+    /// Anybody may ask, and each question costs a majority's confirmation.
+    places: Semaphore,
+}
+
+impl Join {
+    pub(crate) fn new(node: &Arc<Node>) -> Self {
+        Self {
+            node: Arc::clone(node),
+            places: Semaphore::new(MOST_AT_ONCE),
+        }
+    }
+}
 
 #[tonic::async_trait]
 impl join_server::Join for Join {
     async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
-        let answer = join(&self.0, request.into_inner()).await?;
+        let Ok(_place) = self.places.try_acquire() else {
+            return Err(Status::resource_exhausted(
+                "too many join at once; try again",
+            ));
+        };
+        let answer = join(&self.node, request.into_inner()).await?;
         Ok(Response::new(answer))
     }
 }
@@ -150,6 +58,10 @@ async fn join(node: &Node, request: JoinRequest) -> Result<JoinResponse, Status>
     let state = node.read().await?;
     let role = role_of(&state, &request)?;
     let authority = authority(&state).map_err(Refusal::from)?;
+    let unusable =
+        |error| Status::invalid_argument(format!("the signing request cannot be used: {error}"));
+    // Before a number is given away for it.
+    let key = pki::key_of(&request.certificate_signing_request).map_err(unusable)?;
     let (name, member_id) = match role {
         Role::Server => {
             let member_id = admit(node, &request.endpoint).await?;
@@ -158,19 +70,14 @@ async fn join(node: &Node, request: JoinRequest) -> Result<JoinResponse, Status>
         Role::Agent | Role::LoadBalancer | Role::Operator => (request.name.clone(), 0),
     };
     check_name(&state, role, &name)?;
-    let certificate = pki::sign(authority, &request.certificate_signing_request, role, &name)
-        .map_err(|error| {
-            Status::invalid_argument(format!("the signing request cannot be used: {error}"))
-        })?;
+    let certificate = pki::sign(authority, &key, role, &name)
+        .map_err(|error| Status::internal(error.to_string()))?;
     info!(role = role.name(), name, token = request.token_id, "joined");
-    let (_, _, members) = node.members();
+    let members = node.members().into_iter();
     Ok(JoinResponse {
         certificate,
         authority: authority.certificate.clone(),
-        servers: members
-            .into_iter()
-            .map(|(_, endpoint, _)| endpoint)
-            .collect(),
+        servers: members.map(|member| member.endpoint).collect(),
         member_id,
     })
 }
@@ -214,6 +121,12 @@ fn check_name(state: &ClusterState, role: Role, name: &str) -> Result<(), Status
             "container instance {name} has joined already; run `ctl agent remove` on that host to begin anew"
         )));
     }
+    let node = NodeId::new(name);
+    if role == Role::LoadBalancer && state.load_balancer_nodes.contains_key(&node) {
+        return Err(Status::already_exists(format!(
+            "load balancer {name} has joined already; remove its data directory to begin anew"
+        )));
+    }
     Ok(())
 }
 
@@ -224,10 +137,10 @@ async fn admit(node: &Node, endpoint: &str) -> Result<u64, Status> {
             "endpoint `{endpoint}` of the new server must be https://host:port"
         )));
     }
-    let (_, _, members) = node.members();
-    if members.iter().any(|(_, known, _)| known == endpoint) {
+    let members = node.members();
+    if members.iter().any(|member| member.endpoint == endpoint) {
         return Err(Status::already_exists(format!(
-            "a server at {endpoint} is a member already"
+            "a server at {endpoint} is a member already; if it is gone for good, take it out with `ctl server remove`"
         )));
     }
     let admission = id::hex32();
@@ -235,21 +148,12 @@ async fn admit(node: &Node, endpoint: &str) -> Result<u64, Status> {
         endpoint: endpoint.to_owned(),
         admission: admission.clone(),
         admitted_at: clock::now(),
+        dismissed: false,
     };
-    let above = members.iter().map(|(id, _, _)| *id).max().unwrap_or(0);
+    let above = members.iter().map(|member| member.id).max().unwrap_or(0);
     node.write(Command::AdmitServer { server, above })
         .await?
         .map_err(|rejection| super::status::rejected(&rejection))?;
     let admitted = node.newest().admitted(&admission);
     admitted.ok_or_else(|| Status::internal("the admission left no trace"))
-}
-
-fn authority(state: &ClusterState) -> Result<&Authority, Rejection> {
-    state.identity.authority.as_ref().ok_or_else(|| {
-        Rejection::client("This control plane was made by a version without an authority.")
-    })
-}
-
-fn internal(error: &pki::PkiError) -> Status {
-    Status::internal(error.to_string())
 }

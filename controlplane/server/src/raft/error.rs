@@ -28,6 +28,11 @@ pub enum RaftError {
          still take place; look before you repeat it", .0.as_secs()
     )]
     Undecided(Duration),
+    /// The membership is as it was.
+    #[error("the membership cannot be changed now")]
+    Membership(#[source] Box<dyn Error + Send + Sync>),
+    #[error("server {id} was not admitted at {endpoint}, or another server is there; join again")]
+    NotAdmitted { id: u64, endpoint: String },
     #[error("raft has stopped on this server")]
     Stopped(#[source] Box<dyn Error + Send + Sync>),
     /// What the leader did with the request is not known.
@@ -42,6 +47,7 @@ impl RaftError {
             Self::Log { .. } | Self::Start(_) | Self::NoLeader | Self::NoQuorum(_) => {
                 Code::Unavailable
             }
+            Self::Membership(_) | Self::NotAdmitted { .. } => Code::FailedPrecondition,
             Self::Undecided(_) => Code::DeadlineExceeded,
             Self::Stopped(_) | Self::Leader(_) => Code::Unknown,
         }

@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use openraft::error::{ClientWriteError, RaftError as OpenraftError};
+use openraft::raft::ClientWriteResponse;
 use openraft::{BasicNode, ChangeMembers};
 use roadstead_client::{Backoff, Endpoint};
 use roadstead_proto::raft::AddMemberRequest;
+use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
 use tracing::{info, warn};
 
-use super::node::{Leader, Node};
-use super::{MemberId, RaftError};
+use super::node::{Leader, Member, Node};
+use super::{MemberId, RaftError, TypeConfig};
 
 /// A new member first gets everything that the others know.
 const CATCH_UP: Duration = Duration::from_secs(60);
@@ -28,24 +30,40 @@ impl Node {
         id: MemberId,
         endpoint: &Endpoint,
     ) -> Result<Result<(), Leader>, RaftError> {
-        let node = BasicNode::new(endpoint.to_string());
+        let members = self.members();
+        let state = self.read().await?;
+        let admitted = state
+            .admitted_server(id)
+            .map(|server| server.endpoint.as_str());
+        let endpoint = endpoint.to_string();
+        // One server under two numbers would be two voters.
+        let taken = |other: &Member| other.id != id && other.endpoint == endpoint;
+        if admitted != Some(endpoint.as_str()) || members.iter().any(taken) {
+            return Err(RaftError::NotAdmitted { id, endpoint });
+        }
+        let node = BasicNode::new(endpoint);
         let change = async {
             self.raft.add_learner(id, node, true).await?;
             let voter = ChangeMembers::AddVoterIds(BTreeSet::from([id]));
             self.raft.change_membership(voter, false).await
         };
-        match timeout(CATCH_UP, change).await {
-            Ok(Ok(_)) => Ok(Ok(())),
-            Ok(Err(OpenraftError::APIError(ClientWriteError::ForwardToLeader(leader)))) => {
-                Ok(Err(Leader(leader)))
-            }
-            // Another change is under way; the new member asks again.
-            Ok(Err(OpenraftError::APIError(ClientWriteError::ChangeMembershipError(_)))) => {
-                Err(RaftError::NoLeader)
-            }
-            Ok(Err(OpenraftError::Fatal(fatal))) => Err(RaftError::Stopped(fatal.into())),
-            Err(_) => Err(RaftError::NoQuorum(CATCH_UP)),
-        }
+        outcome(timeout(CATCH_UP, change).await)
+    }
+
+    /// Takes a server out of the membership, as the leader; the inner error names the leader when it is another one. A
+    /// server that is no member is a success.
+    pub(crate) async fn remove_member(
+        &self,
+        id: MemberId,
+    ) -> Result<Result<(), Leader>, RaftError> {
+        let gone = BTreeSet::from([id]);
+        let change = async {
+            let voters = ChangeMembers::RemoveVoters(gone.clone());
+            self.raft.change_membership(voters, false).await?;
+            let learners = ChangeMembers::RemoveNodes(gone);
+            self.raft.change_membership(learners, false).await
+        };
+        outcome(timeout(CATCH_UP, change).await)
     }
 
     /// Asks `servers`, and whoever they name, until this server is a voter or `stop` is cancelled.
@@ -103,9 +121,27 @@ impl Node {
     }
 
     fn is_voter(&self) -> bool {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow();
-        let mut voters = metrics.membership_config.membership().voter_ids();
-        voters.any(|id| id == self.id())
+        let mut members = self.members().into_iter();
+        members.any(|member| member.id == self.id() && member.votes)
+    }
+}
+
+type Changed = Result<
+    ClientWriteResponse<TypeConfig>,
+    OpenraftError<MemberId, ClientWriteError<MemberId, BasicNode>>,
+>;
+
+fn outcome(changed: Result<Changed, Elapsed>) -> Result<Result<(), Leader>, RaftError> {
+    match changed {
+        Ok(Ok(_)) => Ok(Ok(())),
+        Ok(Err(OpenraftError::APIError(ClientWriteError::ForwardToLeader(leader)))) => {
+            Ok(Err(Leader(leader)))
+        }
+        // Another change is under way, or the last member would go.
+        Ok(Err(OpenraftError::APIError(ClientWriteError::ChangeMembershipError(error)))) => {
+            Err(RaftError::Membership(error.into()))
+        }
+        Ok(Err(OpenraftError::Fatal(fatal))) => Err(RaftError::Stopped(fatal.into())),
+        Err(_) => Err(RaftError::NoQuorum(CATCH_UP)),
     }
 }

@@ -1,6 +1,6 @@
 //! This server's part in the consensus: propose, read, and know who leads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use roadstead_proto::raft::raft_client::RaftClient;
 use roadstead_proto::raft::{Payload, ReadIndexRequest};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tracing::warn;
@@ -38,6 +39,16 @@ const ENTRIES_TO_KEEP: u64 = 1_000;
 pub(crate) enum Leadership {
     Here { term: u64 },
     Elsewhere(Option<Endpoint>),
+}
+
+/// A server of the control plane.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) id: MemberId,
+    pub(crate) endpoint: String,
+    pub(crate) leads: bool,
+    /// False while it still catches up.
+    pub(crate) votes: bool,
 }
 
 /// This server's raft.
@@ -256,6 +267,13 @@ impl Node {
         self.peers.identify(credentials);
     }
 
+    /// Returns every server's endpoint, as the metadata with which a session is opened.
+    pub(crate) fn servers(&self) -> Option<AsciiMetadataValue> {
+        let members = self.members().into_iter();
+        let endpoints: Vec<String> = members.map(|member| member.endpoint).collect();
+        endpoints.join(",").parse().ok()
+    }
+
     /// Returns this server's number among the members.
     pub(crate) fn id(&self) -> MemberId {
         self.id
@@ -276,14 +294,29 @@ impl Node {
         Some(leadership(&changed, self.id))
     }
 
-    /// Returns term, applied index, and each voter with its endpoint and whether it leads.
-    pub(crate) fn members(&self) -> (u64, u64, Vec<(MemberId, String, bool)>) {
-        let metrics = self.raft.metrics().borrow().clone();
-        let members = metrics.membership_config.nodes();
-        let members =
-            members.map(|(id, node)| (*id, node.addr.clone(), metrics.current_leader == Some(*id)));
-        let applied = metrics.last_applied.map_or(0, |id| id.index);
-        (metrics.current_term, applied, members.collect())
+    /// Returns the term and the index of what is applied here.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        (
+            metrics.current_term,
+            metrics.last_applied.map_or(0, |id| id.index),
+        )
+    }
+
+    /// Returns every member.
+    pub(crate) fn members(&self) -> Vec<Member> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        let membership = metrics.membership_config.membership();
+        let voters: BTreeSet<MemberId> = membership.voter_ids().collect();
+        let member = |(id, node): (&MemberId, &BasicNode)| Member {
+            id: *id,
+            endpoint: node.addr.clone(),
+            leads: metrics.current_leader == Some(*id),
+            votes: voters.contains(id),
+        };
+        membership.nodes().map(member).collect()
     }
 
     /// Waits until raft has stopped for good, and returns why.
@@ -311,11 +344,11 @@ impl Node {
 
 /// openraft's word on who leads instead of this server.
 #[derive(Debug)]
-pub(super) struct Leader(pub(super) ForwardToLeader<MemberId, BasicNode>);
+pub(crate) struct Leader(pub(super) ForwardToLeader<MemberId, BasicNode>);
 
 impl Leader {
     /// Returns where the leader listens, when one is known.
-    pub(super) fn endpoint(&self) -> Option<Endpoint> {
+    pub(crate) fn endpoint(&self) -> Option<Endpoint> {
         self.0.leader_node.as_ref()?.addr.parse().ok()
     }
 }

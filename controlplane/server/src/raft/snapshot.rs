@@ -1,11 +1,12 @@
 //! A snapshot as a file: a checksum, then meta data and state. Written beside the old one and
 //! renamed over it, so that there is always one that is whole.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use openraft::{BasicNode, SnapshotMeta};
+use roadstead_client::durable;
 use serde::{Deserialize, Serialize};
 
 use super::{MemberId, decode, encode};
@@ -61,16 +62,11 @@ pub(crate) fn load(directory: &Path) -> Result<Option<StoredSnapshot>, SnapshotE
 pub(crate) fn store(directory: &Path, snapshot: &StoredSnapshot) -> Result<(), SnapshotError> {
     let path = path_in(directory);
     let body = encode(snapshot)?;
-    let write = || {
-        let beside = path.with_extension("new");
-        let mut file = File::create(&beside)?;
+    let written = durable::replace_with(&path, |file| {
         file.write_all(&crc32fast::hash(&body).to_le_bytes())?;
-        file.write_all(&body)?;
-        file.sync_all()?;
-        fs::rename(&beside, &path)?;
-        File::open(directory)?.sync_all()
-    };
-    write().map_err(|cause| SnapshotError::File {
+        file.write_all(&body)
+    });
+    written.map_err(|cause| SnapshotError::File {
         path: path.clone(),
         cause,
     })

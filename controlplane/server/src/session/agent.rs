@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use roadstead_client::SERVERS_METADATA;
 use roadstead_core::id::ContainerInstanceId;
 use roadstead_core::state::container_instance::InstanceRegistration;
 use roadstead_core::state::join::Role;
@@ -114,9 +115,12 @@ impl AgentSession for Agents {
             // With the last sender the agent's stream ends, and it connects again.
             reign.presence.agent_left(&id, &instructions);
         });
-        Ok(Response::new(Box::pin(
-            ReceiverStream::new(outgoing).map(Ok),
-        )))
+        let mut response: Response<Self::SessionStream> =
+            Response::new(Box::pin(ReceiverStream::new(outgoing).map(Ok)));
+        if let Some(servers) = self.node.servers() {
+            response.metadata_mut().insert(SERVERS_METADATA, servers);
+        }
+        Ok(response)
     }
 
     async fn push_logs(

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use roadstead_client::SERVERS_METADATA;
 use roadstead_core::Command;
 use roadstead_core::id::NodeId;
 use roadstead_core::state::join::Role;
@@ -84,9 +85,12 @@ impl LoadBalancerSession for LoadBalancers {
                 }
             }
         });
-        Ok(Response::new(Box::pin(
-            ReceiverStream::new(outgoing).map(Ok),
-        )))
+        let mut response: Response<Self::SessionStream> =
+            Response::new(Box::pin(ReceiverStream::new(outgoing).map(Ok)));
+        if let Some(servers) = self.node.servers() {
+            response.metadata_mut().insert(SERVERS_METADATA, servers);
+        }
+        Ok(response)
     }
 }
 

@@ -1,8 +1,10 @@
 //! What agents and load balancers report.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use roadstead_core::Command;
+use roadstead_core::id::TaskId;
 use roadstead_core::resources::Protocol;
 use roadstead_core::state::task::{
     Container, DesiredStatus, HealthStatus, LastStatus, PortBinding, StopCode, TargetHealth, Task,
@@ -42,6 +44,23 @@ impl World {
         let of_web = |task: &Task| task.service_id() == Some(service_id(0));
         let task = self.pick(0, of_web).expect("web has a task");
         self.report(&task, LastStatus::Stopped);
+    }
+
+    /// Returns the tasks that shall run.
+    pub(crate) fn wanted(&self) -> BTreeSet<TaskId> {
+        let tasks = self.state.tasks.values();
+        let wanted = tasks.filter(|task| task.desired_status == DesiredStatus::Running);
+        wanted.map(|task| task.id.clone()).collect()
+    }
+
+    /// Returns the number of an instance that has a task of `api`.
+    pub(crate) fn instance_of_a_task_of_api(&self) -> usize {
+        let of_api = |task: &Task| task.service_id() == Some(service_id(1));
+        let task = self.pick(0, of_api).expect("api has a task");
+        let mut instances = self.instances.iter();
+        instances
+            .position(|id| *id == task.container_instance)
+            .expect("the instance is there")
     }
 
     /// Returns how long `web` starts no task.

@@ -1,13 +1,16 @@
 //! How the world begins.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use roadstead_core::id::{
-    ContainerInstanceId, Family, ListenerId, ListenerRef, LoadBalancerName, NodeId,
+    ContainerInstanceId, Family, JoinTokenId, ListenerId, ListenerRef, LoadBalancerName, NodeId,
 };
 use roadstead_core::resources::{Protocol, Resources};
 use roadstead_core::scheduler::default_strategy;
+use roadstead_core::state::Identity;
 use roadstead_core::state::container_instance::InstanceRegistration;
+use roadstead_core::state::join::{Authority, JoinToken, Role, Server};
 use roadstead_core::state::load_balancer::Forward;
 use roadstead_core::state::service::{DeploymentConfiguration, ServiceLoadBalancer, ServiceSpec};
 use roadstead_core::state::target_group::{TargetGroupSpec, TargetHealthCheck};
@@ -138,6 +141,42 @@ impl World {
             at: self.now,
         });
         id
+    }
+
+    /// The control plane gets its name and authority, and a second server joins by a token.
+    pub(crate) fn let_a_server_join(&mut self) {
+        let at = self.now;
+        self.must(&Command::NameControlPlane(Identity {
+            control_plane_id: "0".repeat(32),
+            region: "local".into(),
+            account: "0".repeat(12),
+            authority: Some(Authority {
+                certificate: "certificate".into(),
+                key: "key".into(),
+            }),
+        }));
+        self.must(&Command::CreateJoinToken {
+            token: JoinToken {
+                id: JoinTokenId::new("token"),
+                role: Role::Server,
+                secret_hash: vec![7; 32],
+                created_at: at,
+                expires_at: at.after(Duration::from_secs(3600)),
+            },
+            at,
+        });
+        for admission in ["second", "third"] {
+            self.must(&Command::AdmitServer {
+                server: Server {
+                    endpoint: "https://10.0.0.2:7443".into(),
+                    admission: admission.into(),
+                    admitted_at: at,
+                    dismissed: false,
+                },
+                above: 1,
+            });
+        }
+        self.must(&Command::DismissServer { id: 2 });
     }
 
     fn make_load_balancer(&mut self) {

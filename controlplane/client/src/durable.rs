@@ -1,6 +1,7 @@
 //! Replaces a file as a whole: after a crash, or a power cut, there is the old one or the new one.
 //!
-//! Only the owner may read it, because a task's record holds the environments of its containers.
+//! Only the owner may read it: what the roles keep has keys in it, and the environments of containers. It is here because
+//! every role has something to keep, and this crate.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -13,8 +14,22 @@ const OWNER_ONLY: u32 = 0o600;
 ///
 /// # Errors
 /// Fails when the file, or the draft beside it (`NAME.new`), cannot be written.
-pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
+pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    replace_with(path, |file| file.write_all(contents))
+}
+
+/// Does the same with what `write` writes, piece by piece.
+///
+/// # Errors
+/// Fails as [`replace`] does, and when `write` does.
+pub fn replace_with(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(directory) if directory != Path::new("") => directory,
+        Some(_) | None => Path::new("."),
+    };
     fs::create_dir_all(directory)?;
     let draft = path.with_extension("new");
     let mut file = OpenOptions::new()
@@ -25,7 +40,7 @@ pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
         .open(&draft)?;
     // A draft that a crash has left may be open to others.
     file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
-    file.write_all(contents)?;
+    write(&mut file)?;
     file.sync_all()?;
     fs::rename(&draft, path)?;
     // The new name is on the disk only with its directory.
