@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use roadstead_client::join::{self, Applicant, Token};
 use roadstead_client::{Credentials, DEFAULT_PORT, Endpoint};
 
@@ -17,11 +19,13 @@ pub use self::host::Host;
 use self::network::Network;
 use crate::client::Client;
 use crate::cluster::Role;
-use crate::leftovers::leftovers;
+use crate::leftovers::{leftovers, processes, runs};
 use crate::{binaries, eventually, sample};
 
 const START_DEADLINE: Duration = Duration::from_secs(60);
 const CLUSTER: &str = "default";
+/// Of the names of hosts and all that is on them; the id of the test's process follows.
+const PREFIX: &str = "rh";
 
 /// The hosts of one test.
 #[derive(Debug)]
@@ -41,7 +45,8 @@ impl Hosts {
     /// # Errors
     /// Fails when the network cannot be made.
     pub fn new(count: u8) -> anyhow::Result<Self> {
-        let name = format!("rh{}", std::process::id());
+        sweep()?;
+        let name = format!("{PREFIX}{}", std::process::id());
         let directory = Path::new("/tmp").join(&name);
         fs::create_dir(&directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
@@ -240,6 +245,35 @@ impl Drop for Hosts {
         // Kept where something could not be removed; the next run of this machine's tests may look at it.
         fs::remove_dir_all(&self.directory).ok();
     }
+}
+
+/// Removes the hosts whose test process is gone: killed by hand, or by the runner after its timeout.
+fn sweep() -> anyhow::Result<()> {
+    for entry in fs::read_dir("/tmp").context("cannot read /tmp")? {
+        let entry = entry?;
+        let name = entry.file_name().display().to_string();
+        let owner = name
+            .strip_prefix(PREFIX)
+            .and_then(|pid| pid.parse::<u32>().ok());
+        if owner.is_none_or(runs) {
+            continue;
+        }
+        // Only the roles have this flag: containerd, its shims and the loggers are for `agent remove`.
+        let roles = format!("--data-dir {}/", entry.path().display());
+        for process in processes(&roles)? {
+            // It fails only for a process that has just ended by itself.
+            kill(Pid::from_raw(process.pid), Signal::SIGKILL).ok();
+        }
+        for host in fs::read_dir(entry.path())? {
+            let removed = Host::left_behind(&host?.path()).remove();
+            if let Err(error) = removed {
+                eprintln!("cannot remove what an earlier test left: {error:#}");
+            }
+        }
+        drop(Network::left_behind(&name));
+        fs::remove_dir_all(entry.path())?;
+    }
+    Ok(())
 }
 
 /// Returns where a server at `address` listens for other hosts.

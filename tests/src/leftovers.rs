@@ -43,6 +43,12 @@ impl FoundProcess {
     }
 }
 
+/// Returns whether a process runs; one that has ended and that nobody has reaped does not.
+#[must_use]
+pub fn runs(pid: u32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
 /// Returns the processes whose command line contains `text`, without this one.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::binaries;
-use crate::leftovers::processes;
+use crate::leftovers::{processes, runs};
 
 /// For commands that act on containerd; handed to timeout(1).
 const COMMAND_SECONDS: &str = "60";
@@ -112,7 +112,7 @@ fn sweep() -> anyhow::Result<()> {
             .and_then(|rest| rest.strip_suffix(|last: char| last.is_ascii_lowercase()))
             .and_then(|pid| pid.parse::<u32>().ok());
         let Some(owner) = owner else { continue };
-        if Path::new(&format!("/proc/{owner}")).exists() {
+        if runs(owner) {
             continue;
         }
         let place = Place::named(name);

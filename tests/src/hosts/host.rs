@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use roadstead_client::Endpoint;
 use roadstead_client::join::Token;
 
@@ -44,6 +46,17 @@ impl Host {
             directory,
             roles: BTreeMap::new(),
         })
+    }
+
+    /// Returns a host of which only its directory, and what runs there, is known.
+    pub(super) fn left_behind(directory: &Path) -> Self {
+        let namespace = directory.file_name().unwrap_or_default();
+        Self {
+            namespace: namespace.display().to_string(),
+            address: Ipv4Addr::UNSPECIFIED,
+            directory: directory.to_owned(),
+            roles: BTreeMap::new(),
+        }
     }
 
     /// Returns the host's address.
@@ -216,10 +229,7 @@ impl Host {
             .collect();
         ensure!(!pids.is_empty(), "no containerd on {}", self.namespace);
         for pid in pids {
-            nix::sys::signal::kill(
-                nix::unistd::Pid::from_raw(pid),
-                nix::sys::signal::Signal::SIGKILL,
-            )?;
+            kill(Pid::from_raw(pid), Signal::SIGKILL)?;
         }
         Ok(())
     }

@@ -29,6 +29,14 @@ impl Network {
         Ok(network)
     }
 
+    /// Returns the network of a test that is gone, to be dropped.
+    pub(super) fn left_behind(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            prefix: [0, 0],
+        }
+    }
+
     /// Adds a host; returns its namespace, whose name its cable to the bridge has too, and its address.
     pub(super) fn add_host(&self, number: u8) -> anyhow::Result<(String, Ipv4Addr)> {
         let namespace = format!("{}h{number}", self.name);
