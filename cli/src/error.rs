@@ -6,9 +6,9 @@
 use std::io;
 use std::time::Duration;
 
-use roadstead_client::ConnectError;
 use roadstead_client::join::JoinError;
 use roadstead_client::proto::ecs::Failure;
+use roadstead_client::{ConnectError, ReachError};
 use tonic::{Code, Status};
 
 use crate::config::ConfigError;
@@ -90,6 +90,7 @@ impl Error {
         let text = match self {
             // Its text has the innermost cause already, and the layers between say nothing more.
             Self::Unreachable(_) => self.to_string(),
+            Self::Join(error @ JoinError::Reach { .. }) => with_system_error(error),
             other => chain(other),
         };
         let mut report = format!("error: {}", text.trim_end());
@@ -102,6 +103,8 @@ impl Error {
 
     fn hint(&self) -> Option<String> {
         match self {
+            // It says itself what to do.
+            Self::Unreachable(error) if matches!(error.cause, ReachError::NoCredentials(_)) => None,
             Self::Unreachable(error) if root(error).contains("ermission denied") => {
                 Some("only root and the owner of the socket may call the control plane".to_owned())
             }
@@ -162,7 +165,7 @@ impl From<Status> for Error {
     }
 }
 
-fn with_system_error(error: &ConnectError) -> String {
+fn with_system_error(error: &dyn std::error::Error) -> String {
     format!("{error}: {}", root(error))
 }
 

@@ -60,6 +60,20 @@ fn a_server_that_is_not_ready_counts_as_unreachable() {
 }
 
 #[tokio::test]
+async fn a_missing_certificate_is_not_mistaken_for_a_missing_control_plane() {
+    let endpoint: Endpoint = "https://127.0.0.1:1".parse().unwrap();
+    let error = ControlPlane::new(vec![endpoint])
+        .connect()
+        .await
+        .unwrap_err();
+    let report = Error::from(error).report().unwrap();
+    assert!(
+        report.contains("ctl token create") && !report.contains("hint"),
+        "{report}"
+    );
+}
+
+#[tokio::test]
 async fn an_unreachable_control_plane_names_the_endpoint_that_was_tried() {
     let endpoint: Endpoint = "unix:/nonexistent/server.sock".parse().unwrap();
     let error = ControlPlane::new(vec![endpoint])
