@@ -47,6 +47,8 @@ for_mode() {
             ;;
         test)
             need_command ip iproute2 "makes the tests' hosts: network namespaces and a bridge"
+            need_command strace strace "slows a server's disk"
+            need_command mkfs.ext4 e2fsprogs "makes a disk that can be filled"
             need_tool cargo-nextest "runs the tests, each in a process of its own with a time limit"
             need_package busybox-static "the container of the agent's tests"
             need_command docker-registry docker-registry "a real registry to pull from, on loopback"

@@ -78,6 +78,15 @@ impl Client {
         Ok(self.describe_control_plane().await?.members)
     }
 
+    /// Returns the term of the leader.
+    ///
+    /// # Errors
+    /// Fails when the call does.
+    pub async fn term(&self) -> anyhow::Result<i64> {
+        let answer = self.describe_control_plane().await?;
+        answer.term.context("the control plane has no term")
+    }
+
     /// Returns how many load balancers are connected.
     ///
     /// # Errors
@@ -92,12 +101,8 @@ impl Client {
 
     async fn describe_control_plane(&self) -> anyhow::Result<DescribeControlPlaneResponse> {
         let request = DescribeControlPlaneRequest {};
-        let answer = self
-            .console()
-            .await?
-            .describe_control_plane(request)
-            .await?;
-        Ok(answer.into_inner())
+        let answer = self.console().await?.describe_control_plane(request).await;
+        Ok(self.learned(answer)?.into_inner())
     }
 
     /// Returns every container instance of the default cluster.
@@ -126,8 +131,8 @@ impl Client {
     pub async fn clusters(&self) -> anyhow::Result<BTreeSet<String>> {
         let (mut names, mut request) = (BTreeSet::new(), ListClustersRequest::default());
         loop {
-            let answer = self.ecs().await?.list_clusters(request.clone()).await?;
-            let page = answer.into_inner();
+            let answer = self.ecs().await?.list_clusters(request.clone()).await;
+            let page = self.learned(answer)?.into_inner();
             let name = |arn: &String| Some(arn.rsplit_once('/')?.1.to_owned());
             names.extend(page.cluster_arns.iter().filter_map(name));
             request.next_token = page.next_token;
@@ -242,10 +247,7 @@ impl Client {
         };
         let views = self.console().await?.watch_service(request).await;
         // Only the leader has the counts; whoever else was asked names it.
-        if let Err(status) = &views {
-            self.control_plane.learn(status);
-        }
-        let mut views = views?.into_inner();
+        let mut views = self.learned(views)?.into_inner();
         tokio::time::timeout(CALL_DEADLINE, views.message())
             .await
             .context("no view of the service came in time")??
@@ -281,6 +283,16 @@ impl Client {
             tasks.extend(ecs.describe_tasks(request).await?.into_inner().tasks);
         }
         Ok(tasks)
+    }
+
+    /// Passes on an answer; a refusal by one server leads to another with the next call.
+    ///
+    /// # Errors
+    /// Fails when the call has failed.
+    pub fn learned<T>(&self, answer: Result<T, Status>) -> Result<T, Status> {
+        answer.inspect_err(|status| {
+            self.control_plane.learn(status);
+        })
     }
 
     async fn channel(&self) -> anyhow::Result<Channel> {

@@ -1,7 +1,9 @@
 //! Several hosts on one machine: network namespaces joined by a bridge, each with `ctl` processes and a containerd of
 //! its own. A test says what happens to them; every process keeps a log, which is shown when a test fails.
 
+mod faults;
 mod host;
+mod logs;
 mod network;
 
 use std::fs;
@@ -15,6 +17,7 @@ use nix::unistd::Pid;
 use roadstead_client::join::{self, Applicant, Token};
 use roadstead_client::{Credentials, DEFAULT_PORT, Endpoint};
 
+pub use self::faults::SlowDisk;
 pub use self::host::Host;
 use self::network::Network;
 use crate::client::Client;
@@ -169,6 +172,19 @@ impl Hosts {
         Ok(Client::remote(self.servers(), credentials))
     }
 
+    /// Returns the control plane as seen by one of its servers only.
+    ///
+    /// # Errors
+    /// Fails before there is a control plane.
+    pub fn client_of(&self, host: usize) -> anyhow::Result<Client> {
+        let credentials = self.credentials.clone();
+        let credentials = credentials.context("there is no control plane yet")?;
+        Ok(Client::remote(
+            vec![self.hosts[host].endpoint()],
+            credentials,
+        ))
+    }
+
     /// Returns the number of the host whose server leads.
     ///
     /// # Errors
@@ -235,8 +251,13 @@ impl Drop for Hosts {
         if self.finished {
             return;
         }
+        // The tails for who reads the report, the whole for who looks closer.
+        let kept = logs::directory();
         for host in &mut self.hosts {
             eprint!("{}", host.log_tails());
+            if let Err(error) = kept.as_ref().map_or(Ok(()), |to| host.keep_logs(to)) {
+                eprintln!("cannot keep a log: {error:#}");
+            }
             host.kill_all();
             if let Err(error) = host.remove() {
                 eprintln!("cannot clean up: {error:#}");

@@ -35,6 +35,15 @@ impl Url {
         }
     }
 
+    /// Returns another path of the same server.
+    #[must_use]
+    pub fn path(&self, path: &str) -> Self {
+        Self {
+            authority: self.authority.clone(),
+            path: path.to_owned(),
+        }
+    }
+
     /// Returns the same on another host.
     #[must_use]
     pub fn at(&self, address: Ipv4Addr) -> Self {

@@ -21,6 +21,6 @@ pub mod web;
 pub use client::Client;
 pub use cluster::Cluster;
 pub use eventually::eventually;
-pub use hosts::Hosts;
+pub use hosts::{Host, Hosts};
 pub use process::Process;
 pub use roadstead_client::proto;

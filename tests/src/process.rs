@@ -117,6 +117,21 @@ impl Process {
         Ok(())
     }
 
+    /// Returns where its log is.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Returns the id of the process.
+    ///
+    /// # Errors
+    /// Fails when it was killed or has ended.
+    pub fn pid(&mut self) -> anyhow::Result<u32> {
+        self.check_running()?;
+        Ok(self.child.as_ref().context("never started")?.id())
+    }
+
     /// Returns the last lines of its log under a heading, for the report of a failed test.
     #[must_use]
     pub fn log_tail(&self) -> String {

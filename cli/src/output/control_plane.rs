@@ -16,12 +16,13 @@ pub(crate) fn status(status: &DescribeControlPlaneResponse) -> String {
             number(member.id),
             role.to_owned(),
             text(member.endpoint.as_ref()),
+            number(member.applied_index),
+            member.trouble.clone().unwrap_or_else(|| "ok".to_owned()),
         ]
     });
-    let servers = grid(["SERVER", "ROLE", "ENDPOINT"], rows);
+    let servers = grid(["SERVER", "ROLE", "ENDPOINT", "APPLIED", "STATE"], rows);
     let rest = fields([
         ("Term", number(status.term)),
-        ("Applied index", number(status.applied_index)),
         ("Load balancers", joined(&status.load_balancer_nodes)),
     ]);
     format!("{servers}\n\n{rest}")

@@ -233,12 +233,12 @@ fn the_control_plane_as_a_table() {
     check(
         &control_plane::status(&fixture::control_plane()),
         &expect![[r#"
-            SERVER  ROLE      ENDPOINT
-            1       leader    unix:/run/server-1.sock
-            2       follower  unix:/run/server-2.sock
+            SERVER  ROLE      ENDPOINT                 APPLIED  STATE
+            1       leader    unix:/run/server-1.sock  42       ok
+            2       follower  unix:/run/server-2.sock  42       ok
+            3       follower  unix:/run/server-3.sock  -        server 3 takes no part: the disk is full
 
             Term:            3
-            Applied index:   42
             Load balancers:  a1b2"#]],
     );
 }

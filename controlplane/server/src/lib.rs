@@ -5,9 +5,11 @@
 //! Everything that is decided is decided in `roadstead-core`; here it is carried out.
 
 mod api;
+mod aside;
 mod authorize;
 mod clock;
 mod config;
+mod disk;
 mod id;
 mod leader;
 mod pki;
@@ -19,5 +21,6 @@ mod session;
 mod tls;
 
 pub use config::{Config, Remote};
+pub use disk::DiskFull;
 pub use raft::RaftError;
 pub use serve::{ServerError, run};

@@ -1,8 +1,8 @@
 //! The replicated log, behind a small face: propose commands, read the newest state.
 //!
-//! openraft stays inside this module; a later version of it, with pre-vote and leadership
-//! transfer, changes nothing outside.
+//! openraft stays inside this module; a later version of it changes nothing outside.
 
+mod election;
 mod error;
 mod log_store;
 mod membership;

@@ -18,6 +18,7 @@ use roadstead_proto::join::join_server::JoinServer;
 use roadstead_proto::lb::load_balancer_session_server::LoadBalancerSessionServer;
 use roadstead_proto::raft::raft_server::RaftServer;
 use tokio::net::UnixListener;
+use tokio::time::timeout;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +29,8 @@ use tonic::{Request, Status};
 use tracing::info;
 
 use crate::api::{Console, Ecs, Elb, Join, Membership};
+use crate::aside;
+use crate::disk::{self, DiskFull};
 use crate::leader::Reigns;
 use crate::pki::PkiError;
 use crate::raft::{MAX_MESSAGE, Node, RaftError, RaftService};
@@ -57,6 +60,8 @@ pub enum ServerError {
     #[error("another server listens on {0}; stop it first, or choose another endpoint")]
     Taken(Endpoint),
     #[error(transparent)]
+    DiskFull(#[from] DiskFull),
+    #[error(transparent)]
     Raft(#[from] RaftError),
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
@@ -66,59 +71,78 @@ pub enum ServerError {
     Serve(#[from] tonic::transport::Error),
 }
 
-/// Runs one server of the control plane until `stop` is cancelled.
+/// Runs one server of the control plane until `stop` is cancelled. While its disk is full it takes no part, and says so.
 ///
 /// # Errors
-/// Fails when the data directory or the endpoint cannot be used, or raft cannot start.
+/// Fails when the data directory or the endpoint cannot be used, or raft cannot start or go on.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), ServerError> {
     let config = Arc::new(config);
     make_private_directory(&config.data_dir).map_err(|cause| ServerError::DataDirectory {
         path: config.data_dir.clone(),
         cause,
     })?;
+    while !stop.is_cancelled() {
+        let ended = match disk::check(&config.data_dir) {
+            Ok(()) => Box::pin(take_part(&config, stop.child_token())).await,
+            Err(full) => Err(full.into()),
+        };
+        // Whatever has failed: with a full disk, it failed for that.
+        match (ended, disk::check(&config.data_dir)) {
+            (Ok(()), _) => {}
+            (Err(_), Err(full)) | (Err(ServerError::DiskFull(full)), Ok(())) => {
+                Box::pin(aside::until_there_is_room(&config, full, &stop)).await;
+            }
+            (Err(error), Ok(())) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Takes part until `stop`.
+async fn take_part(config: &Arc<Config>, stop: CancellationToken) -> Result<(), ServerError> {
     let listener = listen(&config.socket).await?;
-    let node = Arc::new(Node::start(&config).await?);
-    let credentials = tls::load(&config, &node)?;
+    let node = Arc::new(Node::start(config).await?);
+    let credentials = tls::load(config, &node)?;
     let tasks = TaskTracker::new();
-    let reigns = leader::follow(&node, &config, &tasks, stop.clone());
+    let reigns = leader::follow(&node, config, &tasks, stop.clone());
     let routes = routes(&node, &reigns, &stop);
     if let Some(remote) = config.remote.clone() {
-        let (node, config, stop) = (Arc::clone(&node), Arc::clone(&config), stop.clone());
+        let (node, config, stop) = (Arc::clone(&node), Arc::clone(config), stop.clone());
         tasks.spawn(async move {
             node.become_member(&remote.endpoint, &config.contacts, &stop)
                 .await;
         });
     }
     info!(socket = %config.socket.display(), id = config.id, "serving");
-    let stopped = stop.clone().cancelled_owned();
     let local = builder()
         .add_routes(routes.clone())
-        .serve_with_incoming_shutdown(UnixListenerStream::new(listener), stopped);
+        .serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop.cancelled());
     let others = async {
         match &config.remote {
-            Some(remote) => tls::serve(&config, remote, credentials, &node, routes, &stop).await,
+            Some(remote) => tls::serve(config, remote, credentials, &node, routes, &stop).await,
             None => Ok(()),
         }
     };
-    let serving = async {
+    let mut serving = std::pin::pin!(async {
         tokio::try_join!(async { local.await.map_err(ServerError::from) }, others).map(|_| ())
-    };
-    let in_time = async {
-        stop.cancelled().await;
-        tokio::time::sleep(TIME_TO_STOP).await;
-    };
-    let served: Result<(), ServerError> = tokio::select! {
-        served = serving => served,
-        () = in_time => Ok(()),
-        // A full disk, say: a server that cannot write its log must not go on as if it could.
-        error = node.failed(), if !stop.is_cancelled() => Err(error.into()),
+    });
+    let (served, open) = tokio::select! {
+        served = &mut serving => (served, false),
+        () = stop.cancelled() => (Ok(()), true),
+        // A server that cannot write its log must not go on as if it could.
+        error = node.failed() => (Err(error.into()), true),
+        full = disk::until_full(&config.data_dir) => (Err(full.into()), true),
     };
     stop.cancel();
+    let mut ended = Ok(());
+    if open && let Ok(in_time) = timeout(TIME_TO_STOP, serving).await {
+        ended = in_time;
+    }
     tasks.close();
     tasks.wait().await;
     node.shutdown().await;
     remove_socket(&config.socket);
-    served
+    served.and(ended)
 }
 
 /// Returns the settings that both listeners share.
@@ -163,7 +187,7 @@ fn allow<S>(
 }
 
 /// Binds the socket so that only this user may connect. A socket that nobody serves is replaced.
-async fn listen(path: &Path) -> Result<UnixListener, ServerError> {
+pub(crate) async fn listen(path: &Path) -> Result<UnixListener, ServerError> {
     let endpoint = Endpoint::Unix(path.to_owned());
     if tokio::net::UnixStream::connect(path).await.is_ok() {
         return Err(ServerError::Taken(endpoint));

@@ -32,7 +32,7 @@ pub(crate) fn load(config: &Config, node: &Node) -> Result<Option<Credentials>, 
     Ok(credentials)
 }
 
-/// Serves other hosts until `stop`.
+/// Serves other hosts until `stop`, as soon as this server has credentials.
 ///
 /// # Errors
 /// Fails when the address cannot be bound, or the credentials are unsound.
@@ -51,6 +51,19 @@ pub(crate) async fn serve(
             None => return Ok(()),
         },
     };
+    listen(remote, &credentials, routes, stop).await
+}
+
+/// Serves other hosts with these credentials until `stop`.
+///
+/// # Errors
+/// Fails when the address cannot be bound, or the credentials are unsound.
+pub(crate) async fn listen(
+    remote: &Remote,
+    credentials: &Credentials,
+    routes: Routes,
+    stop: &CancellationToken,
+) -> Result<(), ServerError> {
     let tls = ServerTlsConfig::new()
         .identity(credentials.identity())
         .client_ca_root(Certificate::from_pem(&credentials.authority))

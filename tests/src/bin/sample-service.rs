@@ -1,8 +1,8 @@
 //! The service that the demo and the tests roll out: a tiny HTTP/1.1 server that can also misbehave on request.
 //!
 //! `GET /` says who answers, `/health` is for probes, `/slow?ms=N` takes its time, `/memory?mib=N` takes memory and
-//! keeps it, `/exit?code=N` ends the process. On SIGTERM it accepts nothing more, finishes what it has and exits
-//! with 0. It is built statically, and `sample-service image` wraps the running binary itself into an image.
+//! keeps it, `/exit?code=N` ends the process. On SIGTERM it accepts nothing more, finishes what it has (unless it is
+//! hasty) and exits with 0. It is built statically, and `sample-service image` wraps the running binary itself into an image.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -31,6 +31,9 @@ struct Args {
     version: String,
     #[arg(long, env = "PORT", default_value_t = 8080)]
     port: u16,
+    /// Exits at SIGTERM whatever is under way, as many services do.
+    #[arg(long, env = "HASTY")]
+    hasty: bool,
     /// A path that is carried out once before anything is served, such as `/exit?code=3`.
     #[arg(long, env = "AT_START")]
     at_start: Option<String>,
@@ -84,6 +87,9 @@ async fn serve(args: Args) -> anyhow::Result<()> {
             }
             _ = terminate.recv() => break,
         }
+    }
+    if args.hasty {
+        return Ok(());
     }
     drop(listener);
     stop.cancel();

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use roadstead_client::Endpoint;
 use roadstead_client::join::Token;
 
-use super::{endpoint, network};
+use super::endpoint;
 use crate::cluster::Role;
 use crate::image::Image;
 use crate::leftovers::processes;
@@ -80,20 +80,12 @@ impl Host {
         process.with_context(|| format!("{} has no {role:?}", self.namespace))
     }
 
-    /// Cuts the host off from all others.
-    ///
-    /// # Errors
-    /// Fails when its link cannot be set down.
-    pub fn cut_off(&self) -> anyhow::Result<()> {
-        network::connect(&self.namespace, false)
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
     }
 
-    /// Undoes [`Host::cut_off`].
-    ///
-    /// # Errors
-    /// Fails when its link cannot be set up.
-    pub fn heal(&self) -> anyhow::Result<()> {
-        network::connect(&self.namespace, true)
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     pub(super) fn has(&self, role: Role) -> bool {
@@ -204,8 +196,9 @@ impl Host {
         self.roles.clear();
     }
 
-    /// Removes all that its agent made.
+    /// Removes all that its agent made, and its disk.
     pub(super) fn remove(&self) -> anyhow::Result<()> {
+        self.unmount_disk()?;
         let data = self.data("agent");
         if fs::exists(&data)? {
             self.ctl(&["agent", "remove", "--data-dir", &data], "")?;
@@ -215,6 +208,16 @@ impl Host {
 
     pub(super) fn log_tails(&self) -> String {
         self.roles.values().map(Process::log_tail).collect()
+    }
+
+    /// Copies the whole logs of its roles to a directory.
+    pub(super) fn keep_logs(&self, to: &Path) -> anyhow::Result<()> {
+        for role in self.roles.values() {
+            let name = role.log().file_name().unwrap_or_default();
+            let name = format!("{}-{}", self.namespace, name.display());
+            fs::copy(role.log(), to.join(name))?;
+        }
+        Ok(())
     }
 
     /// Kills the agent's own containerd, as nobody can prepare for.

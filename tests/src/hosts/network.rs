@@ -92,12 +92,49 @@ pub(super) fn connect(namespace: &str, connected: bool) -> anyhow::Result<()> {
     ip(&["link", "set", namespace, state])
 }
 
+/// The table of a host's firewall that drops packets.
+const TABLE: &str = "rh_faults";
+
+/// Drops what comes in from the cable, or goes out by it.
+pub(super) fn drop_packets(namespace: &str, hook: &str) -> anyhow::Result<()> {
+    drop_nothing(namespace)?;
+    let device = if hook == "input" {
+        "iifname"
+    } else {
+        "oifname"
+    };
+    let chain = format!("{{ type filter hook {hook} priority 0; {device} eth0 drop; }};");
+    nft(
+        namespace,
+        &format!("table inet {TABLE} {{ chain {hook} {chain} }}"),
+    )
+}
+
+/// Undoes [`drop_packets`].
+pub(super) fn drop_nothing(namespace: &str) -> anyhow::Result<()> {
+    // A table can be deleted only where there is one.
+    nft(
+        namespace,
+        &format!("table inet {TABLE}; delete table inet {TABLE}"),
+    )
+}
+
+fn nft(namespace: &str, rules: &str) -> anyhow::Result<()> {
+    let into = format!("--net=/run/netns/{namespace}");
+    run("nsenter", &[&into, "nft", rules])
+}
+
 fn ip(arguments: &[&str]) -> anyhow::Result<()> {
-    let output = Command::new("ip").args(arguments).output();
-    let output = output.context("cannot run ip")?;
+    run("ip", arguments)
+}
+
+/// Runs a command of the system.
+pub(super) fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.with_context(|| format!("cannot run {program}"))?;
     ensure!(
         output.status.success(),
-        "ip {}: {}",
+        "{program} {}: {}",
         arguments.join(" "),
         String::from_utf8_lossy(&output.stderr)
     );

@@ -285,16 +285,21 @@ pub(super) fn target_health() -> elb::TargetHealthDescription {
 }
 
 pub(super) fn control_plane() -> DescribeControlPlaneResponse {
-    let member = |id, leader| ControlPlaneMember {
+    let member = |id, leader, trouble: Option<&str>| ControlPlaneMember {
         id: Some(id),
         endpoint: Some(format!("unix:/run/server-{id}.sock")),
         voter: Some(true),
         leader: Some(leader),
+        applied_index: trouble.is_none().then_some(42),
+        trouble: trouble.map(str::to_owned),
     };
     DescribeControlPlaneResponse {
-        members: vec![member(1, true), member(2, false)],
+        members: vec![
+            member(1, true, None),
+            member(2, false, None),
+            member(3, false, Some("server 3 takes no part: the disk is full")),
+        ],
         term: Some(3),
-        applied_index: Some(42),
         load_balancer_nodes: vec!["a1b2".to_owned()],
     }
 }

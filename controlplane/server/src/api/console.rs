@@ -128,24 +128,32 @@ impl Wire for Console {
         &self,
         _request: Request<DescribeControlPlaneRequest>,
     ) -> Result<Response<DescribeControlPlaneResponse>, Status> {
-        let (term, applied) = self.node.progress();
+        let (term, _) = self.node.progress();
         let state = self.node.newest();
-        let member = |member: Member| ControlPlaneMember {
-            id: i64::try_from(member.id).ok(),
-            endpoint: Some(member.endpoint),
-            leader: Some(member.leads),
-            voter: Some(member.votes),
-        };
+        let members = self.node.survey().await.into_iter();
         Ok(Response::new(DescribeControlPlaneResponse {
-            members: self.node.members().into_iter().map(member).collect(),
+            members: members.map(describe_member).collect(),
             term: i64::try_from(term).ok(),
-            applied_index: i64::try_from(applied).ok(),
             load_balancer_nodes: state
                 .load_balancer_nodes
                 .keys()
                 .map(ToString::to_string)
                 .collect(),
         }))
+    }
+}
+
+fn describe_member((member, progress): (Member, Result<u64, String>)) -> ControlPlaneMember {
+    ControlPlaneMember {
+        id: i64::try_from(member.id).ok(),
+        endpoint: Some(member.endpoint),
+        leader: Some(member.leads),
+        voter: Some(member.votes),
+        applied_index: progress
+            .as_ref()
+            .ok()
+            .and_then(|index| i64::try_from(*index).ok()),
+        trouble: progress.err(),
     }
 }
 

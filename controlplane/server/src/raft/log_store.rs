@@ -8,7 +8,7 @@ mod file;
 use std::fmt::Debug;
 use std::ops::RangeBounds;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{
@@ -39,6 +39,11 @@ impl LogStore {
         entries.values().map(|bytes| Ok(decode(bytes)?)).collect()
     }
 
+    /// Returns a view of where the log ends, that does not hold the file open when raft has stopped.
+    pub(super) fn end(&self) -> LogEnd {
+        LogEnd(Arc::downgrade(&self.0))
+    }
+
     fn state(&self) -> Result<LogState<TypeConfig>, LogError> {
         let purged: Option<LogId<MemberId>> = self.0.cell(PURGED)?;
         let last = self.0.last()?;
@@ -57,6 +62,18 @@ impl LogStore {
         let file = Arc::clone(&self.0);
         let done = spawn_blocking(move || file.commit(&changes)).await;
         done.expect("writing the log does not panic")
+    }
+}
+
+/// Tells where the log ends.
+#[derive(Debug, Clone)]
+pub(super) struct LogEnd(Weak<LogFile>);
+
+impl LogEnd {
+    /// Returns the id of the last entry; fails also when the log is closed.
+    pub(super) fn last_log_id(&self) -> Result<Option<LogId<MemberId>>, LogError> {
+        let file = self.0.upgrade().ok_or(LogError::Closed)?;
+        Ok(LogStore(file).state()?.last_log_id)
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use openraft::error::{ClientWriteError, RaftError as OpenraftError};
 use openraft::raft::ClientWriteResponse;
 use openraft::{BasicNode, ChangeMembers};
-use roadstead_client::{Backoff, Endpoint};
-use roadstead_proto::raft::AddMemberRequest;
+use roadstead_client::{Backoff, Endpoint, EndpointError};
+use roadstead_proto::raft::{AddMemberRequest, ProgressRequest};
 use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,8 @@ use super::{MemberId, RaftError, TypeConfig};
 
 /// A new member first gets everything that the others know.
 const CATCH_UP: Duration = Duration::from_secs(60);
+/// Somebody waits for `ctl status`.
+const SURVEY: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -117,6 +119,30 @@ impl Node {
                 let leader = roadstead_client::leader_of(&status);
                 Err((status.message().to_owned(), leader))
             }
+        }
+    }
+
+    /// Asks every member how far it has applied the log; who does not answer within a second has an error instead.
+    pub(crate) async fn survey(&self) -> Vec<(Member, Result<u64, String>)> {
+        let asked = self.members().into_iter().map(async |member| {
+            let progress = if member.id == self.id() {
+                Ok(self.progress().1)
+            } else {
+                self.ask_progress(&member).await
+            };
+            (member, progress)
+        });
+        futures_util::future::join_all(asked).await
+    }
+
+    async fn ask_progress(&self, member: &Member) -> Result<u64, String> {
+        let endpoint = member.endpoint.parse();
+        let endpoint = endpoint.map_err(|error: EndpointError| error.to_string())?;
+        let mut client = self.client(&endpoint).map_err(|error| error.to_string())?;
+        match timeout(SURVEY, client.progress(ProgressRequest {})).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner().applied_index),
+            Ok(Err(status)) => Err(status.message().to_owned()),
+            Err(_) => Err(format!("it does not answer within {} s", SURVEY.as_secs())),
         }
     }
 

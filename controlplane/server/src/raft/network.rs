@@ -34,8 +34,7 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// Returns the channel to a member.
-    pub(super) fn channel(&self, endpoint: &Endpoint) -> Result<Channel, ReachError> {
+    fn channel(&self, endpoint: &Endpoint) -> Result<Channel, ReachError> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(channel) = channels.get(endpoint) {
             return Ok(channel.clone());
@@ -43,6 +42,13 @@ impl Peers {
         let channel = endpoint.connect_when_needed(self.credentials.get())?;
         channels.insert(endpoint.clone(), channel.clone());
         Ok(channel)
+    }
+
+    /// Returns a client of a member.
+    pub(super) fn client(&self, endpoint: &Endpoint) -> Result<RaftClient<Channel>, ReachError> {
+        Ok(RaftClient::new(self.channel(endpoint)?)
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE))
     }
 
     /// Gives what members on other hosts ask for; the first time counts.
@@ -73,7 +79,7 @@ pub(crate) struct Peer {
 
 /// Why a member could not be asked.
 #[derive(Debug, thiserror::Error)]
-enum PeerError {
+pub(super) enum PeerError {
     #[error("the member's endpoint cannot be used")]
     Endpoint(#[from] EndpointError),
     #[error(transparent)]
@@ -91,9 +97,7 @@ type Answer<T, E> = Result<T, RPCError<MemberId, BasicNode, E>>;
 impl Peer {
     fn client(&self) -> Result<RaftClient<Channel>, PeerError> {
         let endpoint = self.endpoint.as_ref().map_err(Clone::clone)?;
-        Ok(RaftClient::new(self.peers.channel(endpoint)?)
-            .max_decoding_message_size(MAX_MESSAGE)
-            .max_encoding_message_size(MAX_MESSAGE))
+        Ok(self.peers.client(endpoint)?)
     }
 
     /// Asks within openraft's deadline. The answer is the member's own result, encoded whole.

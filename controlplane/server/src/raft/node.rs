@@ -18,12 +18,13 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tracing::warn;
 
+use super::election::{Elections, quorum_silence};
 use super::log_store::{LogError, LogStore};
 use super::network::Peers;
 use super::proposer::{Answer, Proposer, Written};
 use super::snapshot::SnapshotError;
 use super::state_machine::StateMachine;
-use super::{MAX_MESSAGE, MemberId, RaftError, TypeConfig, decode, encode};
+use super::{MemberId, RaftError, TypeConfig, decode, encode};
 use crate::Config;
 
 /// A write or a linearizable read that takes longer has no quorum.
@@ -56,8 +57,10 @@ pub(crate) struct Node {
     id: MemberId,
     pub(super) raft: Raft<TypeConfig>,
     proposer: Proposer,
+    pub(super) elections: Elections,
     peers: Peers,
     newest: watch::Receiver<Arc<ClusterState>>,
+    patience: Duration,
 }
 
 impl std::fmt::Debug for Node {
@@ -77,11 +80,13 @@ impl Node {
             LogStore::open(directory).map_err(|error: LogError| log_error(directory, error))?;
         let (machine, newest) = StateMachine::open(directory.clone())
             .map_err(|error: SnapshotError| log_error(directory, error))?;
-        let election = u64::try_from(config.election_timeout.as_millis()).unwrap_or(u64::MAX / 2);
+        let election = u64::try_from(config.election_timeout.as_millis()).unwrap_or(u64::MAX / 4);
         let settings = openraft::Config {
             cluster_name: "roadstead".to_owned(),
-            election_timeout_min: election,
-            election_timeout_max: election * 2,
+            // `Elections` decides. What is left of these is the lease: for so long after a leader's word a vote is refused.
+            enable_elect: false,
+            election_timeout_min: (election / 2).max(2),
+            election_timeout_max: (election * 3 / 4).max(3),
             heartbeat_interval: (election / 4).max(1),
             install_snapshot_timeout: 10_000,
             snapshot_policy: SnapshotPolicy::LogsSinceLast(config.snapshot_after),
@@ -92,16 +97,21 @@ impl Node {
             .validate()
             .map_err(|error| RaftError::Start(error.into()))?;
         let peers = Peers::default();
+        let end = log.end();
         let raft = Raft::new(config.id, Arc::new(settings), peers.clone(), log, machine)
             .await
             .map_err(|error| RaftError::Start(error.into()))?;
         let proposer = Proposer::start(raft.clone());
+        let patience = config.election_timeout;
+        let elections = Elections::start(config.id, raft.clone(), end, peers.clone(), patience);
         let node = Self {
             id: config.id,
             raft,
             proposer,
+            elections,
             peers,
             newest,
+            patience,
         };
         node.make_first_membership(config).await?;
         Ok(node)
@@ -150,18 +160,25 @@ impl Node {
         commands: Vec<Command>,
     ) -> Result<Vec<Result<(), Rejection>>, RaftError> {
         let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut proposed = true;
         let written = timeout(DEADLINE, async {
             loop {
+                proposed = true;
                 match self.propose_anywhere(commands.clone()).await {
                     // Nothing was proposed: an election is under way.
-                    Err(RaftError::NoLeader) => sleep(pauses.pause()).await,
+                    Err(RaftError::NoLeader) => {
+                        proposed = false;
+                        sleep(pauses.pause()).await;
+                    }
                     written => return written,
                 }
             }
         });
-        let (index, results) = written
-            .await
-            .map_err(|_| RaftError::Undecided(DEADLINE))??;
+        let (index, results) = match written.await {
+            Ok(written) => written?,
+            Err(_) if proposed => return Err(RaftError::Undecided(DEADLINE)),
+            Err(_) => return Err(RaftError::NoQuorum(DEADLINE)),
+        };
         self.wait_applied(index)
             .await
             .map_err(|_| RaftError::Undecided(DEADLINE))?;
@@ -187,7 +204,16 @@ impl Node {
 
     /// Writes as the leader; the inner error names the leader when it is another server.
     pub(super) async fn propose_here(&self, commands: Vec<Command>) -> Answer {
+        let silence = quorum_silence(&self.raft.metrics().borrow());
+        if silence.is_some_and(|silence| silence >= self.forsaken()) {
+            return Ok(Err(Leader(ForwardToLeader::empty())));
+        }
         self.proposer.propose(commands).await
+    }
+
+    /// A leader whom no majority has answered for so long leads nobody: others may have one already.
+    fn forsaken(&self) -> Duration {
+        self.patience * 2
     }
 
     /// Returns a state that holds every write acknowledged before the call.
@@ -253,13 +279,10 @@ impl Node {
     /// Returns a client of another server.
     pub(super) fn client(&self, endpoint: &Endpoint) -> Result<RaftClient<Channel>, RaftError> {
         // Without credentials nobody was asked anything.
-        let channel = self.peers.channel(endpoint).map_err(|error| {
+        self.peers.client(endpoint).map_err(|error| {
             warn!(%endpoint, error = &error as &dyn std::error::Error, "cannot reach a server");
             RaftError::NoLeader
-        })?;
-        Ok(RaftClient::new(channel)
-            .max_decoding_message_size(MAX_MESSAGE)
-            .max_encoding_message_size(MAX_MESSAGE))
+        })
     }
 
     /// Gives the credentials with which other servers know this one.
@@ -281,17 +304,34 @@ impl Node {
 
     /// Returns who leads now.
     pub(crate) fn leadership(&self) -> Leadership {
-        leadership(&self.raft.metrics().borrow(), self.id)
+        self.led(&self.raft.metrics().borrow())
     }
 
     /// Waits until who leads is no longer `known`; returns `None` when raft has stopped.
     pub(crate) async fn leadership_changed(&self, known: &Leadership) -> Option<Leadership> {
         let mut metrics = self.raft.metrics();
         let changed = metrics
-            .wait_for(|metrics| leadership(metrics, self.id) != *known)
+            .wait_for(|metrics| self.led(metrics) != *known)
             .await
             .ok()?;
-        Some(leadership(&changed, self.id))
+        Some(self.led(&changed))
+    }
+
+    fn led(&self, metrics: &openraft::RaftMetrics<MemberId, BasicNode>) -> Leadership {
+        if quorum_silence(metrics).is_some_and(|silence| silence >= self.forsaken()) {
+            return Leadership::Elsewhere(None);
+        }
+        match metrics.current_leader {
+            Some(leader) if leader == self.id => Leadership::Here {
+                term: metrics.current_term,
+            },
+            Some(leader) => {
+                let mut nodes = metrics.membership_config.nodes();
+                let node = nodes.find(|(id, _)| **id == leader);
+                Leadership::Elsewhere(node.and_then(|(_, node)| node.addr.parse().ok()))
+            }
+            None => Leadership::Elsewhere(None),
+        }
     }
 
     /// Returns the term and the index of what is applied here.
@@ -350,22 +390,6 @@ impl Leader {
     /// Returns where the leader listens, when one is known.
     pub(crate) fn endpoint(&self) -> Option<Endpoint> {
         self.0.leader_node.as_ref()?.addr.parse().ok()
-    }
-}
-
-fn leadership(metrics: &openraft::RaftMetrics<MemberId, BasicNode>, here: MemberId) -> Leadership {
-    match metrics.current_leader {
-        Some(leader) if leader == here => Leadership::Here {
-            term: metrics.current_term,
-        },
-        Some(leader) => {
-            let node = metrics
-                .membership_config
-                .nodes()
-                .find(|(id, _)| **id == leader);
-            Leadership::Elsewhere(node.and_then(|(_, node)| node.addr.parse().ok()))
-        }
-        None => Leadership::Elsewhere(None),
     }
 }
 

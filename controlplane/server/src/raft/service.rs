@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use openraft::raft::AppendEntriesResponse;
 use roadstead_client::{Endpoint, EndpointError};
 use roadstead_core::state::join::Role;
 use roadstead_proto::raft::raft_server::Raft;
 use roadstead_proto::raft::{
-    AddMemberRequest, AddMemberResponse, Payload, ReadIndexRequest, ReadIndexResponse,
+    AddMemberRequest, AddMemberResponse, Payload, ProgressRequest, ProgressResponse,
+    ReadIndexRequest, ReadIndexResponse,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,18 +24,33 @@ pub(crate) struct RaftService(pub(crate) Arc<Node>);
 #[tonic::async_trait]
 impl Raft for RaftService {
     async fn append(&self, request: Request<Payload>) -> Result<Response<Payload>, Status> {
-        answer(&self.0.raft.append_entries(question(request)?).await)
+        let appended = self.0.raft.append_entries(question(request)?).await;
+        // A deposed leader is no leader.
+        if let Ok(AppendEntriesResponse::Success | AppendEntriesResponse::PartialSuccess(_)) =
+            &appended
+        {
+            self.0.elections.hear();
+        }
+        answer(&appended)
     }
 
     async fn vote(&self, request: Request<Payload>) -> Result<Response<Payload>, Status> {
         answer(&self.0.raft.vote(question(request)?).await)
     }
 
+    async fn pre_vote(&self, request: Request<Payload>) -> Result<Response<Payload>, Status> {
+        answer(&self.0.elections.answer(&question(request)?))
+    }
+
     async fn install_snapshot(
         &self,
         request: Request<Payload>,
     ) -> Result<Response<Payload>, Status> {
-        answer(&self.0.raft.install_snapshot(question(request)?).await)
+        let installed = self.0.raft.install_snapshot(question(request)?).await;
+        if installed.is_ok() {
+            self.0.elections.hear();
+        }
+        answer(&installed)
     }
 
     async fn propose(&self, request: Request<Payload>) -> Result<Response<Payload>, Status> {
@@ -41,6 +58,14 @@ impl Raft for RaftService {
             Ok(written) => answer(&written),
             Err(leader) => Err(roadstead_client::not_leader(leader.endpoint().as_ref())),
         }
+    }
+
+    async fn progress(
+        &self,
+        _request: Request<ProgressRequest>,
+    ) -> Result<Response<ProgressResponse>, Status> {
+        let (_, applied_index) = self.0.progress();
+        Ok(Response::new(ProgressResponse { applied_index }))
     }
 
     async fn add_member(

@@ -24,6 +24,8 @@ pub(crate) enum LogError {
     File(#[from] redb::Error),
     #[error("a log entry cannot be read: the file is damaged or of a newer version")]
     Decode(#[from] rmp_serde::decode::Error),
+    #[error("the log is closed")]
+    Closed,
     #[error("a log entry cannot be written")]
     Encode(#[from] rmp_serde::encode::Error),
 }
