@@ -6,14 +6,13 @@
 #[cfg(test)]
 pub(crate) mod fake;
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use roadstead_client::proto::console::console_client::ConsoleClient;
 use roadstead_client::proto::console::membership_client::MembershipClient;
 use roadstead_client::proto::ecs::ecs_client::EcsClient;
 use roadstead_client::proto::elb::elb_client::ElbClient;
-use roadstead_client::{Backoff, ControlPlane};
+use roadstead_client::{Backoff, ControlPlane, did_nothing};
 use serde::Serialize;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
@@ -101,7 +100,7 @@ impl Connection {
             let channel = Box::pin(self.control_plane.connect()).await?;
             match Box::pin(operation(channel)).await {
                 Ok(response) => return Ok(response.into_inner()),
-                Err(status) if is_not_now(&status) => {
+                Err(status) if did_nothing(&status) => {
                     self.control_plane.learn(&status);
                     *refusal = Some(status);
                     tokio::time::sleep(backoff.pause()).await;
@@ -122,11 +121,6 @@ impl Connection {
             Format::Table => output::write_line(&table(message)),
         }
     }
-}
-
-/// Whether a server sent this status, and did nothing. A status made on this side has a source.
-fn is_not_now(status: &Status) -> bool {
-    status.code() == Code::Unavailable && status.source().is_none()
 }
 
 /// Whether asking again would get the same answer.
@@ -181,13 +175,5 @@ mod tests {
         .await
         .unwrap();
         assert_eq!(items, [1, 2, 3]);
-    }
-
-    #[test]
-    fn only_a_servers_own_refusal_is_tried_again() {
-        assert!(is_not_now(&Status::unavailable("no leader")));
-        assert!(!is_not_now(&Status::internal("broken")));
-        let local = Status::from_error(Box::new(std::io::Error::other("reset")));
-        assert!(!is_not_now(&local));
     }
 }

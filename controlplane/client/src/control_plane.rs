@@ -1,10 +1,11 @@
 //! A way to the control plane that survives the loss of any one server.
 
+use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tonic::Status;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 use crate::endpoint::ReachError;
 use crate::{Credentials, Endpoint};
@@ -144,6 +145,27 @@ pub fn leader_of(refusal: &Status) -> Option<Endpoint> {
     named.to_str().ok()?.parse().ok()
 }
 
+/// Returns whether a call that failed with this status has certainly done nothing, so that it may be repeated: a server
+/// said UNAVAILABLE, or none was reached. A connection that broke during the call leaves the question open.
+#[must_use]
+pub fn did_nothing(status: &Status) -> bool {
+    if status.code() != Code::Unavailable {
+        return false;
+    }
+    // A status that was made on this side has a source.
+    let mut source = status.source();
+    if source.is_none() {
+        return true;
+    }
+    while let Some(error) = source {
+        if error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
 /// Builds the answer of a server that is not the leader.
 #[must_use]
 pub fn not_leader(leader: Option<&Endpoint>) -> Status {
@@ -201,6 +223,17 @@ mod tests {
         servers.learn_servers(&metadata);
         let known = servers.known().endpoints.clone();
         assert_eq!(known, [endpoint("a"), endpoint("b"), endpoint("c")]);
+    }
+
+    #[tokio::test]
+    async fn only_what_reached_no_server_or_was_refused_by_one_has_done_nothing() {
+        assert!(did_nothing(&not_leader(None)));
+        let nobody = tonic::ConnectError("refused".into());
+        assert!(did_nothing(&Status::from_error(Box::new(nobody))));
+        let mut broken = Status::unavailable("the connection broke");
+        broken.set_source(std::sync::Arc::new(std::io::Error::other("reset")));
+        assert!(!did_nothing(&broken));
+        assert!(!did_nothing(&Status::deadline_exceeded("too late")));
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
+use tonic::{Request, Status};
 use tracing::warn;
 
 use super::election::{Elections, quorum_silence};
@@ -393,12 +393,12 @@ impl Leader {
     }
 }
 
-/// UNAVAILABLE comes from a server that does not lead or cannot be reached: nothing was done. What any
-/// other failure means is unknown.
+/// What has certainly done nothing may be tried again. What any other failure means is unknown.
 fn leader_refusal(status: Status) -> RaftError {
-    match status.code() {
-        Code::Unavailable => RaftError::NoLeader,
-        _ => leader_error(status),
+    if roadstead_client::did_nothing(&status) {
+        RaftError::NoLeader
+    } else {
+        leader_error(status)
     }
 }
 
