@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::id::{DeploymentId, ServiceId, TaskId};
-use crate::scheduler::Scratch;
+use crate::scheduler::{Demand, Kind, Scratch};
 use crate::state::service::{
     Counts, DeploymentConfiguration, RolloutState, Service, ServiceStatus,
 };
@@ -65,42 +65,12 @@ fn start(
 ) -> (Vec<Command>, usize) {
     let count = pass.may_start();
     let service = pass.service;
-    let primary = service.primary();
-    let Some(definition) = state.task_definitions.get(&primary.task_definition) else {
-        return (Vec::new(), 0);
+    let (tasks, problem) = match count {
+        // Most passes start nothing.
+        0 => (Vec::new(), None),
+        _ => place(state, scratch, service, count, outside),
     };
-    let group = format!("service:{}", service.id.service);
-    let demand = crate::scheduler::Demand {
-        cluster: &service.id.cluster,
-        group: &group,
-        deployment: Some(primary.id),
-        needed: definition.reservation(),
-        strategy: &service.spec.placement_strategy,
-    };
-    let mut tasks = Vec::new();
-    let mut problem = None;
-    for _ in 0..count {
-        match scratch.place(&demand) {
-            Ok(container_instance) => tasks.push(NewTask {
-                id: outside.task_id(),
-                cluster: service.id.cluster.clone(),
-                task_definition: primary.task_definition.clone(),
-                container_instance,
-                service: Some(TaskService {
-                    name: service.id.service.clone(),
-                    deployment: primary.id,
-                }),
-                group: None,
-                started_by: Some(primary.id.to_string()),
-                overrides: Vec::new(),
-            }),
-            Err(nowhere) => {
-                problem = Some(nowhere.to_string());
-                break;
-            }
-        }
-    }
-    let unplaced = count - tasks.len();
+    let unplaced = problem.as_ref().map_or(0, |_| count - tasks.len());
     let mut commands = Vec::new();
     if !tasks.is_empty() {
         commands.push(Command::StartTasks {
@@ -120,6 +90,47 @@ fn start(
             }),
     );
     (commands, unplaced)
+}
+
+/// Returns as many tasks as find room, and why not all of them do.
+fn place(
+    state: &ClusterState,
+    scratch: &mut Scratch<'_>,
+    service: &Service,
+    count: usize,
+    outside: &mut impl Outside,
+) -> (Vec<NewTask>, Option<String>) {
+    let primary = service.primary();
+    let Some(definition) = state.task_definitions.get(&primary.task_definition) else {
+        return (Vec::new(), None);
+    };
+    let demand = Demand {
+        cluster: &service.id.cluster,
+        kind: Kind::Deployment(&service.id, primary.id),
+        needed: definition.reservation(),
+        strategy: &service.spec.placement_strategy,
+    };
+    let mut places = scratch.places(&demand);
+    let mut tasks = Vec::new();
+    for _ in 0..count {
+        match places.take() {
+            Ok(container_instance) => tasks.push(NewTask {
+                id: outside.task_id(),
+                cluster: service.id.cluster.clone(),
+                task_definition: primary.task_definition.clone(),
+                container_instance,
+                service: Some(TaskService {
+                    name: service.id.service.clone(),
+                    deployment: primary.id,
+                }),
+                group: None,
+                started_by: Some(primary.id.to_string()),
+                overrides: Vec::new(),
+            }),
+            Err(nowhere) => return (tasks, Some(nowhere.to_string())),
+        }
+    }
+    (tasks, None)
 }
 
 fn stop(pass: &Pass<'_>, unplaced: usize) -> Vec<Command> {
@@ -205,8 +216,10 @@ pub(crate) fn check_floor(
     at: Timestamp,
 ) -> Result<(), Rejection> {
     let of = |task: &TaskId| state.tasks.get(task).and_then(|task| task.service_id());
+    let leaving: BTreeSet<_> = tasks.iter().collect();
     for id in tasks.iter().filter_map(of).collect::<BTreeSet<_>>() {
-        let kept = |service: &Arc<Service>| Pass::new(state, service, at).floor_kept_without(tasks);
+        let kept =
+            |service: &Arc<Service>| Pass::new(state, service, at).floor_kept_without(&leaving);
         if !state.services.get(&id).is_some_and(kept) {
             return Err(Rejection::stale(format!(
                 "service {id} cannot spare these tasks now"

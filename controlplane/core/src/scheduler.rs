@@ -5,21 +5,21 @@
 //! When nothing fits, it says for each instance why.
 
 mod filter;
-mod rank;
+mod places;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ClusterName, ContainerInstanceId, DeploymentId};
+use crate::id::{ClusterName, ContainerInstanceId, DeploymentId, ServiceId};
 use crate::resources::Resources;
 use crate::state::ClusterState;
 use crate::state::container_instance::ContainerInstance;
 use crate::state::task::{DesiredStatus, Task};
 
 pub use filter::Unfit;
+pub use places::Places;
 
 /// How instances that fit are put in order: "Amazon ECS task placement strategies".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,15 +53,52 @@ pub fn default_strategy() -> Vec<Strategy> {
     ]
 }
 
-/// What one task needs, and whom it is spread against.
+/// The tasks that a task is spread against.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind<'a> {
+    /// Those of one deployment of a service: those of older ones are about to go, and a rollout that counted them would
+    /// end as uneven as it was on its way.
+    Deployment(&'a ServiceId, DeploymentId),
+    /// Standalone tasks of a group.
+    Group(&'a str),
+}
+
+impl Kind<'_> {
+    /// Counts the tasks that shall run on each instance.
+    fn counts<'s>(
+        self,
+        state: &'s ClusterState,
+        cluster: &ClusterName,
+    ) -> BTreeMap<&'s ContainerInstanceId, usize> {
+        let mut counts = BTreeMap::new();
+        let mut count = |task: &'s Task| {
+            if task.desired_status == DesiredStatus::Running {
+                *counts.entry(&task.container_instance).or_default() += 1;
+            }
+        };
+        match self {
+            Self::Deployment(service, deployment) => {
+                let tasks = state.live_tasks_of(service);
+                let of = |task: &Task| task.service.as_ref().map(|of| of.deployment);
+                tasks
+                    .filter(|task| of(task) == Some(deployment))
+                    .for_each(|task| count(task));
+            }
+            Self::Group(group) => {
+                state
+                    .live_tasks_in_group(cluster, group)
+                    .for_each(|task| count(task));
+            }
+        }
+        counts
+    }
+}
+
+/// What a task needs, and whom it is spread against.
 #[derive(Debug, Clone)]
 pub struct Demand<'a> {
     pub cluster: &'a ClusterName,
-    /// `service:NAME` or the group of a standalone task: spread counts the tasks of the same group.
-    pub group: &'a str,
-    /// Of a service, spread counts the tasks of one deployment only: those of older ones are about to go, and a rollout
-    /// that counted them would end as uneven as it was on its way.
-    pub deployment: Option<DeploymentId>,
+    pub kind: Kind<'a>,
     pub needed: Resources,
     pub strategy: &'a [Strategy],
 }
@@ -92,16 +129,11 @@ impl fmt::Display for Nowhere {
     }
 }
 
-/// What spread counts together.
-type Group = (ClusterName, String, Option<DeploymentId>);
-
 /// The capacity as one pass sees it: the snapshot's, less what the pass has given away.
 #[derive(Debug)]
 pub struct Scratch<'a> {
     state: &'a ClusterState,
-    taken: BTreeMap<ContainerInstanceId, Resources>,
-    /// Tasks of a group on an instance, counted once and kept up to date.
-    counts: BTreeMap<Group, BTreeMap<ContainerInstanceId, usize>>,
+    taken: BTreeMap<&'a ContainerInstanceId, Resources>,
 }
 
 impl<'a> Scratch<'a> {
@@ -111,75 +143,24 @@ impl<'a> Scratch<'a> {
         Self {
             state,
             taken: BTreeMap::new(),
-            counts: BTreeMap::new(),
         }
     }
 
-    /// Places one task and takes its resources out of the scratch capacity.
-    ///
-    /// # Errors
-    /// Tells for each instance why it does not fit.
-    pub fn place(&mut self, demand: &Demand<'_>) -> Result<ContainerInstanceId, Nowhere> {
-        let mut unfit = Vec::new();
-        let mut fits = Vec::new();
-        let members = self
-            .state
-            .container_instances
-            .values()
-            .filter(|one| one.cluster == *demand.cluster);
-        let members: Vec<&Arc<ContainerInstance>> = members.collect();
-        for instance in members.iter().copied() {
-            let reserved = self.taken.get(&instance.id).unwrap_or(&instance.reserved);
-            match filter::unfit(instance, reserved, &demand.needed) {
-                None => fits.push(instance),
-                Some(Unfit::Inactive) => {}
-                Some(reason) => unfit.push((instance.id.clone(), reason)),
-            }
-        }
-        let group = (
-            demand.cluster.clone(),
-            demand.group.to_owned(),
-            demand.deployment,
-        );
-        if !self.counts.contains_key(&group) {
-            self.counts
-                .insert(group.clone(), count_group(self.state, demand));
-        }
-        let counts = &self.counts[&group];
-        let chosen = rank::best(&fits, &members, demand.strategy, counts, &self.taken)
-            .ok_or(Nowhere(unfit))?;
-        let id = chosen.id.clone();
-        let reserved = self
-            .taken
-            .entry(id.clone())
-            .or_insert_with(|| chosen.reserved.clone());
-        reserved.reserve(&demand.needed);
-        if let Some(counts) = self.counts.get_mut(&group) {
-            *counts.entry(id.clone()).or_default() += 1;
-        }
-        Ok(id)
+    /// Returns the places for tasks that need and are the same, to be taken one after the other.
+    pub fn places<'p>(&'p mut self, demand: &'p Demand<'p>) -> Places<'p, 'a> {
+        Places::new(self, demand)
     }
-}
 
-/// Counts the tasks of the demand's group on each instance of its cluster.
-fn count_group(state: &ClusterState, demand: &Demand<'_>) -> BTreeMap<ContainerInstanceId, usize> {
-    let same = |task: &&Arc<Task>| {
-        task.group == demand.group
-            && task.service.as_ref().map(|of| of.deployment) == demand.deployment
-            && task.desired_status == DesiredStatus::Running
-    };
-    let members = state
-        .container_instances
-        .values()
-        .filter(|one| one.cluster == *demand.cluster);
-    members
-        .map(|one| {
-            (
-                one.id.clone(),
-                state.live_tasks_on(&one.id).filter(same).count(),
-            )
-        })
-        .collect()
+    fn reserved<'s>(&'s self, instance: &'s ContainerInstance) -> &'s Resources {
+        self.taken.get(&instance.id).unwrap_or(&instance.reserved)
+    }
+
+    fn take(&mut self, instance: &'a ContainerInstance, needed: &Resources) {
+        let reserved = self.taken.entry(&instance.id);
+        reserved
+            .or_insert_with(|| instance.reserved.clone())
+            .reserve(needed);
+    }
 }
 
 #[cfg(test)]

@@ -66,6 +66,9 @@ pub struct ClusterState {
     /// Invariant: the service tasks that have not stopped, by their service.
     #[serde(skip)]
     live_by_service: OrdSet<(ServiceId, TaskId)>,
+    /// Invariant: the standalone tasks that have not stopped, by their group.
+    #[serde(skip)]
+    live_by_group: OrdSet<(ClusterName, String, TaskId)>,
 }
 
 /// Who this control plane is; set once, when it is made.
@@ -221,10 +224,25 @@ impl ClusterState {
             .filter_map(|(_, task)| self.tasks.get(task))
     }
 
+    /// Returns the standalone tasks of `group` that have not stopped.
+    pub fn live_tasks_in_group(
+        &self,
+        cluster: &ClusterName,
+        group: &str,
+    ) -> impl Iterator<Item = &Arc<Task>> {
+        let first = (cluster.clone(), group.to_owned(), TaskId::new(""));
+        let same = first.clone();
+        self.live_by_group
+            .range(first..)
+            .take_while(move |(of, name, _)| *of == same.0 && *name == same.1)
+            .filter_map(|(.., task)| self.tasks.get(task))
+    }
+
     /// Rebuilds what is not stored; to be called once after a snapshot has been read.
     pub fn rebuild_indices(&mut self) {
         self.live_by_instance.clear();
         self.live_by_service.clear();
+        self.live_by_group.clear();
         let live: Vec<_> = self
             .tasks
             .values()
@@ -241,6 +259,8 @@ impl ClusterState {
             .insert((task.container_instance.clone(), task.id.clone()));
         if let Some(service) = task.service_id() {
             self.live_by_service.insert((service, task.id.clone()));
+        } else {
+            self.live_by_group.insert(group_key(task));
         }
     }
 
@@ -249,6 +269,12 @@ impl ClusterState {
             .remove(&(task.container_instance.clone(), task.id.clone()));
         if let Some(service) = task.service_id() {
             self.live_by_service.remove(&(service, task.id.clone()));
+        } else {
+            self.live_by_group.remove(&group_key(task));
         }
     }
+}
+
+fn group_key(task: &Task) -> (ClusterName, String, TaskId) {
+    (task.cluster.clone(), task.group.clone(), task.id.clone())
 }

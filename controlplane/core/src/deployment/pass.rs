@@ -1,6 +1,6 @@
 //! One look at a service: which tasks stay, which go, and how many of each may move now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use super::floor_and_ceiling;
@@ -109,7 +109,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Returns whether the floor is kept when `leaving` are stopped: those that are healthy count.
-    pub(super) fn floor_kept_without(&self, leaving: &[TaskId]) -> bool {
+    pub(super) fn floor_kept_without(&self, leaving: &BTreeSet<&TaskId>) -> bool {
         let lost = self
             .members
             .iter()
@@ -149,6 +149,7 @@ impl<'a> Pass<'a> {
         // What is not healthy holds up no floor. Of the primary deployment's own, only as many go
         // as are replaced already or can only be replaced in their own place: they may be all that
         // still answers.
+        let healthy = self.healthy();
         let mut replaced = self.replaced_unhealthy().max(unplaced);
         let mut given_up = self.may_give_up();
         for member in &self.members {
@@ -156,7 +157,7 @@ impl<'a> Pass<'a> {
                 Fitness::Healthy => {}
                 Fitness::Pending if member.at_home => {}
                 // It runs but has no verdict yet: it may be what serves now.
-                Fitness::Pending if member.runs() && self.healthy() < self.floor => {}
+                Fitness::Pending if member.runs() && healthy < self.floor => {}
                 Fitness::Pending => add(scaling.clone(), member.task),
                 Fitness::Unhealthy(reason) if !member.at_home => add(reason.clone(), member.task),
                 Fitness::Unhealthy(reason) if replaced > 0 => {
@@ -172,7 +173,7 @@ impl<'a> Pass<'a> {
             }
         }
         // The healthy ones that have no place here, oldest first, down to the floor.
-        let spare = self.healthy().saturating_sub(self.floor);
+        let spare = healthy.saturating_sub(self.floor);
         let mut outgoing: Vec<_> = self
             .members
             .iter()
@@ -226,38 +227,37 @@ impl<'a> Pass<'a> {
     /// The tasks that a lower desired count makes superfluous: first those that do not serve yet,
     /// then from the instance with most of the service, the newest first.
     fn surplus(&self) -> Vec<&'a Task> {
-        let mut staying: Vec<&Member<'a>> = self
-            .members
-            .iter()
-            .filter(|member| member.stays())
-            .collect();
-        let mut chosen = Vec::new();
-        let mut per_instance: BTreeMap<&ContainerInstanceId, usize> = BTreeMap::new();
-        for member in &staying {
-            *per_instance
-                .entry(&member.task.container_instance)
-                .or_default() += 1;
+        let staying: Vec<&Member<'a>> = self.members.iter().filter(|one| one.stays()).collect();
+        let too_many = staying.len().saturating_sub(self.desired);
+        if too_many == 0 {
+            return Vec::new();
         }
-        while staying.len() > self.desired {
-            let worst = staying
-                .iter()
-                .enumerate()
-                .max_by_key(|(_, member)| {
-                    let crowd = per_instance.get(&member.task.container_instance).copied();
-                    (
-                        !member.healthy(),
-                        crowd,
-                        member.task.created_at,
-                        &member.task.id,
-                    )
-                })
-                .map(|(index, _)| index);
-            let Some(index) = worst else { break };
-            let member = staying.swap_remove(index);
-            if let Some(crowd) = per_instance.get_mut(&member.task.container_instance) {
-                *crowd -= 1;
+        let mut crowds: BTreeMap<&ContainerInstanceId, usize> = BTreeMap::new();
+        for member in &staying {
+            *crowds.entry(&member.task.container_instance).or_default() += 1;
+        }
+        let rank = |member: &Member<'a>, crowd| {
+            let task: &'a Task = member.task;
+            (!member.healthy(), crowd, task.created_at, &task.id)
+        };
+        let worst_first = staying.iter().enumerate().map(|(at, member)| {
+            let crowd = crowds[&member.task.container_instance];
+            (rank(member, crowd), at)
+        });
+        let mut worst_first: BinaryHeap<_> = worst_first.collect();
+        let mut chosen = Vec::new();
+        while let Some(((.., crowd, _, _), at)) = worst_first.pop()
+            && chosen.len() < too_many
+        {
+            let member = staying[at];
+            let now = crowds.entry(&member.task.container_instance).or_default();
+            if *now == crowd {
+                *now -= 1;
+                chosen.push(member.task.as_ref());
+            } else {
+                // Others of its instance have gone meanwhile.
+                worst_first.push((rank(member, *now), at));
             }
-            chosen.push(member.task.as_ref());
         }
         chosen
     }

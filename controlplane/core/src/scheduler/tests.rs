@@ -54,13 +54,13 @@ fn place(
     let cluster = ClusterName::new("default");
     let demand = Demand {
         cluster: &cluster,
-        group: "service:web",
-        deployment: None,
+        kind: Kind::Group("family:web"),
         needed: needed.clone(),
         strategy,
     };
+    let mut places = scratch.places(&demand);
     (0..count)
-        .map(|_| scratch.place(&demand).map(|id| id.to_string()))
+        .map(|_| places.take().map(|id| id.to_string()))
         .collect()
 }
 
@@ -178,4 +178,85 @@ fn a_cluster_without_instances_says_so() {
         text.ends_with("Reason: No Container Instances were found in your cluster."),
         "{text}"
     );
+}
+
+/// Chooses as the documentation of the strategies says, by looking at everything anew for each task.
+fn naive(
+    state: &ClusterState,
+    count: usize,
+    needed: &Resources,
+    strategy: &[Strategy],
+) -> Vec<Option<String>> {
+    let mut instances: Vec<ContainerInstance> = state
+        .container_instances
+        .values()
+        .map(|one| (**one).clone())
+        .collect();
+    let mut on: BTreeMap<ContainerInstanceId, usize> = BTreeMap::new();
+    let mut choose = || {
+        let of = |one: &ContainerInstance| on.get(&one.id).copied().unwrap_or(0);
+        let key = |one: &ContainerInstance| -> Vec<usize> {
+            let keys = strategy.iter().map(|strategy| match strategy {
+                Strategy::Spread(SpreadField::Instance) => of(one),
+                Strategy::Spread(SpreadField::Attribute(name)) => {
+                    let same = instances.iter().filter(|other| {
+                        one.attribute(name).is_some()
+                            && other.attribute(name) == one.attribute(name)
+                    });
+                    same.map(of).sum()
+                }
+                Strategy::Binpack(BinpackField::Cpu) => {
+                    (one.registered.cpu_units - one.reserved.cpu_units) as usize
+                }
+                Strategy::Binpack(BinpackField::Memory) => {
+                    (one.registered.memory_mib - one.reserved.memory_mib) as usize
+                }
+            });
+            keys.collect()
+        };
+        let fits = instances
+            .iter()
+            .enumerate()
+            .filter(|(_, one)| one.reserved.lack(&one.registered, needed).is_none());
+        let best = fits.min_by_key(|(_, one)| (key(one), one.reserved.memory_mib, one.id.clone()));
+        let at = best.map(|(at, _)| at)?;
+        instances[at].reserved.reserve(needed);
+        *on.entry(instances[at].id.clone()).or_default() += 1;
+        Some(instances[at].id.to_string())
+    };
+    (0..count).map(|_| choose()).collect()
+}
+
+fn any_strategy() -> impl proptest::strategy::Strategy<Value = Strategy> {
+    proptest::sample::select(vec![
+        Strategy::Spread(SpreadField::Instance),
+        Strategy::Spread(SpreadField::Attribute("ecs.availability-zone".to_owned())),
+        Strategy::Spread(SpreadField::Attribute("rack".to_owned())),
+        Strategy::Binpack(BinpackField::Cpu),
+        Strategy::Binpack(BinpackField::Memory),
+    ])
+}
+
+proptest::proptest! {
+    #[test]
+    fn the_heaps_choose_what_looking_at_everything_would_choose(
+        sizes in proptest::collection::vec((0..3_usize, 0..3_usize, 5..40_u32, 5..40_u32), 1..12),
+        strategy in proptest::collection::vec(any_strategy(), 0..4),
+        needed in (1..6_u32, 1..6_u32),
+        count in 1..60_usize,
+    ) {
+        let instances = sizes.iter().enumerate().map(|(at, (zone, rack, cpu, memory))| {
+            let mut one = instance(&format!("i{at:02}"), ["a", "b", "c"][*zone], *cpu, *memory);
+            // One of three has no such attribute.
+            if *rack > 0 {
+                one.attributes.insert("rack".to_owned(), rack.to_string());
+            }
+            one
+        });
+        let state = state(instances.collect());
+        let needed = resources(needed.0, needed.1);
+        let chosen = place(&state, count, &needed, &strategy);
+        let chosen: Vec<_> = chosen.into_iter().map(Result::ok).collect();
+        proptest::prop_assert_eq!(chosen, naive(&state, count, &needed, &strategy));
+    }
 }

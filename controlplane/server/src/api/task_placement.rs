@@ -2,7 +2,7 @@
 
 use prost::Message;
 use roadstead_core::id::{ClusterName, ContainerInstanceId};
-use roadstead_core::scheduler::{Demand, Nowhere, Scratch, Strategy};
+use roadstead_core::scheduler::{Demand, Kind, Nowhere, Scratch, Strategy};
 use roadstead_core::state::container_instance::InstanceStatus;
 use roadstead_core::state::task::{ContainerOverride, NewTask};
 use roadstead_core::state::task_definition::TaskDefinition;
@@ -195,14 +195,14 @@ impl Wanted {
             .unwrap_or_else(|| format!("family:{}", definition.id.family));
         let demand = Demand {
             cluster: &self.cluster,
-            group: &group,
-            deployment: None,
+            kind: Kind::Group(&group),
             needed: definition.reservation(),
             strategy: &self.strategy,
         };
         let mut tasks = Vec::new();
+        let mut places = scratch.places(&demand);
         for _ in 0..self.count {
-            match scratch.place(&demand) {
+            match places.take() {
                 Ok(container_instance) => {
                     tasks.push(self.new_task(definition, container_instance));
                 }

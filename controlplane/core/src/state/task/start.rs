@@ -1,6 +1,6 @@
 //! Starting tasks: all of them where they were placed, or none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{NewTask, Task};
@@ -52,9 +52,9 @@ impl ClusterState {
     fn check_start(&self, tasks: &[NewTask]) -> Result<Vec<Arc<TaskDefinition>>, Rejection> {
         let mut scratch: BTreeMap<&ContainerInstanceId, Resources> = BTreeMap::new();
         let mut definitions = Vec::with_capacity(tasks.len());
-        for (index, new) in tasks.iter().enumerate() {
-            let known = self.tasks.contains_key(&new.id);
-            if known || tasks[..index].iter().any(|earlier| earlier.id == new.id) {
+        let mut ids = BTreeSet::new();
+        for new in tasks {
+            if self.tasks.contains_key(&new.id) || !ids.insert(&new.id) {
                 return Err(Rejection::stale(format!("task {} exists already", new.id)));
             }
             let Some(definition) = self.task_definitions.get(&new.task_definition) else {
