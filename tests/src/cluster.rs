@@ -147,6 +147,12 @@ impl Cluster {
         Ok(containerd.map(|process| process.pid).collect())
     }
 
+    /// Returns the server's socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.place.socket()
+    }
+
     /// Returns the socket of the agent's own containerd.
     #[must_use]
     pub fn containerd_socket(&self) -> PathBuf {

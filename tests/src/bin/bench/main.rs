@@ -6,17 +6,40 @@
 mod bare;
 mod commits;
 mod memory;
+mod placements;
 mod rollouts;
 mod samples;
 mod starts;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use roadstead_tests::Cluster;
 
 use crate::bare::Ctr;
 
+/// What can be measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Starts,
+    Rollouts,
+    Commits,
+    Placements,
+    Memory,
+}
+
 #[derive(Debug, Parser)]
 struct Args {
+    /// Measures only these; all without it.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Simulated agents.
+    #[arg(long, default_value_t = 1_000)]
+    agents: usize,
+    /// Tasks on all simulated agents.
+    #[arg(long, default_value_t = 50_000)]
+    tasks: usize,
+    /// Single tasks placed besides.
+    #[arg(long, default_value_t = 500)]
+    decisions: usize,
     /// How often one container is started in each way.
     #[arg(long, default_value_t = 20)]
     starts: usize,
@@ -39,19 +62,29 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(args: Args) -> anyhow::Result<()> {
-    let cluster = Cluster::start().await?;
-    let ctr = Ctr::new(&cluster)?;
-    starts::one(&cluster.client, &ctr, args.starts).await?;
-    starts::fifty(&cluster.client, &ctr, args.fifties).await?;
-    cluster.finish().await?;
-
-    let cluster = Cluster::start().await?;
-    rollouts::measure(&cluster.client, args.rollouts).await?;
-    cluster.finish().await?;
-
-    let cluster = Cluster::control_plane_alone().await?;
-    commits::measure(&cluster.client, args.commit_seconds).await?;
-    cluster.finish().await?;
-
-    memory::measure().await
+    let wanted = |part| args.only.is_empty() || args.only.contains(&part);
+    if wanted(Part::Starts) {
+        let cluster = Cluster::start().await?;
+        let ctr = Ctr::new(&cluster)?;
+        starts::one(&cluster.client, &ctr, args.starts).await?;
+        starts::fifty(&cluster.client, &ctr, args.fifties).await?;
+        cluster.finish().await?;
+    }
+    if wanted(Part::Rollouts) {
+        let cluster = Cluster::start().await?;
+        rollouts::measure(&cluster.client, args.rollouts).await?;
+        cluster.finish().await?;
+    }
+    if wanted(Part::Commits) {
+        let cluster = Cluster::control_plane_alone().await?;
+        commits::measure(&cluster.client, args.commit_seconds).await?;
+        cluster.finish().await?;
+    }
+    if wanted(Part::Placements) {
+        placements::measure(args.agents, args.tasks, args.decisions).await?;
+    }
+    if wanted(Part::Memory) {
+        memory::measure().await?;
+    }
+    Ok(())
 }
