@@ -2,13 +2,21 @@
 
 use roadstead_core::id::{DeploymentId, JoinTokenId, ListenerId, RuleId, TaskId};
 
+fn random() -> u128 {
+    #[cfg(feature = "simulation")]
+    if let Some(drawn) = crate::simulation::draw() {
+        return drawn;
+    }
+    rand::random()
+}
+
 /// Returns 32 hex digits.
 pub(crate) fn hex32() -> String {
-    format!("{:032x}", rand::random::<u128>())
+    format!("{:032x}", random())
 }
 
 fn hex16() -> String {
-    format!("{:016x}", rand::random::<u64>())
+    format!("{:016x}", random() >> 64)
 }
 
 /// Returns a secret of 128 bits.
@@ -34,7 +42,7 @@ pub(crate) fn rule() -> RuleId {
 
 /// Returns a number of 19 digits, as ECS numbers its deployments.
 pub(crate) fn deployment() -> DeploymentId {
-    DeploymentId(rand::random_range(
-        1_000_000_000_000_000_000..=9_000_000_000_000_000_000,
-    ))
+    const FIRST: u64 = 1_000_000_000_000_000_000;
+    // Of 64 bits all are drawn, so that no number is noticeably likelier than another.
+    DeploymentId(FIRST + (random() >> 64) as u64 % (8 * FIRST))
 }

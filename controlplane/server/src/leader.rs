@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use roadstead_client::Backoff;
 use roadstead_core::Command;
 use roadstead_core::state::Identity;
 use tokio::sync::watch;
@@ -12,8 +11,9 @@ use tokio_util::task::TaskTracker;
 use tonic::Status;
 use tracing::{info, warn};
 
+use crate::log::{Leadership, Log};
 use crate::presence::Presence;
-use crate::raft::{Leadership, Node};
+use crate::raft::Node;
 use crate::{Config, id, pki, reconcile};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -28,13 +28,22 @@ pub(crate) struct Reign {
 }
 
 /// Tells who leads, to sessions and views that only the leader can serve.
-#[derive(Debug, Clone)]
-pub(crate) struct Reigns {
-    node: Arc<Node>,
+#[derive(Debug)]
+pub(crate) struct Reigns<L = Node> {
+    log: Arc<L>,
     current: watch::Receiver<Option<Arc<Reign>>>,
 }
 
-impl Reigns {
+impl<L> Clone for Reigns<L> {
+    fn clone(&self) -> Self {
+        Self {
+            log: Arc::clone(&self.log),
+            current: self.current.clone(),
+        }
+    }
+}
+
+impl<L: Log> Reigns<L> {
     /// Returns this server's reign, or the answer that sends the caller to the leader.
     pub(crate) fn current(&self) -> Result<Arc<Reign>, Status> {
         self.current
@@ -44,7 +53,7 @@ impl Reigns {
     }
 
     pub(crate) fn not_leader(&self) -> Status {
-        match self.node.leadership() {
+        match self.log.leadership() {
             Leadership::Elsewhere(leader) => roadstead_client::not_leader(leader.as_ref()),
             Leadership::Here { .. } => {
                 Status::unavailable("this server has just become the leader; try again")
@@ -54,30 +63,30 @@ impl Reigns {
 }
 
 /// Follows the leadership until `stop`, on a task of `tasks`.
-pub(crate) fn follow(
-    node: &Arc<Node>,
+pub(crate) fn follow<L: Log>(
+    log: &Arc<L>,
     config: &Arc<Config>,
     tasks: &TaskTracker,
     stop: CancellationToken,
-) -> Reigns {
+) -> Reigns<L> {
     let (sender, current) = watch::channel(None);
-    let (node, config) = (Arc::clone(node), Arc::clone(config));
+    let (log, config) = (Arc::clone(log), Arc::clone(config));
     let reigns = Reigns {
-        node: Arc::clone(&node),
+        log: Arc::clone(&log),
         current,
     };
     tasks.spawn(async move {
-        let mut leadership = node.leadership();
+        let mut leadership = log.leadership();
         loop {
             let next = match &leadership {
                 Leadership::Here { term } => {
                     info!(term, "this server leads");
-                    reign(&node, &config, &leadership, &sender, &stop).await
+                    reign(&log, &config, &leadership, &sender, &stop).await
                 }
                 Leadership::Elsewhere(leader) => {
                     let leader = leader.as_ref().map(tracing::field::display);
                     info!(leader, "another server leads");
-                    moved(&node, &leadership, &stop).await
+                    moved(&*log, &leadership, &stop).await
                 }
             };
             match next {
@@ -90,8 +99,8 @@ pub(crate) fn follow(
 }
 
 /// Leads until another server does; returns who leads then, or `None` at the end of this server.
-async fn reign(
-    node: &Arc<Node>,
+async fn reign<L: Log>(
+    log: &Arc<L>,
     config: &Arc<Config>,
     leadership: &Leadership,
     current: &watch::Sender<Option<Arc<Reign>>>,
@@ -99,37 +108,40 @@ async fn reign(
 ) -> Option<Leadership> {
     // Sessions hand out the control plane's name: there are none before it has one.
     tokio::select! {
-        () = name_control_plane(node, config) => {}
-        next = moved(node, leadership, stop) => return next,
+        biased;
+        next = moved(&**log, leadership, stop) => return next,
+        () = name_control_plane(&**log, config) => {}
     }
     let reign = Arc::new(Reign {
         presence: Presence::new(),
         ended: CancellationToken::new(),
     });
     let loops = TaskTracker::new();
-    reconcile::spawn(node, config, &reign, &loops);
+    reconcile::spawn(log, config, &reign, &loops);
     loops.close();
     current.send_replace(Some(Arc::clone(&reign)));
-    let next = moved(node, leadership, stop).await;
+    let next = moved(&**log, leadership, stop).await;
     current.send_replace(None);
     reign.ended.cancel();
     loops.wait().await;
     next
 }
 
-async fn moved(node: &Node, known: &Leadership, stop: &CancellationToken) -> Option<Leadership> {
+async fn moved(log: &impl Log, known: &Leadership, stop: &CancellationToken) -> Option<Leadership> {
     tokio::select! {
+        biased;
         () = stop.cancelled() => None,
-        next = node.leadership_changed(known) => next,
+        next = log.leadership_changed(known) => next,
     }
 }
 
 /// The first leader of all gives the control plane its name; every later one finds it there.
-async fn name_control_plane(node: &Node, config: &Config) {
-    let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+async fn name_control_plane(log: &impl Log, config: &Config) {
+    // Without jitter: only one server leads, so there is no herd to spread.
+    let mut pause = FIRST_PAUSE;
     loop {
         let named = async {
-            if !node.read().await?.identity.control_plane_id.is_empty() {
+            if !log.read().await?.identity.control_plane_id.is_empty() {
                 return Ok(());
             }
             let control_plane_id = id::hex32();
@@ -140,7 +152,7 @@ async fn name_control_plane(node: &Node, config: &Config) {
                 account: config.account.clone(),
             };
             // A rejection means that another leader was faster: it has a name.
-            drop(node.write(Command::NameControlPlane(identity)).await?);
+            drop(log.write(Command::NameControlPlane(identity)).await?);
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
         };
         let Err(error) = named.await else { return };
@@ -148,6 +160,7 @@ async fn name_control_plane(node: &Node, config: &Config) {
             error = &*error as &dyn std::error::Error,
             "cannot begin to lead; trying again"
         );
-        tokio::time::sleep(pauses.pause()).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roadstead_core::id::{ContainerInstanceId, DeploymentId, NodeId};
 use roadstead_core::state::service::Counts;
 use roadstead_core::verdict::NodeView;
 use roadstead_proto::agent::AgentInstruction;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// A host without power tells nobody: an agent that had its session there notices after its keepalive, and may then try
@@ -23,13 +24,15 @@ const TO_FIND_THE_LEADER: Duration = Duration::from_secs(15);
 pub(crate) struct Presence {
     since: Instant,
     inner: Mutex<Inner>,
-    changed: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     agents: BTreeMap<ContainerInstanceId, Agent>,
     nodes: BTreeMap<NodeId, Node>,
+    /// One channel for each loop: the receivers of a shared one are woken in random order, and a simulation could not be
+    /// repeated.
+    watchers: Vec<watch::Sender<()>>,
 }
 
 #[derive(Debug)]
@@ -60,7 +63,6 @@ impl Presence {
         Self {
             since: Instant::now(),
             inner: Mutex::default(),
-            changed: watch::Sender::new(()),
         }
     }
 
@@ -70,7 +72,9 @@ impl Presence {
 
     /// Returns a receiver that wakes when a load balancer has reported.
     pub(crate) fn watch(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+        let (sender, receiver) = watch::channel(());
+        self.inner().watchers.push(sender);
+        receiver
     }
 
     /// An agent has opened its session; instructions to it go through `instructions`. Returns the
@@ -163,8 +167,9 @@ impl Presence {
                 counts,
             },
         );
-        drop(inner);
-        self.changed.send_replace(());
+        for watcher in &inner.watchers {
+            watcher.send_replace(());
+        }
     }
 
     /// Returns for how long a load balancer has been silent.

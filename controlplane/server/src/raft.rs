@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::RaftError;
 pub(crate) use network::MAX_MESSAGE;
-pub(crate) use node::{Leadership, Member, Node};
+pub(crate) use node::{Member, Node};
 pub(crate) use service::RaftService;
 
 /// One entry of the log: what a client asked for or what one pass of a loop decided.

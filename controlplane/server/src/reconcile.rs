@@ -16,7 +16,7 @@ use tracing::warn;
 
 use crate::Config;
 use crate::leader::Reign;
-use crate::raft::Node;
+use crate::log::Log;
 
 /// A pass without a wake-up: for what only time changes.
 const TICK: Duration = Duration::from_millis(250);
@@ -24,14 +24,14 @@ const TICK: Duration = Duration::from_millis(250);
 const MOST_COMMANDS: usize = 256;
 
 /// Starts every loop; they end with `reign`.
-pub(crate) fn spawn(
-    node: &Arc<Node>,
+pub(crate) fn spawn<L: Log>(
+    log: &Arc<L>,
     config: &Arc<Config>,
     reign: &Arc<Reign>,
     loops: &TaskTracker,
 ) {
     let start = |name, decide: Decide| {
-        loops.spawn(run(name, Arc::clone(node), Arc::clone(reign), decide));
+        loops.spawn(run(name, Arc::clone(log), Arc::clone(reign), decide));
     };
     start("service", Box::new(service::decide));
     start("targets", Box::new(targets::decide));
@@ -49,13 +49,15 @@ pub(crate) fn spawn(
 
 type Decide = Box<dyn Fn(&ClusterState, &Reign) -> Vec<Command> + Send + Sync>;
 
-async fn run(name: &'static str, node: Arc<Node>, reign: Arc<Reign>, decide: Decide) {
-    let mut newest = node.watch();
+async fn run<L: Log>(name: &'static str, log: Arc<L>, reign: Arc<Reign>, decide: Decide) {
+    let mut newest = log.watch();
     let mut reports = reign.presence.watch();
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            // In this order, so that a simulation can be repeated. Nothing starves: all but the end lead to the same pass.
+            biased;
             () = reign.ended.cancelled() => return,
             _ = tick.tick() => {}
             changed = newest.changed() => if changed.is_err() { return },
@@ -65,7 +67,7 @@ async fn run(name: &'static str, node: Arc<Node>, reign: Arc<Reign>, decide: Dec
         reports.borrow_and_update();
         let commands = decide(&snapshot, &reign);
         for some in commands.chunks(MOST_COMMANDS) {
-            match node.propose(some.to_vec()).await {
+            match log.propose(some.to_vec()).await {
                 Ok(results) => {
                     for rejection in results.into_iter().filter_map(Result::err) {
                         tracing::debug!(name, %rejection, "came too late; the next pass decides afresh");

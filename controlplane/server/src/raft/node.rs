@@ -26,6 +26,7 @@ use super::snapshot::SnapshotError;
 use super::state_machine::StateMachine;
 use super::{MemberId, RaftError, TypeConfig, decode, encode};
 use crate::Config;
+use crate::log::Leadership;
 
 /// A write or a linearizable read that takes longer has no quorum.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -34,13 +35,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 /// Entries kept behind a snapshot, so that a member that was away briefly needs no snapshot.
 const ENTRIES_TO_KEEP: u64 = 1_000;
-
-/// Who leads, as this server knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Leadership {
-    Here { term: u64 },
-    Elsewhere(Option<Endpoint>),
-}
 
 /// A server of the control plane.
 #[derive(Debug, Clone)]

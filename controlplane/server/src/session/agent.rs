@@ -24,6 +24,7 @@ use tracing::{info, warn};
 use super::{LogRelay, agent_convert};
 use crate::api::status;
 use crate::leader::{Reign, Reigns};
+use crate::log::Log;
 use crate::raft::Node;
 use crate::{authorize, clock};
 
@@ -32,40 +33,38 @@ const QUEUE: usize = 16;
 
 /// Serves the sessions of agents.
 #[derive(Debug)]
-pub(crate) struct Agents {
-    node: Arc<Node>,
-    reigns: Reigns,
+pub(crate) struct Agents<L = Node> {
+    log: Arc<L>,
+    reigns: Reigns<L>,
     relay: LogRelay,
     stop: CancellationToken,
 }
 
-impl Agents {
+impl<L: Log> Agents<L> {
     pub(crate) fn new(
-        node: &Arc<Node>,
-        reigns: &Reigns,
+        log: &Arc<L>,
+        reigns: &Reigns<L>,
         relay: &LogRelay,
         stop: CancellationToken,
     ) -> Self {
         Self {
-            node: Arc::clone(node),
+            log: Arc::clone(log),
             reigns: reigns.clone(),
             relay: relay.clone(),
             stop,
         }
     }
-}
 
-#[tonic::async_trait]
-impl AgentSession for Agents {
-    type SessionStream = Pin<Box<dyn Stream<Item = Result<AgentInstruction, Status>> + Send>>;
-
-    async fn session(
+    /// Opens a session with an agent for which `itself` lets the caller speak.
+    pub(crate) async fn open<S>(
         &self,
-        request: Request<Streaming<AgentMessage>>,
-    ) -> Result<Response<Self::SessionStream>, Status> {
+        itself: impl Fn(&str) -> Result<(), Status>,
+        mut messages: S,
+    ) -> Result<ReceiverStream<AgentInstruction>, Status>
+    where
+        S: Stream<Item = Result<AgentMessage, Status>> + Send + Unpin + 'static,
+    {
         let reign = self.reigns.current()?;
-        let itself = authorize::itself(&request, Role::Agent);
-        let mut messages = request.into_inner();
         let register = match messages
             .next()
             .await
@@ -90,9 +89,8 @@ impl AgentSession for Agents {
             return Err(refused);
         }
         info!(instance = %id, "agent connected");
-        let node = Arc::clone(&self.node);
         let session = Session {
-            node,
+            log: Arc::clone(&self.log),
             reign: Arc::clone(&reign),
             id: id.clone(),
             instructions: instructions.clone(),
@@ -101,6 +99,7 @@ impl AgentSession for Agents {
         let stop = self.stop.clone();
         tokio::spawn(async move {
             let end = tokio::select! {
+                biased;
                 () = stop.cancelled() => Ok(()),
                 () = reign.ended.cancelled() => Ok(()),
                 () = superseded.cancelled() => Ok(()),
@@ -115,9 +114,31 @@ impl AgentSession for Agents {
             // With the last sender the agent's stream ends, and it connects again.
             reign.presence.agent_left(&id, &instructions);
         });
-        let mut response: Response<Self::SessionStream> =
-            Response::new(Box::pin(ReceiverStream::new(outgoing).map(Ok)));
-        if let Some(servers) = self.node.servers() {
+        Ok(ReceiverStream::new(outgoing))
+    }
+
+    async fn register(&self, instance: InstanceRegistration) -> Result<(), Status> {
+        let command = Command::RegisterContainerInstance {
+            instance,
+            at: clock::now(),
+        };
+        let written = self.log.write(command).await?;
+        written.map_err(|rejection| status::rejected(&rejection))
+    }
+}
+
+#[tonic::async_trait]
+impl AgentSession for Agents {
+    type SessionStream = Pin<Box<dyn Stream<Item = Result<AgentInstruction, Status>> + Send>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<AgentMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let itself = authorize::itself(&request, Role::Agent);
+        let outgoing = self.open(itself, request.into_inner()).await?;
+        let mut response: Response<Self::SessionStream> = Response::new(Box::pin(outgoing.map(Ok)));
+        if let Some(servers) = self.log.servers() {
             response.metadata_mut().insert(SERVERS_METADATA, servers);
         }
         Ok(response)
@@ -133,19 +154,8 @@ impl AgentSession for Agents {
     }
 }
 
-impl Agents {
-    async fn register(&self, instance: InstanceRegistration) -> Result<(), Status> {
-        let command = Command::RegisterContainerInstance {
-            instance,
-            at: clock::now(),
-        };
-        let written = self.node.write(command).await?;
-        written.map_err(|rejection| status::rejected(&rejection))
-    }
-}
-
-struct Session {
-    node: Arc<Node>,
+struct Session<L> {
+    log: Arc<L>,
     reign: Arc<Reign>,
     id: ContainerInstanceId,
     instructions: mpsc::Sender<AgentInstruction>,
@@ -153,17 +163,22 @@ struct Session {
     sent: Option<u64>,
 }
 
-impl Session {
-    async fn run(mut self, mut messages: Streaming<AgentMessage>) -> Result<(), Status> {
-        let mut newest = self.node.watch();
+impl<L: Log> Session<L> {
+    async fn run<S>(mut self, mut messages: S) -> Result<(), Status>
+    where
+        S: Stream<Item = Result<AgentMessage, Status>> + Unpin,
+    {
+        let mut newest = self.log.watch();
         loop {
             self.send_if_changed(&mut newest).await?;
             tokio::select! {
-                changed = newest.changed() => changed.map_err(|_| Status::unavailable("the server stops"))?,
+                // An agent that speaks without a pause still hears what changed: every turn begins with that.
+                biased;
                 message = messages.next() => match message.transpose()? {
                     Some(message) => self.receive(message).await?,
                     None => return Ok(()),
                 },
+                changed = newest.changed() => changed.map_err(|_| Status::unavailable("the server stops"))?,
             }
         }
     }
@@ -201,7 +216,7 @@ impl Session {
     }
 
     async fn report(&mut self, report: TaskReport) -> Result<(), Status> {
-        let state = self.node.newest();
+        let state = self.log.newest();
         let mut changes = Vec::new();
         for observed in report.tasks {
             let change = agent_convert::task_state_change(&self.id, observed)?;
@@ -221,7 +236,7 @@ impl Session {
             changes,
             at: clock::now(),
         };
-        self.node
+        self.log
             .write(command)
             .await?
             .map_err(|rejection| status::rejected(&rejection))

@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use super::load_balancer_convert as convert;
 use crate::api::status;
 use crate::leader::{Reign, Reigns};
+use crate::log::Log;
 use crate::raft::Node;
 use crate::{authorize, clock};
 
@@ -27,33 +28,31 @@ const QUEUE: usize = 4;
 
 /// Serves the sessions of load balancers.
 #[derive(Debug)]
-pub(crate) struct LoadBalancers {
-    node: Arc<Node>,
-    reigns: Reigns,
+pub(crate) struct LoadBalancers<L = Node> {
+    log: Arc<L>,
+    reigns: Reigns<L>,
     stop: CancellationToken,
 }
 
-impl LoadBalancers {
-    pub(crate) fn new(node: &Arc<Node>, reigns: &Reigns, stop: CancellationToken) -> Self {
+impl<L: Log> LoadBalancers<L> {
+    pub(crate) fn new(log: &Arc<L>, reigns: &Reigns<L>, stop: CancellationToken) -> Self {
         Self {
-            node: Arc::clone(node),
+            log: Arc::clone(log),
             reigns: reigns.clone(),
             stop,
         }
     }
-}
 
-#[tonic::async_trait]
-impl LoadBalancerSession for LoadBalancers {
-    type SessionStream = Pin<Box<dyn Stream<Item = Result<Table, Status>> + Send>>;
-
-    async fn session(
+    /// Opens a session with a load balancer for which `itself` lets the caller speak.
+    pub(crate) async fn open<S>(
         &self,
-        request: Request<Streaming<NodeReport>>,
-    ) -> Result<Response<Self::SessionStream>, Status> {
+        itself: impl Fn(&str) -> Result<(), Status>,
+        mut reports: S,
+    ) -> Result<ReceiverStream<Table>, Status>
+    where
+        S: Stream<Item = Result<NodeReport, Status>> + Send + Unpin + 'static,
+    {
         let reign = self.reigns.current()?;
-        let itself = authorize::itself(&request, Role::LoadBalancer);
-        let mut reports = request.into_inner();
         let Some(first) = reports.next().await.transpose()? else {
             return Err(Status::invalid_argument(
                 "a session begins with a report that names the node",
@@ -64,7 +63,7 @@ impl LoadBalancerSession for LoadBalancers {
         let (tables, outgoing) = mpsc::channel(QUEUE);
         info!(node = %id, "load balancer connected");
         let session = Session {
-            node: Arc::clone(&self.node),
+            log: Arc::clone(&self.log),
             reign,
             id,
             tables,
@@ -74,6 +73,7 @@ impl LoadBalancerSession for LoadBalancers {
         tokio::spawn(async move {
             let (id, ended) = (session.id.clone(), session.reign.ended.clone());
             let end = tokio::select! {
+                biased;
                 () = stop.cancelled() => Ok(()),
                 () = ended.cancelled() => Ok(()),
                 end = session.run(first, reports) => end,
@@ -85,17 +85,30 @@ impl LoadBalancerSession for LoadBalancers {
                 }
             }
         });
-        let mut response: Response<Self::SessionStream> =
-            Response::new(Box::pin(ReceiverStream::new(outgoing).map(Ok)));
-        if let Some(servers) = self.node.servers() {
+        Ok(ReceiverStream::new(outgoing))
+    }
+}
+
+#[tonic::async_trait]
+impl LoadBalancerSession for LoadBalancers {
+    type SessionStream = Pin<Box<dyn Stream<Item = Result<Table, Status>> + Send>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<NodeReport>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let itself = authorize::itself(&request, Role::LoadBalancer);
+        let outgoing = self.open(itself, request.into_inner()).await?;
+        let mut response: Response<Self::SessionStream> = Response::new(Box::pin(outgoing.map(Ok)));
+        if let Some(servers) = self.log.servers() {
             response.metadata_mut().insert(SERVERS_METADATA, servers);
         }
         Ok(response)
     }
 }
 
-struct Session {
-    node: Arc<Node>,
+struct Session<L> {
+    log: Arc<L>,
     reign: Arc<Reign>,
     id: NodeId,
     tables: mpsc::Sender<Table>,
@@ -103,13 +116,12 @@ struct Session {
     sent: Option<u64>,
 }
 
-impl Session {
-    async fn run(
-        mut self,
-        first: NodeReport,
-        mut reports: Streaming<NodeReport>,
-    ) -> Result<(), Status> {
-        let mut newest = self.node.watch();
+impl<L: Log> Session<L> {
+    async fn run<S>(mut self, first: NodeReport, mut reports: S) -> Result<(), Status>
+    where
+        S: Stream<Item = Result<NodeReport, Status>> + Unpin,
+    {
+        let mut newest = self.log.watch();
         self.receive(first).await?;
         loop {
             let state = Arc::clone(&newest.borrow_and_update());
@@ -119,11 +131,13 @@ impl Session {
                 sent.map_err(|_| Status::cancelled("the load balancer has hung up"))?;
             }
             tokio::select! {
-                changed = newest.changed() => changed.map_err(|_| Status::unavailable("the server stops"))?,
+                // A load balancer that reports without a pause still hears what changed: every turn begins with that.
+                biased;
                 report = reports.next() => match report.transpose()? {
                     Some(report) => self.receive(report).await?,
                     None => return Ok(()),
                 },
+                changed = newest.changed() => changed.map_err(|_| Status::unavailable("the server stops"))?,
             }
         }
     }
@@ -133,17 +147,12 @@ impl Session {
             return Err(Status::invalid_argument("a session speaks for one node"));
         }
         // A drain waits for every registered node; one that was forgotten is back with this.
-        if !self
-            .node
-            .newest()
-            .load_balancer_nodes
-            .contains_key(&self.id)
-        {
+        if !self.log.newest().load_balancer_nodes.contains_key(&self.id) {
             let command = Command::RegisterLoadBalancerNode {
                 node: self.id.clone(),
                 at: clock::now(),
             };
-            self.node
+            self.log
                 .write(command)
                 .await?
                 .map_err(|rejection| status::rejected(&rejection))?;
