@@ -2,16 +2,17 @@
 //!
 //! A target becomes healthy when every load balancer has seen it healthy, and unhealthy when every
 //! one that knows it says so; in between the verdict stays. It has drained when every registered
-//! load balancer has let go of it, or when the deregistration delay is over.
+//! load balancer has let go of it, or knows that it drains and the deregistration delay is over.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::id::{NodeId, TargetGroupName, TaskId};
 use crate::state::task::{DesiredStatus, LastStatus, TargetHealth, Task};
-use crate::{ClusterState, Command, Timestamp};
+use crate::{ClusterState, Command, Timestamp, targets};
 
-/// Load balancers cut what is left at the deadline; they get so long to say that they have.
+/// Load balancers that know the deadline cut what is left then; they get so long to say that they have. One that does not
+/// know it yet, after an election that took longer than the deregistration delay, has cut nothing.
 const TIME_TO_REPORT: Duration = Duration::from_secs(2);
 
 /// One target as one load balancer sees it.
@@ -48,11 +49,15 @@ pub fn judge(
                 .collect();
             if let Some(until) = task.draining_until {
                 let overdue = now > until.after(TIME_TO_REPORT);
-                if overdue
-                    || groups
-                        .iter()
-                        .all(|group| drained(state, views, group, task))
-                {
+                // What no table names, nobody can report on.
+                let named = |group: &TargetGroupName| {
+                    let mut targets = targets::targets_of(state, service, group);
+                    state.target_groups.contains_key(group)
+                        && targets.any(|target| target.task == task.id)
+                };
+                if groups.iter().all(|group| {
+                    drained(state, views, group, task, overdue) || (overdue && !named(group))
+                }) {
                     commands.push(Command::FinishDrain {
                         task: task.id.clone(),
                     });
@@ -76,13 +81,21 @@ fn drained(
     views: &BTreeMap<NodeId, NodeView>,
     group: &TargetGroupName,
     task: &Task,
+    overdue: bool,
 ) -> bool {
     let key = (group.clone(), task.id.clone());
     let view = |node| views.get(node).and_then(|view| view.get(&key));
-    state
-        .load_balancer_nodes
-        .keys()
-        .all(|node| view(node) == Some(&TargetView::Drained))
+    let mut nodes = state.load_balancer_nodes.keys();
+    nodes.all(|node| let_go(view(node), overdue))
+}
+
+/// One that stays silent is struck off after a while, and no longer waited for.
+fn let_go(view: Option<&TargetView>, overdue: bool) -> bool {
+    match view {
+        Some(TargetView::Drained) => true,
+        Some(TargetView::Draining) => overdue,
+        Some(TargetView::Serving(_)) | None => false,
+    }
 }
 
 fn health(
@@ -160,6 +173,16 @@ mod tests {
             Some(initial())
         );
         assert_eq!(verdict(&[], None), None);
+    }
+
+    #[test]
+    fn a_drain_ends_by_its_deadline_only_where_the_deadline_is_known() {
+        let serving = TargetView::Serving(TargetHealth::Healthy);
+        assert!(let_go(Some(&TargetView::Drained), false));
+        assert!(!let_go(Some(&TargetView::Draining), false));
+        assert!(let_go(Some(&TargetView::Draining), true));
+        assert!(!let_go(Some(&serving), true));
+        assert!(!let_go(None, true));
     }
 
     #[test]
