@@ -11,6 +11,7 @@
 
 mod health;
 mod pass;
+mod resting;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::{ClusterState, Command, Rejection, Timestamp};
 
 pub use health::{Fitness, fitness};
 use pass::Pass;
+pub use resting::Resting;
 
 /// What a pass needs from outside: fresh ids and what the load balancers have counted.
 pub trait Outside {
@@ -34,6 +36,22 @@ pub trait Outside {
     fn counts(&self, deployment: DeploymentId) -> Counts;
 }
 
+/// What one pass found.
+#[derive(Debug)]
+pub struct Step {
+    pub commands: Vec<Command>,
+    pub rest: Rest,
+}
+
+/// How long a service needs no other look: while it, its tasks and the status of their instances are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// There is something to do, or something else may make room for it.
+    No,
+    Until(Timestamp),
+    UntilChange,
+}
+
 /// Returns what to do for `service` now.
 pub fn advance(
     state: &ClusterState,
@@ -41,19 +59,25 @@ pub fn advance(
     service: &Arc<Service>,
     now: Timestamp,
     outside: &mut impl Outside,
-) -> Vec<Command> {
+) -> Step {
     if service.status == ServiceStatus::Inactive {
-        return Vec::new();
+        return Step {
+            commands: Vec::new(),
+            rest: Rest::UntilChange,
+        };
     }
     let pass = Pass::new(state, service, now);
-    let mut commands = Vec::new();
-    let (starts, unplaced) = start(state, scratch, &pass, outside);
-    commands.extend(starts);
+    let (mut commands, unplaced) = start(state, scratch, &pass, outside);
     commands.extend(stop(&pass, unplaced));
     if commands.is_empty() {
         commands.extend(conclude(state, &pass, outside));
     }
-    commands
+    let rest = if commands.is_empty() {
+        pass.rest()
+    } else {
+        Rest::No
+    };
+    Step { commands, rest }
 }
 
 /// Returns what to start, and how many tasks found no room.

@@ -20,6 +20,8 @@ use crate::log::Log;
 
 /// A pass without a wake-up: for what only time changes.
 const TICK: Duration = Duration::from_millis(250);
+/// The same for a loop that is not woken at all.
+const SELDOM: Duration = Duration::from_secs(1);
 /// The most commands in one entry of the log.
 const MOST_COMMANDS: usize = 256;
 
@@ -30,29 +32,56 @@ pub(crate) fn spawn<L: Log>(
     reign: &Arc<Reign>,
     loops: &TaskTracker,
 ) {
-    let start = |name, decide: Decide| {
-        loops.spawn(run(name, Arc::clone(log), Arc::clone(reign), decide));
+    let start = |name, wakes, decide: Decide| {
+        loops.spawn(run(name, Arc::clone(log), Arc::clone(reign), wakes, decide));
     };
-    start("service", Box::new(service::decide));
-    start("targets", Box::new(targets::decide));
+    let mut passes = service::Passes::default();
+    start(
+        "service",
+        Wakes::WithChanges,
+        Box::new(move |state, reign| passes.decide(state, reign)),
+    );
+    start(
+        "targets",
+        Wakes::WithChanges,
+        Box::new(|state, reign| targets::decide(state, reign)),
+    );
     let settings = Arc::clone(config);
     start(
         "liveness",
+        Wakes::WithChanges,
         Box::new(move |state, reign| liveness::decide(state, reign, &settings)),
     );
     let settings = Arc::clone(config);
     start(
         "reaper",
+        Wakes::Seldom,
         Box::new(move |state, reign| reaper::decide(state, reign, settings.retention)),
     );
 }
 
-type Decide = Box<dyn Fn(&ClusterState, &Reign) -> Vec<Command> + Send + Sync>;
+/// When a loop looks again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wakes {
+    /// With every change and report, and with time.
+    WithChanges,
+    /// Now and then: nobody waits for it.
+    Seldom,
+}
 
-async fn run<L: Log>(name: &'static str, log: Arc<L>, reign: Arc<Reign>, decide: Decide) {
+type Decide = Box<dyn FnMut(&Arc<ClusterState>, &Reign) -> Vec<Command> + Send>;
+
+async fn run<L: Log>(
+    name: &'static str,
+    log: Arc<L>,
+    reign: Arc<Reign>,
+    wakes: Wakes,
+    mut decide: Decide,
+) {
     let mut newest = log.watch();
     let mut reports = reign.presence.watch();
-    let mut tick = interval(TICK);
+    let often = wakes == Wakes::WithChanges;
+    let mut tick = interval(if often { TICK } else { SELDOM });
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -60,8 +89,8 @@ async fn run<L: Log>(name: &'static str, log: Arc<L>, reign: Arc<Reign>, decide:
             biased;
             () = reign.ended.cancelled() => return,
             _ = tick.tick() => {}
-            changed = newest.changed() => if changed.is_err() { return },
-            changed = reports.changed() => if changed.is_err() { return },
+            changed = newest.changed(), if often => if changed.is_err() { return },
+            changed = reports.changed(), if often => if changed.is_err() { return },
         }
         let snapshot = Arc::clone(&newest.borrow_and_update());
         reports.borrow_and_update();

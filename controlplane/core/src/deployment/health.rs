@@ -32,57 +32,69 @@ pub enum Fitness {
 /// time that the task has been RUNNING.
 #[must_use]
 pub fn fitness(state: &ClusterState, service: &Service, task: &Task, now: Timestamp) -> Fitness {
-    if task.desired_status != DesiredStatus::Running {
-        return Fitness::Pending;
-    }
-    if let Some(reason) = given_up(state, service, task, now) {
-        return Fitness::Lost(reason);
-    }
-    if task.last_status != LastStatus::Running {
-        return Fitness::Pending;
-    }
-    let age = now.since(task.running_since.unwrap_or(now));
-    let grace = Duration::from_secs(u64::from(service.spec.health_check_grace_period_seconds));
-    let verdict = verdict(state, service, task, age);
-    match verdict {
-        Fitness::Unhealthy(_) if age < grace => Fitness::Pending,
-        Fitness::Unhealthy(_) | Fitness::Lost(_) | Fitness::Pending | Fitness::Healthy => verdict,
-    }
+    judge(state, service, task, now).0
 }
 
-/// Returns why a task counts as lost with its host. Load balancers see for themselves whether their targets still
-/// answer, so their word counts more than an agent's silence.
-fn given_up(
+/// Judges a task, and says until when the same state gives the same verdict; `None` is for ever.
+pub(super) fn judge(
     state: &ClusterState,
     service: &Service,
     task: &Task,
     now: Timestamp,
-) -> Option<String> {
-    let instance = state.container_instances.get(&task.container_instance)?;
-    let silent =
-        !instance.agent_connected && now.since(instance.connection_changed_at) >= GIVEN_UP_AFTER;
-    let unseen = service.spec.load_balancers.is_empty() || task.last_status < LastStatus::Running;
-    (silent && unseen).then(|| {
-        format!(
+) -> (Fitness, Option<Timestamp>) {
+    if task.desired_status != DesiredStatus::Running {
+        return (Fitness::Pending, None);
+    }
+    let given_up_at = given_up_at(state, service, task);
+    if given_up_at.is_some_and(|at| now >= at) {
+        let reason = format!(
             "The agent of container instance {} has been silent for too long",
-            instance.id
-        )
-    })
+            task.container_instance
+        );
+        return (Fitness::Lost(reason), None);
+    }
+    if task.last_status != LastStatus::Running {
+        return (Fitness::Pending, given_up_at);
+    }
+    let since = task.running_since.unwrap_or(now);
+    let seconds = u64::from(service.spec.health_check_grace_period_seconds);
+    let grace_ends = since.after(Duration::from_secs(seconds));
+    let probation_ends = since.after(PROBATION);
+    let (fitness, until) = match verdict(state, service, task) {
+        Verdict::Unhealthy(_) if now < grace_ends => (Fitness::Pending, Some(grace_ends)),
+        Verdict::Unhealthy(reason) => (Fitness::Unhealthy(reason), None),
+        Verdict::Unchecked if now < probation_ends => (Fitness::Pending, Some(probation_ends)),
+        Verdict::Unchecked | Verdict::Healthy => (Fitness::Healthy, None),
+        Verdict::Pending => (Fitness::Pending, None),
+    };
+    (fitness, until.into_iter().chain(given_up_at).min())
 }
 
-fn verdict(state: &ClusterState, service: &Service, task: &Task, age: Duration) -> Fitness {
-    let checked = state
-        .task_definitions
-        .get(&task.task_definition)
-        .is_some_and(|definition| {
-            definition
-                .content
-                .containers
-                .iter()
-                .any(|one| one.health_check.is_some())
-        });
+/// Returns when a task counts as lost with its host, which has fallen silent. Load balancers see for themselves whether
+/// their targets still answer, so their word counts more than an agent's silence.
+fn given_up_at(state: &ClusterState, service: &Service, task: &Task) -> Option<Timestamp> {
+    let instance = state.container_instances.get(&task.container_instance)?;
+    let unseen = service.spec.load_balancers.is_empty() || task.last_status < LastStatus::Running;
+    (!instance.agent_connected && unseen)
+        .then(|| instance.connection_changed_at.after(GIVEN_UP_AFTER))
+}
+
+/// What the checks say, whatever the time.
+enum Verdict {
+    Unchecked,
+    Pending,
+    Healthy,
+    Unhealthy(String),
+}
+
+fn verdict(state: &ClusterState, service: &Service, task: &Task) -> Verdict {
+    let definition = state.task_definitions.get(&task.task_definition);
+    let checked = definition.is_some_and(|definition| {
+        let mut containers = definition.content.containers.iter();
+        containers.any(|one| one.health_check.is_some())
+    });
     if checked && task.health == HealthStatus::Unhealthy {
-        return Fitness::Unhealthy("Task failed container health checks".to_owned());
+        return Verdict::Unhealthy("Task failed container health checks".to_owned());
     }
     let mut pending = checked && task.health != HealthStatus::Healthy;
     for balancer in &service.spec.load_balancers {
@@ -92,16 +104,17 @@ fn verdict(state: &ClusterState, service: &Service, task: &Task, age: Duration) 
             Some(TargetHealth::Initial { .. }) | None => pending = true,
             Some(TargetHealth::Unhealthy { .. }) => {
                 let arn = state.arns().target_group(group);
-                return Fitness::Unhealthy(format!(
+                return Verdict::Unhealthy(format!(
                     "Task failed ELB health checks in (target-group {arn})"
                 ));
             }
         }
     }
-    let unchecked = !checked && service.spec.load_balancers.is_empty();
-    if pending || (unchecked && age < PROBATION) {
-        Fitness::Pending
+    if pending {
+        Verdict::Pending
+    } else if checked || !service.spec.load_balancers.is_empty() {
+        Verdict::Healthy
     } else {
-        Fitness::Healthy
+        Verdict::Unchecked
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
-use super::floor_and_ceiling;
-use super::health::{Fitness, fitness};
+use super::health::{Fitness, judge};
+use super::{Rest, floor_and_ceiling};
 use crate::Timestamp;
 use crate::id::{ContainerInstanceId, TaskId};
 use crate::state::ClusterState;
@@ -50,6 +50,8 @@ pub(super) struct Pass<'a> {
     leaving: usize,
     /// Whether any instance of the cluster takes tasks.
     has_room: bool,
+    /// Until when the same state looks the same; `None` is for ever.
+    until: Option<Timestamp>,
 }
 
 impl<'a> Pass<'a> {
@@ -67,15 +69,18 @@ impl<'a> Pass<'a> {
         let spec = &service.spec;
         let (floor, ceiling) = floor_and_ceiling(spec.desired_count, spec.deployment_configuration);
         let (mut members, mut leaving) = (Vec::new(), 0);
+        let mut until = service.retry_at.filter(|retry_at| now < *retry_at);
         for task in state.live_tasks_of(&service.id) {
             if task.desired_status == DesiredStatus::Stopped {
                 leaving += usize::from(state.will_tell(task));
                 continue;
             }
+            let (fitness, changes_at) = judge(state, service, task, now);
+            until = until.into_iter().chain(changes_at).min();
             let at_home = !is_old(task) && !draining(task);
             members.push(Member {
                 task,
-                fitness: fitness(state, service, task, now),
+                fitness,
                 at_home,
             });
         }
@@ -94,7 +99,17 @@ impl<'a> Pass<'a> {
             ceiling,
             members,
             leaving,
+            until,
         }
+    }
+
+    /// Returns how long a pass that had nothing to do may rest.
+    pub(super) fn rest(&self) -> Rest {
+        if self.may_start() > 0 {
+            // It waits for room, which others may make.
+            return Rest::No;
+        }
+        self.until.map_or(Rest::UntilChange, Rest::Until)
     }
 
     fn staying(&self) -> usize {

@@ -6,7 +6,7 @@ mod steps;
 
 use std::num::NonZeroU32;
 
-use roadstead_core::deployment::{self, Outside};
+use roadstead_core::deployment::{self, Outside, Resting};
 use roadstead_core::id::{
     ClusterName, ContainerInstanceId, DeploymentId, Family, ServiceId, ServiceName,
     TargetGroupName, TaskDefinitionId, TaskId,
@@ -26,6 +26,7 @@ pub(crate) struct World {
     log: Vec<Command>,
     now: Timestamp,
     next_id: u64,
+    resting: Resting,
     instances: Vec<ContainerInstanceId>,
 }
 
@@ -102,17 +103,18 @@ impl World {
     }
 
     fn pass(&mut self, snapshot: &ClusterState) {
+        self.resting.wake(snapshot, self.now);
         let mut scratch = Scratch::new(snapshot);
         let mut commands = Vec::new();
         for service in snapshot.services.values() {
             let mut ids = Ids(&mut self.next_id);
-            commands.extend(deployment::advance(
-                snapshot,
-                &mut scratch,
-                service,
-                self.now,
-                &mut ids,
-            ));
+            let step = deployment::advance(snapshot, &mut scratch, service, self.now, &mut ids);
+            // Who rests misses nothing.
+            if self.resting.contains(&service.id) {
+                assert!(step.commands.is_empty(), "{:?}", step.commands);
+            }
+            self.resting.note(&service.id, step.rest);
+            commands.extend(step.commands);
         }
         for command in commands {
             self.attempt(&command);

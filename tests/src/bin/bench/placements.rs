@@ -133,10 +133,18 @@ async fn registered(client: &Client) -> anyhow::Result<usize> {
     Ok(usize::try_from(count.unwrap_or(0))?)
 }
 
+/// Real ids have nothing in common; those of a counter would share their first digits.
+fn scattered_id(agent: usize) -> String {
+    format!(
+        "{:032x}",
+        (agent as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+    )
+}
+
 fn register(agent: usize, tasks: u32) -> Register {
     Register {
         cluster: "default".to_owned(),
-        container_instance_id: format!("{agent:032x}"),
+        container_instance_id: scattered_id(agent),
         agent_version: "bench".to_owned(),
         host_name: format!("host-{agent}"),
         address: "127.0.0.1".to_owned(),

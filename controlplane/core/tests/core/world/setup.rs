@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use roadstead_core::deployment::Resting;
 use roadstead_core::id::{
     ContainerInstanceId, Family, JoinTokenId, ListenerId, ListenerRef, LoadBalancerName, NodeId,
 };
@@ -61,6 +62,7 @@ impl World {
             log: Vec::new(),
             now: Timestamp(1_000_000),
             next_id: 0,
+            resting: Resting::default(),
             instances: Vec::new(),
         };
         let at = world.now;
