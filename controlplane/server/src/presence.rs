@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use roadstead_core::id::{ContainerInstanceId, DeploymentId, NodeId};
 use roadstead_core::state::service::Counts;
-use roadstead_core::verdict::NodeView;
+use roadstead_core::verdict::{NodeView, TargetView};
 use roadstead_proto::agent::AgentInstruction;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -30,6 +30,9 @@ pub(crate) struct Presence {
 struct Inner {
     agents: BTreeMap<ContainerInstanceId, Agent>,
     nodes: BTreeMap<NodeId, Node>,
+    node_sessions: BTreeMap<NodeId, NodeSession>,
+    /// How many sessions load balancers have opened.
+    opened: u64,
     /// One channel for each loop: the receivers of a shared one are woken in random order, and a simulation could not be
     /// repeated.
     watchers: Vec<watch::Sender<()>>,
@@ -46,6 +49,14 @@ struct AgentSession {
     instructions: mpsc::Sender<AgentInstruction>,
     /// Cancelled when the same agent opens another session: this one is a connection that broke.
     superseded: CancellationToken,
+}
+
+/// A load balancer's session.
+#[derive(Debug, Clone)]
+pub(crate) struct NodeSession {
+    number: u64,
+    /// Cancelled when the same load balancer opens another session: what is still on its way here is old.
+    pub(crate) superseded: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -138,6 +149,31 @@ impl Presence {
         }
     }
 
+    /// A load balancer has opened its session; an earlier one of it is over.
+    pub(crate) fn node_joined(&self, id: &NodeId) -> NodeSession {
+        let mut inner = self.inner();
+        inner.opened += 1;
+        let session = NodeSession {
+            number: inner.opened,
+            superseded: CancellationToken::new(),
+        };
+        if let Some(before) = inner.node_sessions.insert(id.clone(), session.clone()) {
+            before.superseded.cancel();
+        }
+        inner.distrust(id);
+        session
+    }
+
+    /// A session has ended. The load balancer may be a new process when it is back, with an older table.
+    pub(crate) fn node_left(&self, id: &NodeId, session: &NodeSession) {
+        let mut inner = self.inner();
+        let current = inner.node_sessions.get(id);
+        if current.is_some_and(|current| current.number == session.number) {
+            inner.node_sessions.remove(id);
+            inner.distrust(id);
+        }
+    }
+
     /// A load balancer has reported everything that it knows.
     pub(crate) fn node_reported(
         &self,
@@ -207,6 +243,17 @@ impl Presence {
     }
 }
 
+impl Inner {
+    /// Forgets what a load balancer has let go of: only a session that goes on keeps that word. Of the health that it has
+    /// seen nothing is taken back.
+    fn distrust(&mut self, id: &NodeId) {
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.view
+                .retain(|_, view| matches!(view, TargetView::Serving(_)));
+        }
+    }
+}
+
 fn add(sum: &mut Counts, more: Counts) {
     sum.served += more.served;
     sum.retried += more.retried;
@@ -216,6 +263,9 @@ fn add(sum: &mut Counts, more: Counts) {
 
 #[cfg(test)]
 mod tests {
+    use roadstead_core::id::{TargetGroupName, TaskId};
+    use roadstead_core::state::task::TargetHealth;
+
     use super::*;
 
     #[test]
@@ -236,6 +286,32 @@ mod tests {
         report("first", 15);
         report("second", 4);
         assert_eq!(presence.counts(deployment).served, 19);
+    }
+
+    #[test]
+    fn what_a_load_balancer_has_let_go_of_holds_for_as_long_as_its_session() {
+        let presence = Presence::new();
+        let id = NodeId::new("lb");
+        let task = |name: &str| (TargetGroupName::new("web"), TaskId::new(name));
+        let report = || {
+            let view = NodeView::from([
+                (task("old"), TargetView::Drained),
+                (task("new"), TargetView::Serving(TargetHealth::Healthy)),
+            ]);
+            presence.node_reported(id.clone(), "one", view, BTreeMap::new());
+        };
+        let known = || presence.views()[&id].keys().cloned().collect::<Vec<_>>();
+        let first = presence.node_joined(&id);
+        report();
+        assert_eq!(known(), [task("new"), task("old")]);
+        let second = presence.node_joined(&id);
+        assert!(first.superseded.is_cancelled());
+        assert_eq!(known(), [task("new")]);
+        report();
+        presence.node_left(&id, &first);
+        assert_eq!(known(), [task("new"), task("old")]);
+        presence.node_left(&id, &second);
+        assert_eq!(known(), [task("new")]);
     }
 
     #[test]

@@ -62,20 +62,21 @@ impl<L: Log> LoadBalancers<L> {
         itself(id.as_str())?;
         let (tables, outgoing) = mpsc::channel(QUEUE);
         info!(node = %id, "load balancer connected");
+        let present = reign.presence.node_joined(&id);
         let session = Session {
             log: Arc::clone(&self.log),
-            reign,
-            id,
+            reign: Arc::clone(&reign),
+            id: id.clone(),
             tables,
             sent: None,
         };
         let stop = self.stop.clone();
         tokio::spawn(async move {
-            let (id, ended) = (session.id.clone(), session.reign.ended.clone());
             let end = tokio::select! {
                 biased;
                 () = stop.cancelled() => Ok(()),
-                () = ended.cancelled() => Ok(()),
+                () = reign.ended.cancelled() => Ok(()),
+                () = present.superseded.cancelled() => Ok(()),
                 end = session.run(first, reports) => end,
             };
             match end {
@@ -84,6 +85,7 @@ impl<L: Log> LoadBalancers<L> {
                     warn!(node = %id, reason = status.message(), "load balancer session failed");
                 }
             }
+            reign.presence.node_left(&id, &present);
         });
         Ok(ReceiverStream::new(outgoing))
     }
