@@ -1,6 +1,6 @@
 //! One server's part in the log, as the loops and sessions of that server see it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use roadstead_core::{ClusterState, Command};
@@ -13,7 +13,7 @@ use super::election::server_at;
 use super::{Pending, Results};
 use crate::network::Place;
 use crate::random::Random;
-use crate::world::World;
+use crate::world::{World, lock};
 
 /// As the real log's.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ pub(crate) struct Replica {
     world: Arc<World>,
     server: usize,
     life: u64,
-    random: std::sync::Mutex<Random>,
+    random: Mutex<Random>,
 }
 
 impl Replica {
@@ -34,13 +34,12 @@ impl Replica {
             world: Arc::clone(world),
             server,
             life,
-            random: std::sync::Mutex::new(random),
+            random: Mutex::new(random),
         }
     }
 
     fn delay(&self, from: u64, to: u64) -> Duration {
-        let mut random = self.random.lock().expect("nobody panics with it");
-        random.milliseconds(from, to)
+        lock(&self.random).milliseconds(from, to)
     }
 
     fn lives(&self) -> bool {
@@ -60,7 +59,13 @@ impl Replica {
         leader: usize,
         commands: Vec<Command>,
     ) -> Option<oneshot::Receiver<(usize, Results)>> {
-        let delay = self.delay(2, 10);
+        // A disk is slow at times, and everything behind it waits: what was decided meanwhile is stale when it lands.
+        let slow = lock(&self.random).chance(8);
+        let delay = if slow {
+            self.delay(50, 900)
+        } else {
+            self.delay(2, 10)
+        };
         let mut inner = self.world.log.inner();
         let member = &inner.members[leader];
         let Leadership::Here { term } = member.belief else {
