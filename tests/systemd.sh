@@ -247,13 +247,15 @@ refuses 64 "a new agent needs a token" provision s2 --binary /files/ctl --addres
 on s1 test ! -e /etc/roadstead || fail "a refused run has left /etc/roadstead"
 
 say "s1: the first server, an agent, a load balancer"
-provision s1 --binary /files/ctl --first --address "$(address s1)" server agent lb
+servers=$(address s1),$(address s2),$(address s3):7443
+provision s1 --binary /files/ctl --first --address "$(address s1)" --servers "$servers" server agent lb
 say "s2 and s3 join, by tokens on standard input and in a file"
 token server | provision s2 --binary /files/ctl --join "$(address s1)" --token server=- --address "$(address s2)" server agent
 await 60 "s2 as a voter" has_voters 2
 token server >"$work/files/token"
 chmod 0600 "$work/files/token"
-provision s3 --binary /files/ctl --join "$(address s1):7443" --token server=/files/token --address "$(address s3)" server agent lb
+provision s3 --binary /files/ctl --join "$(address s1):7443" --token server=/files/token --address "$(address s3)" \
+    --servers "$servers" server agent lb
 await 60 "s3 as a voter" has_voters 3
 on s1 ctl status
 for host in "${hosts[@]}"; do

@@ -22,6 +22,9 @@ Options:
   --address ADDRESS    where other hosts reach this one: needed for a new server or agent
   --first              the server is the first one of a new control plane
   --join HOST[:PORT]   a server of the control plane that is there already
+  --servers HOST[:PORT],...
+                       every server there is or will be: a new agent or lb keeps them. Without it, it knows those that
+                       are there when it joins, and learns of others only while it runs
   --token ROLE=FILE    file with the token for that ROLE, as `ctl token create` prints it; `-` is standard input.
                        A host with a server of its own needs none for agent and lb
   --patience SECONDS   how long a role may take until it is well [default: 120]
@@ -64,7 +67,7 @@ wrong() {
 
 # ---- what is asked for --------------------------------------------------------------------------------------------
 
-new_binary='' address='' first='' server='' patience=120 remove=''
+new_binary='' address='' first='' server='' servers='' patience=120 remove=''
 declare -A token=() asked=()
 
 read_arguments() {
@@ -79,7 +82,7 @@ read_arguments() {
                 ;;
             --first) first=yes ;;
             --remove) remove=yes ;;
-            --binary | --address | --join | --token | --patience)
+            --binary | --address | --join | --servers | --token | --patience)
                 [ $# -gt 0 ] || wrong "$option needs a value"
                 take "$option" "$1"
                 shift
@@ -95,6 +98,7 @@ take() {
         --binary) new_binary=$2 ;;
         --address) address=$2 ;;
         --join) server=$2 ;;
+        --servers) servers=$2 ;;
         --patience)
             [[ $2 =~ ^[1-9][0-9]*$ ]] || wrong "--patience: $2 is no number of seconds"
             patience=$2
@@ -114,7 +118,7 @@ check_arguments() {
     [ "$(id -u)" = 0 ] || fail "only root can install units; run it with sudo"
     [ -d /run/systemd/system ] || fail "systemd does not run here, and the roles are its units"
     if [ -n "$remove" ]; then
-        [ -z "$new_binary$address$first$server${token[*]-}" ] || wrong "--remove goes with roles alone"
+        [ -z "$new_binary$address$first$server$servers${token[*]-}" ] || wrong "--remove goes with roles alone"
         return
     fi
     [ -z "$first" ] || [ -z "$server" ] || wrong "--first makes a new control plane, --join goes to one that is there: give one"
@@ -299,6 +303,7 @@ write_settings() {
         echo "# Settings of \`ctl $part\`: the keys are its flags, with _ for -; \`ctl $part --help\` lists them."
         echo "# Take effect with: systemctl restart $(unit_of "$role")"
         [ "$role" != agent ] || printf '\n# Where others reach the ports of tasks.\naddress = "%s"\n' "$address"
+        [ "$role" = server ] || [ -z "$servers" ] || printf '\nendpoints = [%s]\n' "$(endpoints)"
     } | put "$file" 0644
     changed "wrote $file"
 }
@@ -354,6 +359,14 @@ join_control_plane() {
     changed "$role has joined"
 }
 
+endpoints() {
+    local one list='' all
+    IFS=, read -r -a all <<<"$servers"
+    for one in "${all[@]}"; do
+        list+="${list:+, }\"https://$(with_port "$one")\""
+    done
+    echo "$list"
+}
 with_port() { if [[ $1 =~ :[0-9]+$ ]]; then echo "$1"; else echo "$1:7443"; fi; }
 own_endpoint() { sed -n 's/^endpoint = "\(.*\)"$/\1/p' $data/server/joined.toml; }
 
@@ -363,7 +376,11 @@ own_endpoint() { sed -n 's/^endpoint = "\(.*\)"$/\1/p' $data/server/joined.toml;
 is_well() {
     is_running "$1" && is_current "$1" || return 1
     case $1 in
-        server) operator status --output json 2>/dev/null | is_voter_with_leader "$(own_endpoint)" ;;
+        # What it lists it has confirmed with a quorum and applied itself: it follows, and the next server may be touched.
+        server)
+            operator status --output json 2>/dev/null | is_voter "$(own_endpoint)" &&
+                operator cluster list >/dev/null 2>&1
+            ;;
         agent) has_said agent 'first set of tasks' ;;
         # One that it has on its disk is in force at once; received says that it hears the control plane too.
         lb)
@@ -384,15 +401,14 @@ has_said() {
         [ -z "$("${journal[@]}" "INVOCATION_ID=$invocation" "UNIT=$unit.service" --lines 1 2>/dev/null)" ]
 }
 
-# is_voter_with_leader ENDPOINT: says the JSON of `ctl status` on standard input, which has one key a line.
-is_voter_with_leader() {
+# is_voter ENDPOINT: says the JSON of `ctl status` on standard input, which has one key a line.
+is_voter() {
     awk -v mine="\"endpoint\": \"$1\"" '
         /{/ { here = voter = 0 }
         index($0, mine) { here = 1 }
         /"voter": true/ { voter = 1 }
-        /"leader": true/ { leader = 1 }
         /}/ { member = member || here && voter }
-        END { exit !(member && leader) }'
+        END { exit !member }'
 }
 
 await_well() {
