@@ -4,7 +4,7 @@ SHELL := /bin/bash
 machine := $(shell uname -m)-unknown-linux-gnu
 binaries := $(CURDIR)/target/$(machine)/release
 
-.PHONY: build demo demo-down test check bench
+.PHONY: build demo demo-down test test-systemd check bench
 
 # Static, so that the same file runs on every host, and so that the sample service can be an image of its own.
 build:
@@ -23,6 +23,13 @@ test:
 	tests/setup.sh build run test
 	$(MAKE) build
 	ROADSTEAD_CTL=$(binaries)/ctl cargo nextest run --workspace --locked
+	tests/systemd.sh $(binaries)
+
+# The last part of `make test` alone: the provisioning script on three hosts that run systemd.
+test-systemd:
+	tests/setup.sh build run test
+	$(MAKE) build
+	tests/systemd.sh $(binaries)
 
 # Advisories need the network; they are checked where there is one, by `cargo deny check`.
 check:
@@ -30,6 +37,9 @@ check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo deny --locked check licenses sources bans
+	shellcheck .ci/run tests/*.sh tests/*/*.sh vagrant/*.sh
+	cd vagrant && VAGRANT_HOME=$(CURDIR)/target/vagrant VAGRANT_DOTFILE_PATH=$(CURDIR)/target/vagrant/machines \
+	    VAGRANT_CHECKPOINT_DISABLE=1 vagrant validate --ignore-provider
 
 bench:
 	tests/setup.sh build run bench

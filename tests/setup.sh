@@ -53,9 +53,14 @@ for_mode() {
             need_package busybox-static "the container of the agent's tests"
             need_command docker-registry docker-registry "a real registry to pull from, on loopback"
             need_command htpasswd apache2-utils "makes the registry's password file"
+            need_command systemd-nspawn systemd-container "starts the hosts of the provisioning script's test"
+            need_package systemd-sysv "what those hosts boot"
+            need_package dbus "through which systemd tells those hosts' units"
             ;;
         check)
             need_tool cargo-deny "checks licences and sources of the dependencies"
+            need_command shellcheck shellcheck "checks the scripts"
+            need_command vagrant vagrant "checks vagrant/Vagrantfile; it runs no machine"
             ;;
         bench)
             need_command nginx nginx-light "the load balancer to compare with"

@@ -26,7 +26,7 @@ readonly name
 readonly work=/var/tmp/$name
 readonly hosts=(s1 s2 s3)
 readonly subnet=10.77.7
-declare -A leader=()
+declare -A leader=() keeper=()
 failed=yes
 
 say() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
@@ -79,21 +79,48 @@ make_root() {
     mkdir "$root/etc/systemd/system"
     touch "$root/etc/machine-id"
     ln -s /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
+    # At each start: its address, and the hierarchies of control groups, which nspawn keeps from a machine and an agent needs.
+    cat >"$root/etc/machine.sh" <<TEXT
+ip address add $(address "$1")/24 dev host0 && ip link set host0 up || exit 1
+for one in /sys/fs/cgroup /sys/fs/cgroup/*/; do
+    [ -L "\${one%/}" ] || mount -o remount,bind,rw "\$one" 2>/dev/null || true
+done
+TEXT
+    cat >"$root/etc/systemd/system/machine.service" <<'UNIT'
+[Unit]
+Before=network.target network-online.target
+[Service]
+Type=oneshot
+ExecStart=/bin/sh /etc/machine.sh
+RemainAfterExit=yes
+UNIT
+    mkdir "$root/etc/systemd/system/multi-user.target.wants"
+    ln -s ../machine.service "$root/etc/systemd/system/multi-user.target.wants/machine.service"
     mount --bind /usr "$root/usr"
     mount -o remount,bind,ro "$root/usr"
     mount --bind "$work/local-$1" "$root/usr/local/bin"
 }
 
-# The host's process 1.
+children() { cat "/proc/$1/task/$1/children" 2>/dev/null || true; }
+
+# The host's process 1, below nspawn, which is below the shell that starts it.
 find_leader() {
-    local process
-    for process in $(<"/proc/$2/task/$2/children"); do
-        if [[ $(grep NSpid "/proc/$process/status") == *[[:space:]]1 ]]; then
-            leader[$1]=$process
-            return
-        fi
+    local nspawn process
+    for nspawn in $(children "${keeper[$1]}"); do
+        for process in $(children "$nspawn"); do
+            if [[ $(grep NSpid "/proc/$process/status" 2>/dev/null) == *[[:space:]]1 ]]; then
+                leader[$1]=$process
+                return
+            fi
+        done
     done
     return 1
+}
+
+await_boot() {
+    await 60 "the start of $1" find_leader "$1"
+    has_booted() { on "$1" systemctl is-active multi-user.target && on "$1" systemctl is-active machine; }
+    await 60 "the boot of $1" has_booted "$1"
 }
 
 # In a control group of its own in each hierarchy, so that hosts do not see, or clean up, each other's.
@@ -110,22 +137,20 @@ boot() {
         for group in $(control_groups); do
             echo "$BASHPID" >"$group/$name-$host/cgroup.procs"
         done
-        exec systemd-nspawn --quiet --machine "$host" --hostname "$host" --directory "$work/$host" --boot \
-            --register=no --keep-unit --network-bridge=bridge --capability=all \
-            "--system-call-filter=@keyring bpf @privileged" \
-            --resolv-conf=off --timezone=off --link-journal=no --console=pipe \
-            --bind-ro="$repository/vagrant:/vagrant" --bind-ro="$work/files:/files" </dev/null >"$work/$host.console" 2>&1
+        # 133 says that the host wants to be started again: it reboots.
+        while
+            ended=0
+            systemd-nspawn --quiet --machine "$host" --hostname "$host" --directory "$work/$host" --boot \
+                --register=no --keep-unit --network-bridge=bridge --capability=all \
+                "--system-call-filter=@keyring bpf @privileged" \
+                --resolv-conf=off --timezone=off --link-journal=no --console=pipe \
+                --bind-ro="$repository/vagrant:/vagrant" --bind-ro="$work/files:/files" \
+                </dev/null >>"$work/$host.console" 2>&1 || ended=$?
+            [ $ended = 133 ]
+        do :; done
     ) &
-    local nspawn=$!
-    await 60 "the start of $host" find_leader "$host" "$nspawn"
-    has_booted() { on "$host" systemctl is-system-running | grep -E 'running|degraded'; }
-    await 60 "the boot of $host" has_booted
-    # nspawn keeps the hierarchies of version 1 from a machine; a host's agent owns them.
-    # shellcheck disable=SC2016 # expanded by the host's shell
-    on "$host" sh -c 'for one in /sys/fs/cgroup/*/; do [ -L "${one%/}" ] || mount -o remount,bind,rw "$one"; done' \
-        2>/dev/null || on "$host" mount -o remount,bind,rw /sys/fs/cgroup || true
-    on "$host" ip address add "$(address "$host")/24" dev host0
-    on "$host" ip link set host0 up
+    keeper[$host]=$!
+    await_boot "$host"
 }
 
 clean_up() {
@@ -134,8 +159,8 @@ clean_up() {
         for host in "${!leader[@]}"; do
             printf '\n-- the end of the journal of %s\n' "$host"
             on "$host" journalctl --quiet --no-pager --lines 60 --output short-precise 2>/dev/null || tail -n 20 "$work/$host.console"
-        done >&2
-    fi
+        done
+    fi >&8 2>&1
     # Whatever is left of this script, load clients and hosts, is a child of this shell or of such a child.
     exec 9>&-
     for host in "${!leader[@]}"; do
@@ -218,6 +243,7 @@ end_load() {
     done
 }
 
+exec 8>&2 # for the end, which can come where standard error is not to be seen
 trap clean_up EXIT
 ip link set lo up
 ip link add bridge type bridge
@@ -348,6 +374,16 @@ on s2 sh -c 'echo "addres = 1" >>/etc/roadstead/agent.toml; systemctl restart ro
 refuses 69 "unknown field" provision s2 --patience 20 agent
 on s2 sed -i '/^addres =/d' /etc/roadstead/agent.toml
 says "agent is well" provision s2 agent
+
+say "After a reboot of the host its roles come by themselves"
+on s2 systemctl reboot || true # the command ends with the host
+leader_gone() { [ ! -e "/proc/$1" ]; }
+await 60 "the end of s2" leader_gone "${leader[s2]}"
+await_boot s2
+await 60 "the server on s2" on s2 ctl cluster list
+has_container() { of_tasks s2 | grep sample-service; }
+await 60 "a container on s2" has_container
+says "nothing to do" provision s2 server agent
 
 say "Removal leaves nothing"
 instance=$(on s3 cat /var/lib/roadstead/agent/container-instance-id)
