@@ -16,6 +16,12 @@ readonly binaries repository
 
 readonly prefix=rsn
 if [ -z "${ROADSTEAD_IN_NAMESPACES-}" ]; then
+    # What a run has left that was killed.
+    for old in "/var/tmp/$prefix"*; do
+        if [ ! -d "$old" ] || [ -e "/proc/${old#"/var/tmp/$prefix"}" ]; then continue; fi
+        find /sys/fs/cgroup -depth -type d -path "/sys/fs/cgroup*/${old#/var/tmp/}-s*" -exec rmdir {} +
+        rm -rf --one-file-system "$old"
+    done
     # Process ids are told apart out here: inside they begin with 1 in each run.
     export ROADSTEAD_IN_NAMESPACES=$prefix$$
     exec unshare --mount --propagation private --pid --fork --kill-child --mount-proc --net "$BASH" "$0" "$binaries"
@@ -399,6 +405,13 @@ says "nothing to do" on s3 /vagrant/provision.sh --remove server agent lb
 left=$(on s3 sh -c 'ls -d /var/lib/roadstead /etc/roadstead /etc/systemd/system/roadstead* /usr/local/bin/ctl /run/roadstead* 2>/dev/null; getent passwd | grep roadstead' || true)
 [ -z "$left$(of_tasks s3)" ] || fail "left on s3: $left $(of_tasks s3)"
 await 30 "an answer from s1" answers s1 v1
+
+say "A host without a server"
+token load-balancer >"$work/files/token"
+token agent | provision s3 --binary /files/ctl-next --join "$(address s2)" --token agent=- --token lb=/files/token \
+    --address "$(address s3)" --servers "$(address s1),$(address s2)" agent lb
+says "nothing to do" provision s3 agent lb
+await 30 "an answer from s3" answers s3 v1
 
 failed=no
 say "Passed"
