@@ -113,7 +113,7 @@ take() {
 
 # All that can be known to be wrong is found here, before anything changes.
 check_arguments() {
-    local role joining=''
+    local role
     [ ${#asked[@]} -gt 0 ] || wrong "say which roles: server, agent, lb"
     [ "$(id -u)" = 0 ] || fail "only root can install units; run it with sudo"
     [ -d /run/systemd/system ] || fail "systemd does not run here, and the roles are its units"
@@ -137,14 +137,14 @@ check_arguments() {
         [ "${token[$role]}" != - ] || from_stdin=$((from_stdin + 1))
     done
     [ $from_stdin -le 1 ] || wrong "--token: standard input has one token only; put the others into files"
+    [ -z "${asked[agent]-}" ] || [ -n "$address" ] || [ -e $settings/agent.toml ] ||
+        wrong "a new agent needs --address, where other hosts reach this one"
     for role in "${!asked[@]}"; do
         ! has_joined "$role" || continue
-        joining=yes
-        [ "$role" = lb ] || [ -n "$address" ] || [ -e "$settings/$(part_of "$role").toml" ] ||
-            wrong "a new $role needs --address, where other hosts reach this one"
+        [ "$role" != server ] || [ -n "$address" ] || wrong "a new server needs --address, where other hosts reach this one"
         check_way_in "$role"
     done
-    [ -z "$first" ] || [ -n "$joining" ] || ! has_joined server || is_first ||
+    [ -z "$first" ] || ! has_joined server || is_first ||
         wrong "--first: this host's server has joined another control plane already; $data/server/joined.toml says which"
     check_address
 }
@@ -215,7 +215,9 @@ install_packages() {
     say "installing ${missing[*]}: the agent needs them"
     if command -v apt-get >/dev/null; then
         # Nothing that comes with them shall start, now or at the next boot: the agent starts a containerd of its own.
+        local ours=''
         [ -e $policy ] || {
+            ours=yes
             trap 'rm -f $policy' EXIT
             printf '#!/bin/sh\nexit 101\n' >$policy
             chmod 0755 $policy
@@ -223,18 +225,23 @@ install_packages() {
         DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 update
         DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends \
             "${missing[@]}" >/dev/null
-        if grep -qs 'exit 101' $policy && [ "$(trap -p EXIT)" ]; then
+        [ -z "$ours" ] || {
             rm -f $policy
             trap - EXIT
-        fi
+        }
     elif command -v dnf >/dev/null; then
-        dnf --quiet --assumeyes install "${missing[@]}"
+        dnf --quiet --assumeyes install "${missing[@]}" ||
+            fail "dnf cannot install ${missing[*]}: install them from where you have them, then run this again"
     else
         fail "no apt-get and no dnf here: install ${missing[*]}, then run this again"
     fi
     for command in containerd nft; do
         [[ " ${missing[*]} " != *" ${package[$command]} "* ]] ||
             systemctl --quiet disable --now "${package[$command]}.service" 2>/dev/null || true
+    done
+    for command in containerd runc nft; do
+        command -v $command >/dev/null ||
+            fail "${package[$command]} is installed and $command is still missing: install a $command, then run this again"
     done
     changed "installed ${missing[*]}"
 }
