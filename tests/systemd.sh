@@ -19,8 +19,8 @@ if [ -z "${ROADSTEAD_IN_NAMESPACES-}" ]; then
     # What a run has left that was killed.
     for old in "/var/tmp/$prefix"*; do
         if [ ! -d "$old" ] || [ -e "/proc/${old#"/var/tmp/$prefix"}" ]; then continue; fi
-        find /sys/fs/cgroup -depth -type d -path "/sys/fs/cgroup*/${old#/var/tmp/}-s*" -exec rmdir {} +
-        rm -rf --one-file-system "$old"
+        find /sys/fs/cgroup -depth -type d -path "/sys/fs/cgroup*/${old#/var/tmp/}-s*" -exec rmdir {} + || true # what is busy goes next time
+        rm -rf --one-file-system "$old" || true
     done
     # Process ids are told apart out here: inside they begin with 1 in each run.
     export ROADSTEAD_IN_NAMESPACES=$prefix$$
