@@ -274,6 +274,7 @@ say "What is wrong is refused before anything changes"
 refuses 64 "there is no option or role web" provision s1 web
 refuses 64 "say with --binary" provision s1 --first --address "$(address s1)" server
 refuses 64 "needs --address" provision s1 --binary /files/ctl --first server
+refuses 64 "an agent needs an IP address" provision s1 --binary /files/ctl --first --address s1 server agent
 refuses 64 "does not belong on a command line" provision s2 --binary /files/ctl --join s1 --token roadstead.secret agent
 refuses 64 "a new agent needs a token" provision s2 --binary /files/ctl --address "$(address s2)" --join s1 agent
 on s1 test ! -e /etc/roadstead || fail "a refused run has left /etc/roadstead"
@@ -286,7 +287,7 @@ token server | provision s2 --binary /files/ctl --join "$(address s1)" --token s
 await 60 "s2 as a voter" has_voters 2
 token server >"$work/files/token"
 chmod 0600 "$work/files/token"
-provision s3 --binary /files/ctl --join "$(address s1):7443" --token server=/files/token --address "$(address s3)" \
+provision s3 --binary /files/ctl --join "$(address s1):7443" --token server=/files/token --address "$(address s3):7443" \
     --servers "$servers" server agent lb
 await 60 "s3 as a voter" has_voters 3
 on s1 ctl status

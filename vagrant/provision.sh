@@ -19,7 +19,8 @@ before the next one is touched.
 
 Options:
   --binary FILE        the `ctl` to install; one that differs from the installed one is an upgrade
-  --address ADDRESS    where other hosts reach this one: needed for a new server or agent
+  --address ADDRESS    where other hosts reach this one: needed for a new server or agent. An IP address for an agent;
+                       HOST:PORT gives a server another port than 7443
   --first              the server is the first one of a new control plane
   --join HOST[:PORT]   a server of the control plane that is there already
   --servers HOST[:PORT],...
@@ -170,9 +171,12 @@ check_way_in() {
 # The address stands in the agent's settings and in the server's membership; a second word on it would be ignored.
 check_address() {
     local file=$settings/agent.toml
+    if [ -n "$address" ] && [ -n "${asked[agent]-}" ] && ! [[ $(agent_address) =~ ^[0-9.]+$|: ]]; then
+        wrong "--address: an agent needs an IP address, and $(agent_address) is none"
+    fi
     if [ -n "$address" ] && [ -n "${asked[agent]-}" ] && [ -e $file ] &&
-        ! grep -qxF "address = \"$address\"" $file; then
-        wrong "--address: $file says another address than $address; change it there, or leave --address out"
+        ! grep -qxF "address = \"$(agent_address)\"" $file; then
+        wrong "--address: $file says another address than $(agent_address); change it there, or leave --address out"
     fi
 }
 
@@ -309,7 +313,7 @@ write_settings() {
     {
         echo "# Settings of \`ctl $part\`: the keys are its flags, with _ for -; \`ctl $part --help\` lists them."
         echo "# Take effect with: systemctl restart $(unit_of "$role")"
-        [ "$role" != agent ] || printf '\n# Where others reach the ports of tasks.\naddress = "%s"\n' "$address"
+        [ "$role" != agent ] || printf '\n# Where others reach the ports of tasks.\naddress = "%s"\n' "$(agent_address)"
         [ "$role" = server ] || [ -z "$servers" ] || printf '\nendpoints = [%s]\n' "$(endpoints)"
     } | put "$file" 0644
     changed "wrote $file"
@@ -366,6 +370,8 @@ join_control_plane() {
     changed "$role has joined"
 }
 
+# The address without a port, which only a server has.
+agent_address() { if [[ $address =~ ^([^:]+):[0-9]+$ ]]; then echo "${BASH_REMATCH[1]}"; else echo "$address"; fi; }
 endpoints() {
     local one list='' all
     IFS=, read -r -a all <<<"$servers"
