@@ -3,7 +3,9 @@
 //! The order of a change carries the drain handshake. First the new table is in place, so that no
 //! core finds itself without the targets that come; then the targets that leave are marked, and from
 //! then on get nothing; then each worker has passed through its loop, so that none holds the old
-//! table; and only then is the revision reported.
+//! table; and only then is the revision reported. A target counts as drained when the table that says
+//! so is also on disk: a load balancer that is killed would otherwise come back with the one before, and send
+//! requests to a task that was told to stop.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use tracing::{info, warn};
 use crate::registry::Registry;
 use crate::session::Identity;
 use crate::shared::{Door, Shared};
+use crate::table::disk::InForce;
 use crate::table::{Draft, TableError};
 use crate::worker::{Worker, WorkerError};
 
@@ -46,17 +49,20 @@ pub(crate) struct Control {
     revision: u64,
     identity: Identity,
     reports: watch::Sender<NodeReport>,
-    newest: watch::Sender<Option<Arc<Table>>>,
+    newest: watch::Sender<InForce>,
+    /// The number of the table that is on disk.
+    saved: watch::Receiver<u64>,
 }
 
 impl Control {
-    /// Returns a control loop that has no table yet. `newest` is given each table to keep.
+    /// Returns a control loop that has no table yet. `newest` is given each table to keep, `saved` tells which one is kept.
     pub(crate) fn new(
         shared: Arc<Shared>,
         workers: Vec<Worker>,
         identity: Identity,
         reports: watch::Sender<NodeReport>,
-        newest: watch::Sender<Option<Arc<Table>>>,
+        newest: watch::Sender<InForce>,
+        saved: watch::Receiver<u64>,
     ) -> Self {
         let changed = Arc::new(Notify::new());
         let pool_size = shared.config.pool_size;
@@ -71,6 +77,7 @@ impl Control {
             identity,
             reports,
             newest,
+            saved,
         }
     }
 
@@ -89,6 +96,7 @@ impl Control {
                 () = stop.cancelled() => return,
                 Some(table) = tables.recv() => self.receive(table).await,
                 () = changed.notified() => {}
+                Ok(()) = self.saved.changed() => {}
                 _ = tick.tick() => self.catch_up().await,
                 () = sleep_until_some(deadline) => {}
             }
@@ -105,7 +113,7 @@ impl Control {
             node_id: self.identity.node_id.clone(),
             incarnation: self.identity.incarnation.clone(),
             table_revision: self.revision,
-            targets: self.registry.report(Instant::now()),
+            targets: self.registry.report(Instant::now(), *self.saved.borrow()),
             counts: self.registry.counts(),
         });
     }
@@ -142,7 +150,8 @@ impl Control {
     /// A table that cannot be followed changes nothing. When a listener does not open, everything
     /// else is in force, and `catch_up` tries it again.
     pub(crate) async fn apply(&mut self, table: Table) -> Result<(), ApplyError> {
-        let update = self.registry.update(Draft::read(&table)?);
+        let number = self.newest.borrow().number + 1;
+        let update = self.registry.update(Draft::read(&table)?, number);
         self.shared.table.store(Arc::new(update.table));
         for target in update.leaving {
             target.drain();
@@ -152,7 +161,7 @@ impl Control {
         self.registry.retire_counts(&deployments);
         let table = Arc::new(table);
         self.table = Some(Arc::clone(&table));
-        self.newest.send_replace(Some(table));
+        self.newest.send_replace(InForce { number, table });
         self.enforce().await?;
         Ok(())
     }

@@ -30,6 +30,8 @@ type Key = (String, String);
 struct Entry {
     target: Arc<Target>,
     check: Option<HealthCheck>,
+    /// The number of the table that first said that it drains.
+    draining_since: Option<u64>,
     /// When the requests of a draining target are cut.
     deadline: Option<Instant>,
     prober: Option<AbortOnDropHandle<()>>,
@@ -66,14 +68,17 @@ impl Registry {
         }
     }
 
-    /// Takes over a new table. Must be called within a runtime: it starts the probers.
-    pub(crate) fn update(&mut self, draft: Draft) -> Update {
+    /// Takes over the new table of that number. Must be called within a runtime: it starts the probers.
+    pub(crate) fn update(&mut self, draft: Draft, number: u64) -> Update {
         let mut before = std::mem::take(&mut self.targets);
         let mut leaving = Vec::new();
         let mut groups = BTreeMap::new();
         for group in draft.groups {
             let arn = group.arn.clone();
-            groups.insert(arn, self.take_group(group, &mut before, &mut leaving));
+            groups.insert(
+                arn,
+                self.take_group(group, number, &mut before, &mut leaving),
+            );
         }
         // A target that no table names any more gets no new request; what it has may end.
         leaving.extend(before.into_values().map(|entry| entry.target));
@@ -92,15 +97,18 @@ impl Registry {
     fn take_group(
         &mut self,
         group: GroupDraft,
+        number: u64,
         before: &mut BTreeMap<Key, Entry>,
         leaving: &mut Vec<Arc<Target>>,
     ) -> Arc<TargetGroup> {
         let mut targets = Vec::with_capacity(group.targets.len());
         for draft in group.targets {
             let key = (group.arn.clone(), draft.id.clone());
-            let entry = self.take_target(before.remove(&key), &draft, group.health_check.as_ref());
+            let mut entry =
+                self.take_target(before.remove(&key), &draft, group.health_check.as_ref());
             targets.push(Arc::clone(&entry.target));
             if draft.draining_until.is_some() {
+                entry.draining_since.get_or_insert(number);
                 leaving.push(Arc::clone(&entry.target));
             }
             self.targets.insert(key, entry);
@@ -134,6 +142,7 @@ impl Registry {
                 Arc::clone(&self.changed),
             )),
             check: None,
+            draining_since: None,
             deadline: None,
             prober: None,
         });
@@ -196,11 +205,11 @@ impl Registry {
         .min()
     }
 
-    /// Returns the state of every target.
-    pub(crate) fn report(&self, now: Instant) -> Vec<TargetReport> {
+    /// Returns the state of every target, when the table with the number `saved` is on disk.
+    pub(crate) fn report(&self, now: Instant, saved: u64) -> Vec<TargetReport> {
         let entries = self.targets.iter();
         entries
-            .map(|((group, id), entry)| entry.report(group, id, now))
+            .map(|((group, id), entry)| entry.report(group, id, now, saved))
             .collect()
     }
 
@@ -211,7 +220,7 @@ impl Registry {
 }
 
 impl Entry {
-    fn report(&self, group: &str, id: &str, now: Instant) -> TargetReport {
+    fn report(&self, group: &str, id: &str, now: Instant, saved: u64) -> TargetReport {
         let mut report = TargetReport {
             target_group_arn: group.to_owned(),
             target_id: id.to_owned(),
@@ -224,7 +233,9 @@ impl Entry {
             "draining".clone_into(&mut report.state);
             "Target.DeregistrationInProgress".clone_into(&mut report.reason);
             "Target deregistration is in progress".clone_into(&mut report.description);
-            report.drained = self.target.requests() == 0 || (given_up && self.target.is_cut());
+            let kept = self.draining_since.is_some_and(|number| number <= saved);
+            report.drained =
+                kept && (self.target.requests() == 0 || (given_up && self.target.is_cut()));
             return report;
         }
         let health = self.target.health();

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::control::{ApplyError, Control};
 use crate::session::{self, Identity, IdentityError};
 use crate::shared::Shared;
+use crate::table::disk::InForce;
 use crate::table::file::TableFileError;
 use crate::table::{TableError, disk, file};
 use crate::worker::{BindError, Worker, WorkerError};
@@ -95,16 +96,21 @@ pub async fn run_observed(
         .map(|index| Worker::start(Arc::clone(&shared), index))
         .collect::<Result<Vec<_>, _>>()
         .map_err(LbError::Start)?;
-    let newest = watch::Sender::new(None);
+    let newest = watch::Sender::<InForce>::default();
     let (sender, tables) = mpsc::channel(1);
     let session_reports = reports.subscribe();
     let to_save = newest.subscribe();
-    let mut control = Control::new(shared, workers, identity, reports, newest);
+    // A table file is there at the next start, whatever was saved.
+    let (saver, saved) = match source {
+        Source::ControlPlane(_) => watch::channel(0),
+        Source::File(_) => watch::channel(u64::MAX),
+    };
+    let mut control = Control::new(shared, workers, identity, reports, newest, saved);
     let feed = match source {
         Source::ControlPlane(control_plane) => {
             start_from_disk(&mut control, &data_dir).await;
             control.report();
-            tokio::spawn(disk::keep_saved(data_dir, to_save));
+            tokio::spawn(disk::keep_saved(data_dir, to_save, saver));
             tokio::spawn(session::keep(
                 control_plane,
                 session_reports,

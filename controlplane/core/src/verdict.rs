@@ -1,10 +1,12 @@
 //! What the reports of all load balancers mean together: is a target healthy, has it drained.
 //!
 //! A target becomes healthy when every load balancer has seen it healthy, and unhealthy when every
-//! one that knows it says so; in between the verdict stays. It has drained when every registered
-//! load balancer has let go of it, or knows that it drains and the deregistration delay is over.
+//! one that knows it says so; in between the verdict stays. One that has fallen silent is not asked: it may be
+//! lost with the host whose targets are in question. It has drained when every registered load balancer has let
+//! go of it, also a silent one, or knows that it drains and the deregistration delay is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::{NodeId, TargetGroupName, TaskId};
@@ -27,13 +29,17 @@ pub enum TargetView {
 /// Everything that one load balancer reported last.
 pub type NodeView = BTreeMap<(TargetGroupName, TaskId), TargetView>;
 
+/// What the load balancers said last.
+#[derive(Debug, Default)]
+pub struct Reports {
+    pub views: BTreeMap<NodeId, Arc<NodeView>>,
+    /// Those that have not said anything for a while.
+    pub silent: BTreeSet<NodeId>,
+}
+
 /// Returns the changes of verdict that the reports call for.
 #[must_use]
-pub fn judge(
-    state: &ClusterState,
-    views: &BTreeMap<NodeId, NodeView>,
-    now: Timestamp,
-) -> Vec<Command> {
+pub fn judge(state: &ClusterState, reports: &Reports, now: Timestamp) -> Vec<Command> {
     let mut commands = Vec::new();
     for service in state
         .services
@@ -56,7 +62,7 @@ pub fn judge(
                         && targets.any(|target| target.task == task.id)
                 };
                 if groups.iter().all(|group| {
-                    drained(state, views, group, task, overdue) || (overdue && !named(group))
+                    drained(state, reports, group, task, overdue) || (overdue && !named(group))
                 }) {
                     commands.push(Command::FinishDrain {
                         task: task.id.clone(),
@@ -68,7 +74,7 @@ pub fn judge(
                 commands.extend(
                     groups
                         .into_iter()
-                        .filter_map(|group| health(state, views, group, task, now)),
+                        .filter_map(|group| health(state, reports, group, task, now)),
                 );
             }
         }
@@ -78,13 +84,13 @@ pub fn judge(
 
 fn drained(
     state: &ClusterState,
-    views: &BTreeMap<NodeId, NodeView>,
+    reports: &Reports,
     group: &TargetGroupName,
     task: &Task,
     overdue: bool,
 ) -> bool {
     let key = (group.clone(), task.id.clone());
-    let view = |node| views.get(node).and_then(|view| view.get(&key));
+    let view = |node| reports.views.get(node).and_then(|view| view.get(&key));
     let mut nodes = state.load_balancer_nodes.keys();
     nodes.all(|node| let_go(view(node), overdue))
 }
@@ -100,7 +106,7 @@ fn let_go(view: Option<&TargetView>, overdue: bool) -> bool {
 
 fn health(
     state: &ClusterState,
-    views: &BTreeMap<NodeId, NodeView>,
+    reports: &Reports,
     group: &TargetGroupName,
     task: &Task,
     at: Timestamp,
@@ -109,7 +115,8 @@ fn health(
     let seen: Vec<Option<&TargetHealth>> = state
         .load_balancer_nodes
         .keys()
-        .map(|node| match views.get(node)?.get(&key)? {
+        .filter(|node| !reports.silent.contains(node))
+        .map(|node| match reports.views.get(node)?.get(&key)? {
             TargetView::Serving(health) => Some(health),
             TargetView::Draining | TargetView::Drained => None,
         })

@@ -4,7 +4,7 @@
 //! report. Only a changed verdict becomes a command.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use roadstead_core::id::{ContainerInstanceId, DeploymentId, NodeId};
@@ -62,7 +62,7 @@ pub(crate) struct NodeSession {
 #[derive(Debug)]
 struct Node {
     heard: Instant,
-    view: NodeView,
+    view: Arc<NodeView>,
     incarnation: String,
     /// Counted by earlier incarnations of the node.
     before: BTreeMap<DeploymentId, Counts>,
@@ -197,7 +197,7 @@ impl Presence {
             id,
             Node {
                 heard: Instant::now(),
-                view,
+                view: Arc::new(view),
                 incarnation,
                 before,
                 counts,
@@ -218,11 +218,11 @@ impl Presence {
     }
 
     /// Returns the last report of each load balancer.
-    pub(crate) fn views(&self) -> BTreeMap<NodeId, NodeView> {
+    pub(crate) fn views(&self) -> BTreeMap<NodeId, Arc<NodeView>> {
         self.inner()
             .nodes
             .iter()
-            .map(|(id, node)| (id.clone(), node.view.clone()))
+            .map(|(id, node)| (id.clone(), Arc::clone(&node.view)))
             .collect()
     }
 
@@ -248,8 +248,7 @@ impl Inner {
     /// seen nothing is taken back.
     fn distrust(&mut self, id: &NodeId) {
         if let Some(node) = self.nodes.get_mut(id) {
-            node.view
-                .retain(|_, view| matches!(view, TargetView::Serving(_)));
+            Arc::make_mut(&mut node.view).retain(|_, view| matches!(view, TargetView::Serving(_)));
         }
     }
 }

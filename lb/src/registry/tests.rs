@@ -33,7 +33,7 @@ fn hour_ahead() -> i64 {
 }
 
 fn states(registry: &Registry) -> Vec<(String, String, bool)> {
-    let reports = registry.report(Instant::now()).into_iter();
+    let reports = registry.report(Instant::now(), u64::MAX).into_iter();
     reports
         .map(|report| (report.target_id, report.state, report.drained))
         .collect()
@@ -49,8 +49,8 @@ fn put_in_force(update: Update) -> RoutingTable {
 #[tokio::test]
 async fn a_target_of_both_tables_is_the_same_target() {
     let mut registry = registry();
-    let first = registry.update(draft(&[("a", 1, None), ("b", 2, None)]));
-    let second = registry.update(draft(&[("b", 2, None), ("c", 3, None)]));
+    let first = registry.update(draft(&[("a", 1, None), ("b", 2, None)]), 1);
+    let second = registry.update(draft(&[("b", 2, None), ("c", 3, None)]), 1);
     let (old, new) = (&first.table.groups[0], &second.table.groups[0]);
     assert!(Arc::ptr_eq(&old.targets[1], &new.targets[0]));
     assert!(Arc::ptr_eq(&old.turns, &new.turns));
@@ -60,9 +60,9 @@ async fn a_target_of_both_tables_is_the_same_target() {
 #[tokio::test]
 async fn a_draining_target_is_drained_when_its_last_request_has_ended() {
     let mut registry = registry();
-    let table = put_in_force(registry.update(draft(&[("a", 1, None)])));
+    let table = put_in_force(registry.update(draft(&[("a", 1, None)]), 1));
     let ticket = Ticket::begin(&table.groups[0].targets[0], None, 0).unwrap();
-    put_in_force(registry.update(draft(&[("a", 1, Some(hour_ahead()))])));
+    put_in_force(registry.update(draft(&[("a", 1, Some(hour_ahead()))]), 1));
     let state = |drained| vec![("a".to_owned(), "draining".to_owned(), drained)];
     assert_eq!(states(&registry), state(false));
     drop(ticket);
@@ -70,29 +70,39 @@ async fn a_draining_target_is_drained_when_its_last_request_has_ended() {
 }
 
 #[tokio::test]
+async fn a_target_is_not_drained_before_the_table_that_says_so_is_on_disk() {
+    let mut registry = registry();
+    put_in_force(registry.update(draft(&[("a", 1, None)]), 1));
+    put_in_force(registry.update(draft(&[("a", 1, Some(hour_ahead()))]), 2));
+    put_in_force(registry.update(draft(&[("a", 1, Some(hour_ahead()))]), 3));
+    assert!(!registry.report(Instant::now(), 1)[0].drained);
+    assert!(registry.report(Instant::now(), 2)[0].drained);
+}
+
+#[tokio::test]
 async fn requests_past_the_deadline_are_cut_and_the_target_is_drained_soon_after() {
     let mut registry = registry();
-    let table = put_in_force(registry.update(draft(&[("a", 1, None)])));
+    let table = put_in_force(registry.update(draft(&[("a", 1, None)]), 1));
     let target = &table.groups[0].targets[0];
     let _ticket = Ticket::begin(target, None, 0).unwrap();
-    put_in_force(registry.update(draft(&[("a", 1, Some(hour_ahead()))])));
+    put_in_force(registry.update(draft(&[("a", 1, Some(hour_ahead()))]), 1));
     let deadline = registry.next_deadline(Instant::now()).unwrap();
     assert!(!registry.cut_overdue(deadline - Duration::from_secs(1)));
     assert!(registry.cut_overdue(deadline));
     assert!(!registry.cut_overdue(deadline), "a target is cut once");
     assert!(target.is_cut());
-    assert!(!registry.report(deadline)[0].drained);
+    assert!(!registry.report(deadline, u64::MAX)[0].drained);
     let last = registry.next_deadline(deadline).unwrap();
-    assert!(registry.report(last)[0].drained);
+    assert!(registry.report(last, u64::MAX)[0].drained);
 }
 
 #[tokio::test]
 async fn a_target_that_a_table_no_longer_names_gets_no_request_and_is_not_cut() {
     let mut registry = registry();
-    let table = put_in_force(registry.update(draft(&[("a", 1, None)])));
+    let table = put_in_force(registry.update(draft(&[("a", 1, None)]), 1));
     let target = &table.groups[0].targets[0];
     let _ticket = Ticket::begin(target, None, 0).unwrap();
-    put_in_force(registry.update(draft(&[])));
+    put_in_force(registry.update(draft(&[]), 1));
     assert!(Ticket::begin(target, None, 0).is_none());
     assert!(!target.is_cut());
     assert_eq!(states(&registry), []);

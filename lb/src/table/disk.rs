@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use std::{fs, io};
 
 use prost::Message;
@@ -12,6 +13,8 @@ use tokio::sync::watch;
 use tracing::warn;
 
 const NAME: &str = "table.pb";
+/// Between two attempts at a disk that does not take the table.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Why the table on disk is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -44,22 +47,40 @@ pub(crate) fn load(data_dir: &Path) -> Result<Option<Table>, DiskError> {
     }
 }
 
-/// Saves the newest table whenever there is one; ends when nobody can send another.
+/// A table in force. They are numbered in their order in this process: revisions are another control plane's to choose.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct InForce {
+    pub(crate) number: u64,
+    pub(crate) table: Arc<Table>,
+}
+
+/// Saves the newest table whenever there is one, and tells `saved` its number; ends when nobody can send another.
 ///
 /// Beside the control loop, because no report shall wait for a disk.
-pub(crate) async fn keep_saved(data_dir: PathBuf, mut newest: watch::Receiver<Option<Arc<Table>>>) {
+pub(crate) async fn keep_saved(
+    data_dir: PathBuf,
+    mut newest: watch::Receiver<InForce>,
+    saved: watch::Sender<u64>,
+) {
     while newest.changed().await.is_ok() {
-        let Some(table) = newest.borrow_and_update().clone() else {
-            continue;
-        };
+        let InForce { number, table } = newest.borrow_and_update().clone();
         let path = data_dir.join(NAME);
-        let saved =
+        let replaced =
             tokio::task::spawn_blocking(move || durable::replace(&path, &table.encode_to_vec()));
-        if let Ok(Err(error)) = saved.await {
-            warn!(
-                error = &error as &dyn std::error::Error,
-                "cannot save the routing table; the next one is tried again"
-            );
+        match replaced.await {
+            Ok(Ok(())) => {
+                saved.send_replace(number);
+            }
+            Ok(Err(error)) => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot save the routing table: drains last until their deadline; tried again in a moment"
+                );
+                tokio::time::sleep(RETRY).await;
+                newest.mark_changed();
+            }
+            // The process ends.
+            Err(_) => return,
         }
     }
 }

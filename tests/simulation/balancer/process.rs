@@ -55,6 +55,8 @@ struct Target {
     draining: bool,
     cut: bool,
     deadline: Option<Instant>,
+    /// The revision that first said that it drains.
+    draining_since: u64,
     /// Which prober is the one.
     prober: u64,
 }
@@ -66,6 +68,8 @@ pub(super) struct Process {
     incarnation: String,
     random: Random,
     table: Option<Table>,
+    /// The revision on disk.
+    saved: u64,
     targets: BTreeMap<Key, Target>,
     requests: BTreeMap<u64, Request>,
     counts: BTreeMap<String, DeploymentCounts>,
@@ -91,6 +95,7 @@ impl Process {
             incarnation,
             random,
             table: None,
+            saved: saved.as_ref().map_or(0, |one| one.revision),
             targets: BTreeMap::new(),
             requests: BTreeMap::new(),
             counts: BTreeMap::new(),
@@ -145,7 +150,11 @@ impl Process {
                 self.plan(REPORT_INTERVAL, Due::Report);
             }
             Due::Deadline => self.cut_overdue(),
-            Due::Save(table) => self.world.balancers.save(self.number, *table),
+            Due::Save(table) => {
+                self.saved = self.saved.max(table.revision);
+                self.world.balancers.save(self.number, *table);
+                self.changed = true;
+            }
         }
     }
 
@@ -172,7 +181,7 @@ impl Process {
             for target in &group.targets {
                 let key = (arn.clone(), target.target_id.clone());
                 let check = group.health_check.clone().unwrap_or_default();
-                let taken = self.take(&key, before.remove(&key), target, check);
+                let taken = self.take(&key, before.remove(&key), target, check, table.revision);
                 self.targets.insert(key, taken);
             }
         }
@@ -191,6 +200,7 @@ impl Process {
         before: Option<Target>,
         wanted: &TableTarget,
         check: HealthCheck,
+        revision: u64,
     ) -> Target {
         let begins = before.is_none();
         let mut target = before.unwrap_or_else(|| Target {
@@ -202,6 +212,7 @@ impl Process {
             draining: false,
             cut: false,
             deadline: None,
+            draining_since: 0,
             prober: 0,
         });
         // Another check begins at once.
@@ -215,6 +226,7 @@ impl Process {
             let left = wanted.drain_deadline - self.world.now().0;
             let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
             target.draining = true;
+            target.draining_since = revision;
             target.deadline = Some(Instant::now() + left);
             self.plan(left, Due::Deadline);
             self.plan(left + CUT_GRACE, Due::Deadline);
@@ -294,6 +306,7 @@ impl Process {
         let early = self.world.plan.plant == Plant::DrainedTooEarly;
         let targets = self.targets.iter().map(|(key, target)| {
             let given_up = target.cut && target.deadline.is_some_and(|at| at + CUT_GRACE <= now);
+            let kept = target.draining_since <= self.saved;
             let (state, reason) = match target.health.state {
                 _ if target.draining => ("draining", "Target.DeregistrationInProgress"),
                 State::Initial => ("initial", "Elb.InitialHealthChecking"),
@@ -306,7 +319,8 @@ impl Process {
                 state: state.to_owned(),
                 reason: reason.to_owned(),
                 description: String::new(),
-                drained: target.draining && (early || given_up || self.requests_at(key) == 0),
+                drained: target.draining
+                    && (early || (kept && (given_up || self.requests_at(key) == 0))),
             }
         });
         self.reports.send_replace(NodeReport {
