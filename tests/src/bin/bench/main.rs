@@ -5,14 +5,18 @@
 
 mod bare;
 mod commits;
+mod failovers;
+mod losses;
 mod memory;
 mod placements;
 mod rollouts;
 mod samples;
 mod starts;
 
+use std::net::Ipv4Addr;
+
 use clap::{Parser, ValueEnum};
-use roadstead_tests::Cluster;
+use roadstead_tests::{Cluster, Hosts};
 
 use crate::bare::Ctr;
 
@@ -21,6 +25,10 @@ use crate::bare::Ctr;
 enum Part {
     Starts,
     Rollouts,
+    /// Rollouts over two hosts.
+    Hosts,
+    Failovers,
+    Losses,
     Commits,
     Placements,
     Memory,
@@ -48,6 +56,12 @@ struct Args {
     fifties: usize,
     #[arg(long, default_value_t = 10)]
     rollouts: usize,
+    /// How often the leader of three servers is killed.
+    #[arg(long, default_value_t = 50)]
+    kills: usize,
+    /// How often a host is cut off.
+    #[arg(long, default_value_t = 5)]
+    losses: usize,
     /// Seconds of writing, with one writer and with 64.
     #[arg(long, default_value_t = 5)]
     commit_seconds: u64,
@@ -72,8 +86,26 @@ async fn measure(args: Args) -> anyhow::Result<()> {
     }
     if wanted(Part::Rollouts) {
         let cluster = Cluster::start().await?;
-        rollouts::measure(&cluster.client, args.rollouts).await?;
+        rollouts::measure(
+            &cluster.client,
+            Ipv4Addr::LOCALHOST,
+            "one host",
+            args.rollouts,
+        )
+        .await?;
         cluster.finish().await?;
+    }
+    if wanted(Part::Hosts) {
+        let mut hosts = Hosts::five().await?;
+        let at = hosts.host(0).address();
+        rollouts::measure(&hosts.client()?, at, "two hosts", args.rollouts).await?;
+        hosts.finish().await?;
+    }
+    if wanted(Part::Failovers) {
+        failovers::measure(args.kills).await?;
+    }
+    if wanted(Part::Losses) {
+        losses::measure(args.losses).await?;
     }
     if wanted(Part::Commits) {
         let cluster = Cluster::control_plane_alone().await?;
@@ -84,7 +116,8 @@ async fn measure(args: Args) -> anyhow::Result<()> {
         placements::measure(args.agents, args.tasks, args.decisions).await?;
     }
     if wanted(Part::Memory) {
-        memory::measure().await?;
+        memory::together().await?;
+        memory::apart().await?;
     }
     Ok(())
 }

@@ -1,19 +1,23 @@
-//! Memory at rest: the proportional set size (PSS, proc(5)) of `ctl dev` and of its containerd, without any task.
+//! Memory at rest, without any task: of `ctl dev` and its containerd, and of each role on hosts of their own.
+//!
+//! Where all is on one host, the proportional set size (PSS, proc(5)); a role that is alone on its host shares nothing, so of
+//! those the resident set size (RSS).
 
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use roadstead_tests::cluster::Role;
 use roadstead_tests::leftovers::processes;
-use roadstead_tests::{Client, Process, binaries, eventually};
+use roadstead_tests::{Client, Hosts, Process, binaries, eventually};
 
 const NAME: &str = "rsbench";
 const DEADLINE: Duration = Duration::from_secs(30);
 /// After the start, everything that was needed once may be given back.
 const REST: Duration = Duration::from_secs(10);
 
-pub(crate) async fn measure() -> anyhow::Result<()> {
+pub(crate) async fn together() -> anyhow::Result<()> {
     let (ctl, data) = (binaries::ctl(), std::env::temp_dir().join(NAME));
     let data = data.display().to_string();
     fs::create_dir(&data).with_context(|| format!("cannot create {data}"))?;
@@ -39,6 +43,29 @@ pub(crate) async fn measure() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Measures the roles of three servers, two agents and a load balancer.
+pub(crate) async fn apart() -> anyhow::Result<()> {
+    let mut hosts = Hosts::five().await?;
+    tokio::time::sleep(REST).await;
+    let leader = hosts.leader().await?;
+    let mut measured = Vec::new();
+    for (name, host, role) in [
+        ("the leader of three servers", leader, Role::Server),
+        ("a follower", (leader + 1) % 3, Role::Server),
+        ("an agent", 3, Role::Agent),
+        ("a load balancer", 0, Role::LoadBalancer),
+    ] {
+        let pid = i32::try_from(hosts.host(host).role(role)?.pid()?)?;
+        measured.push((name, amount(pid, "Rss:")?));
+    }
+    hosts.finish().await?;
+    println!("\n| at rest, on hosts of their own | RSS MiB |\n|---|---|");
+    for (name, kibibytes) in measured {
+        println!("| {name} | {:.1} |", mebibytes(kibibytes));
+    }
+    Ok(())
+}
+
 /// Returns the KiB of `ctl dev` and of its containerd.
 async fn at_rest(data: &str) -> anyhow::Result<(u64, u64)> {
     let client = Client::new(format!("{data}/server.sock").as_ref())?;
@@ -54,17 +81,17 @@ async fn at_rest(data: &str) -> anyhow::Result<(u64, u64)> {
     });
     let (own, containerd) = found.await?;
     tokio::time::sleep(REST).await;
-    Ok((pss(own)?, pss(containerd)?))
+    Ok((amount(own, "Pss:")?, amount(containerd, "Pss:")?))
 }
 
-fn pss(pid: i32) -> anyhow::Result<u64> {
+fn amount(pid: i32, kind: &str) -> anyhow::Result<u64> {
     let path = format!("/proc/{pid}/smaps_rollup");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let line = text.lines().find_map(|line| line.strip_prefix(kind));
     let amount = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
     amount
         .and_then(|amount| amount.parse().ok())
-        .with_context(|| format!("{path} has no Pss"))
+        .with_context(|| format!("{path} has no {kind}"))
 }
 
 fn mebibytes(kibibytes: u64) -> f64 {

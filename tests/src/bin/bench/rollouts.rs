@@ -1,6 +1,7 @@
 //! A rollout of ten tasks behind the load balancer, with at most twelve running, under 300 requests a second.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -14,7 +15,13 @@ use crate::samples::{Samples, heading, millis};
 /// What Docker Swarm took on the first machine: start-first, two at a time (docs/benchmarks.md).
 const SWARM: Duration = Duration::from_millis(4100);
 
-pub(crate) async fn measure(client: &Client, rounds: usize) -> anyhow::Result<()> {
+/// Measures on the tasks' host, or hosts; the load balancer is at `at`.
+pub(crate) async fn measure(
+    client: &Client,
+    at: Ipv4Addr,
+    hosts: &str,
+    rounds: usize,
+) -> anyhow::Result<()> {
     let web = Web::start(client, 10).await?;
     let request = UpdateServiceRequest {
         service: Some(WEB.to_owned()),
@@ -25,7 +32,7 @@ pub(crate) async fn measure(client: &Client, rounds: usize) -> anyhow::Result<()
         ..UpdateServiceRequest::default()
     };
     client.ecs().await?.update_service(request).await?;
-    let load = Load::start(Options::new(web.url))?;
+    let load = Load::start(Options::new(web.url_at(at)))?;
     let mut durations = Samples::default();
     let mut steps = Steps::default();
     for image in ["sample:v2", "sample:v1"].iter().cycle().take(rounds) {
@@ -43,7 +50,8 @@ pub(crate) async fn measure(client: &Client, rounds: usize) -> anyhow::Result<()
     ensure!(report.failed == 0, "{report}");
     let mut swarm = Samples::default();
     swarm.push(SWARM);
-    heading("rollout of 10 tasks, at most 12 running", "Swarm");
+    let what = format!("rollout of 10 tasks on {hosts}, at most 12 running");
+    heading(&what, "Swarm on one");
     println!("{}", durations.row("service update", &swarm));
     steps.print();
     println!("\nUnder it, the client counted:\n\n```\n{report}```");
