@@ -109,7 +109,7 @@ impl Error {
                 Some("only root and the owner of the socket may call the control plane".to_owned())
             }
             Self::Unreachable(_) => Some(
-                "is the control plane running? start one with `ctl dev`, or name another with --endpoint"
+                "is the control plane running? `systemctl status roadstead-controlplane` tells on a provisioned host; `ctl dev` starts one; --endpoint names another"
                     .to_owned(),
             ),
             Self::Refused { exception, .. } => hint_for(exception).map(str::to_owned),

@@ -18,10 +18,16 @@ pub(crate) use tracing_subscriber::filter::LevelFilter as Level;
 pub(crate) fn start(level: LevelFilter) -> Result<(), ConfigError> {
     let filter = match std::env::var("ROADSTEAD_LOG") {
         Ok(text) if !text.is_empty() => config::parse::<Targets>("ROADSTEAD_LOG", &text)?,
-        // openraft tells each vote and heartbeat at `info`: of interest to who asks for it.
+        // openraft tells each vote and heartbeat at `info`, and each that fails as an error, fourteen times a second while a
+        // member is away: of interest to who asks for it. The server itself says that a member is away, once.
         _ => Targets::new()
             .with_default(level)
-            .with_target("openraft", level.min(LevelFilter::WARN)),
+            .with_target("openraft", level.min(LevelFilter::WARN))
+            .with_target("openraft::replication", LevelFilter::OFF)
+            .with_target(
+                "openraft::engine::handler::replication_handler",
+                LevelFilter::OFF,
+            ),
     };
     let layer = fmt::layer()
         .with_writer(io::stderr)

@@ -85,7 +85,7 @@ async fn an_unreachable_control_plane_names_the_endpoint_that_was_tried() {
         3,
         &expect![[r#"
             error: cannot reach the control plane at unix:/nonexistent/server.sock: No such file or directory (os error 2)
-            hint: is the control plane running? start one with `ctl dev`, or name another with --endpoint"#]],
+            hint: is the control plane running? `systemctl status roadstead-controlplane` tells on a provisioned host; `ctl dev` starts one; --endpoint names another"#]],
     );
 }
 

@@ -4,7 +4,7 @@ use roadstead_client::proto::console::DescribeControlPlaneResponse;
 
 use super::grid::{fields, grid, joined, number, text};
 
-/// Returns the servers, then how far the log is applied and which load balancers are connected.
+/// Returns the servers, whether they can decide anything, then the term and which load balancers are connected.
 pub(crate) fn status(status: &DescribeControlPlaneResponse) -> String {
     let rows = status.members.iter().map(|member| {
         let role = match (member.leader, member.voter) {
@@ -25,5 +25,30 @@ pub(crate) fn status(status: &DescribeControlPlaneResponse) -> String {
         ("Term", number(status.term)),
         ("Load balancers", joined(&status.load_balancer_nodes)),
     ]);
-    format!("{servers}\n\n{rest}")
+    match leaderless(status) {
+        Some(warning) => format!("{servers}\n\n{warning}\n\n{rest}"),
+        None => format!("{servers}\n\n{rest}"),
+    }
+}
+
+/// Says what it means that no server leads.
+fn leaderless(status: &DescribeControlPlaneResponse) -> Option<String> {
+    if status.members.iter().any(|one| one.leader == Some(true)) {
+        return None;
+    }
+    let voters = status.members.iter().filter(|one| one.voter == Some(true));
+    let (well, all) = (
+        voters.clone().filter(|one| one.trouble.is_none()).count(),
+        voters.count(),
+    );
+    let needed = all / 2 + 1;
+    let outlook = if well < needed {
+        "start or repair the others"
+    } else {
+        "an election is due"
+    };
+    Some(format!(
+        "No server leads: {well} of {all} voters answer and {needed} must, so {outlook}. Until then nothing can be \
+         changed; tasks and load balancers go on."
+    ))
 }

@@ -242,3 +242,20 @@ fn the_control_plane_as_a_table() {
             Load balancers:  a1b2"#]],
     );
 }
+
+#[test]
+fn a_control_plane_that_nobody_leads_says_what_that_means() {
+    check(
+        &control_plane::status(&fixture::control_plane_without_quorum()),
+        &expect![[r#"
+            SERVER  ROLE      ENDPOINT                 APPLIED  STATE
+            1       follower  unix:/run/server-1.sock  -        it does not answer within 1 s
+            2       follower  unix:/run/server-2.sock  -        it does not answer within 1 s
+            3       follower  unix:/run/server-3.sock  42       ok
+
+            No server leads: 1 of 3 voters answer and 2 must, so start or repair the others. Until then nothing can be changed; tasks and load balancers go on.
+
+            Term:            3
+            Load balancers:  a1b2"#]],
+    );
+}

@@ -31,7 +31,7 @@ pub struct Config {
     pub agent_timeout: Duration,
     /// A load balancer that is silent for so long is no longer waited for when targets drain.
     pub load_balancer_timeout: Duration,
-    /// A follower that hears nothing for so long stands for election; up to twice as long is drawn.
+    /// A follower that hears nothing for so long stands for election; up to half as much again is drawn by lot.
     pub election_timeout: Duration,
     /// What has ended (a task, a service, a container instance) can be described for so long.
     pub retention: Duration,

@@ -84,8 +84,10 @@ pub(crate) fn follow<L: Log>(
                     reign(&log, &config, &leadership, &sender, &stop).await
                 }
                 Leadership::Elsewhere(leader) => {
-                    let leader = leader.as_ref().map(tracing::field::display);
-                    info!(leader, "another server leads");
+                    match leader {
+                        Some(leader) => info!(%leader, "another server leads"),
+                        None => info!("no server is known to lead"),
+                    }
                     moved(&*log, &leadership, &stop).await
                 }
             };

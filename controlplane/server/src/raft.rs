@@ -4,6 +4,7 @@
 
 mod election;
 mod error;
+mod hearing;
 mod log_store;
 mod membership;
 mod network;

@@ -63,6 +63,8 @@ async fn a_host_that_is_cut_off_is_replaced_and_its_surplus_stops_when_it_is_bac
     /// The promises: traffic gone in three seconds, tasks elsewhere in six. The deadlines leave room for a busy machine.
     const SOON: Duration = Duration::from_secs(12);
     let mut hosts = Hosts::five().await?;
+    // Lost with the host: what it said last is that all is well.
+    hosts.start_load_balancer(AGENT).await?;
     let client = hosts.client()?;
     let web = Web::start(&client, i32::try_from(TASKS)?).await?;
     let url = web.url_at(hosts.host(LOAD_BALANCER).address());

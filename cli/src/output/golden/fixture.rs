@@ -284,6 +284,22 @@ pub(super) fn target_health() -> elb::TargetHealthDescription {
     }
 }
 
+/// Two of three servers are gone.
+pub(super) fn control_plane_without_quorum() -> DescribeControlPlaneResponse {
+    let mut status = control_plane();
+    for member in &mut status.members {
+        member.leader = Some(false);
+        if member.id != Some(3) {
+            member.applied_index = None;
+            member.trouble = text("it does not answer within 1 s");
+        } else {
+            member.applied_index = Some(42);
+            member.trouble = None;
+        }
+    }
+    status
+}
+
 pub(super) fn control_plane() -> DescribeControlPlaneResponse {
     let member = |id, leader, trouble: Option<&str>| ControlPlaneMember {
         id: Some(id),

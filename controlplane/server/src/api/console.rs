@@ -147,7 +147,8 @@ fn describe_member((member, progress): (Member, Result<u64, String>)) -> Control
     ControlPlaneMember {
         id: i64::try_from(member.id).ok(),
         endpoint: Some(member.endpoint),
-        leader: Some(member.leads),
+        // What this server heard last may be long ago: who does not answer leads nobody.
+        leader: Some(member.leads && progress.is_ok()),
         voter: Some(member.votes),
         applied_index: progress
             .as_ref()

@@ -17,9 +17,11 @@ use roadstead_proto::raft::Payload;
 use roadstead_proto::raft::raft_client::RaftClient;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
+use super::hearing::Hearing;
 use super::{MemberId, TypeConfig, decode, encode};
 
 /// The largest message between members: a chunk of a snapshot or a batch of entries.
@@ -63,6 +65,7 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
     async fn new_client(&mut self, target: MemberId, node: &BasicNode) -> Peer {
         Peer {
             target,
+            hearing: Hearing::of(target),
             endpoint: node.addr.parse(),
             peers: self.clone(),
         }
@@ -75,6 +78,7 @@ pub(crate) struct Peer {
     target: MemberId,
     endpoint: Result<Endpoint, EndpointError>,
     peers: Peers,
+    hearing: Hearing,
 }
 
 /// Why a member could not be asked.
@@ -108,6 +112,7 @@ impl Peer {
         E: DeserializeOwned + std::error::Error,
         F: AsyncFnOnce(RaftClient<Channel>, Request<Payload>) -> Result<Response<Payload>, Status>,
     {
+        self.hearing.asks(Instant::now());
         let exchange = async {
             let mut request = Request::new(Payload {
                 body: encode(question)?,
@@ -116,7 +121,12 @@ impl Peer {
             let answer = call(self.client()?, request).await?.into_inner();
             Ok::<Result<T, E>, PeerError>(decode(&answer.body)?)
         };
-        match exchange.await {
+        let answered = exchange.await;
+        match &answered {
+            Ok(_) => self.hearing.heard(Instant::now()),
+            Err(error) => drop(self.hearing.missed(&error.to_string(), Instant::now())),
+        }
+        match answered {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(refusal)) => Err(RPCError::RemoteError(RemoteError::new(
                 self.target,

@@ -344,10 +344,11 @@ impl Node {
         let metrics = metrics.borrow();
         let membership = metrics.membership_config.membership();
         let voters: BTreeSet<MemberId> = membership.voter_ids().collect();
+        let forsaken = quorum_silence(&metrics).is_some_and(|silence| silence >= self.forsaken());
         let member = |(id, node): (&MemberId, &BasicNode)| Member {
             id: *id,
             endpoint: node.addr.clone(),
-            leads: metrics.current_leader == Some(*id),
+            leads: metrics.current_leader == Some(*id) && !forsaken,
             votes: voters.contains(id),
         };
         membership.nodes().map(member).collect()

@@ -9,6 +9,7 @@ mod failovers;
 mod losses;
 mod memory;
 mod placements;
+mod process;
 mod rollouts;
 mod samples;
 mod starts;

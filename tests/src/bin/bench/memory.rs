@@ -12,6 +12,8 @@ use roadstead_tests::cluster::Role;
 use roadstead_tests::leftovers::processes;
 use roadstead_tests::{Client, Hosts, Process, binaries, eventually};
 
+use crate::process::{mebibytes, proportional, resident};
+
 const NAME: &str = "rsbench";
 const DEADLINE: Duration = Duration::from_secs(30);
 /// After the start, everything that was needed once may be given back.
@@ -56,7 +58,7 @@ pub(crate) async fn apart() -> anyhow::Result<()> {
         ("a load balancer", 0, Role::LoadBalancer),
     ] {
         let pid = i32::try_from(hosts.host(host).role(role)?.pid()?)?;
-        measured.push((name, amount(pid, "Rss:")?));
+        measured.push((name, resident(pid)?));
     }
     hosts.finish().await?;
     println!("\n| at rest, on hosts of their own | RSS MiB |\n|---|---|");
@@ -81,19 +83,5 @@ async fn at_rest(data: &str) -> anyhow::Result<(u64, u64)> {
     });
     let (own, containerd) = found.await?;
     tokio::time::sleep(REST).await;
-    Ok((amount(own, "Pss:")?, amount(containerd, "Pss:")?))
-}
-
-fn amount(pid: i32, kind: &str) -> anyhow::Result<u64> {
-    let path = format!("/proc/{pid}/smaps_rollup");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix(kind));
-    let amount = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
-    amount
-        .and_then(|amount| amount.parse().ok())
-        .with_context(|| format!("{path} has no {kind}"))
-}
-
-fn mebibytes(kibibytes: u64) -> f64 {
-    kibibytes as f64 / 1024.0
+    Ok((proportional(own)?, proportional(containerd)?))
 }

@@ -12,6 +12,7 @@ use roadstead_client::proto::agent::{
     AgentMessage, DesiredTask, Heartbeat, ObservedTask, Register, TaskReport,
 };
 use roadstead_client::{ControlPlane, Endpoint};
+use roadstead_tests::cluster::Role;
 use roadstead_tests::proto::ecs::{
     CreateServiceRequest, DescribeClustersRequest, DescribeServicesRequest, PlacementStrategy,
     RunTaskRequest,
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
+use crate::process::{cpu, mebibytes, resident};
 use crate::samples::{Samples, millis};
 
 /// What a server sees as one connection.
@@ -33,7 +35,8 @@ const DEADLINE: Duration = Duration::from_secs(600);
 const MEMORY_MIB: u32 = 32;
 
 pub(crate) async fn measure(agents: usize, tasks: usize, decisions: usize) -> anyhow::Result<()> {
-    let cluster = Cluster::control_plane_alone().await?;
+    let mut cluster = Cluster::control_plane_alone().await?;
+    let server = i32::try_from(cluster.role(Role::Server)?.pid()?)?;
     let share = u32::try_from(tasks.div_ceil(agents))?;
     let mut sessions = JoinSet::new();
     let mut channel = None;
@@ -55,7 +58,7 @@ pub(crate) async fn measure(agents: usize, tasks: usize, decisions: usize) -> an
         .register(web::definition(&[web::container("sample:v1", &[])]))
         .await?;
     let each = tasks / SERVICES;
-    let begun = Instant::now();
+    let (begun, worked) = (Instant::now(), cpu(server)?);
     for service in 0..SERVICES {
         create(client, &name(service), &revision, each).await?;
     }
@@ -63,7 +66,7 @@ pub(crate) async fn measure(agents: usize, tasks: usize, decisions: usize) -> an
         Ok((running(client).await? == each * SERVICES).then_some(()))
     })
     .await?;
-    let all = begun.elapsed();
+    let (all, worked) = (begun.elapsed(), cpu(server)? - worked);
 
     let mut decided = Samples::default();
     let mut ecs = client.ecs().await?;
@@ -87,10 +90,16 @@ pub(crate) async fn measure(agents: usize, tasks: usize, decisions: usize) -> an
         (each * SERVICES) as f64 / all.as_secs_f64()
     );
     println!(
+        "| CPU of the server meanwhile | {:.1} s |",
+        worked.as_secs_f64()
+    );
+    println!(
         "| one more by `run task`, on the disk: median | {:.1} ms |",
         millis(decided.median())
     );
     println!("| p99 | {:.1} ms |", millis(decided.quantile(0.99)));
+    let resident = mebibytes(resident(server)?);
+    println!("| memory of the server with all of it, RSS | {resident:.0} MiB |");
     sessions.shutdown().await;
     cluster.finish().await
 }
