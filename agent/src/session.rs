@@ -101,7 +101,6 @@ impl Session {
         let opened = timeout(DEADLINE, client.session(ReceiverStream::new(receive))).await;
         let opened = opened.map_err(|_| SessionError::Stalled)?;
         let opened = opened.map_err(ended)?;
-        self.control_plane.learn_servers(opened.metadata());
         let mut instructions = opened.into_inner();
         let logs = Arc::new(Semaphore::new(LOGS));
         let mut heartbeat = interval(HEARTBEAT);
@@ -156,6 +155,7 @@ impl Session {
                 "first set of tasks"
             );
         }
+        self.control_plane.learn_servers(&set.servers);
         self.revision = set.revision;
         self.desired.send_replace(Some(Arc::new(set.tasks)));
         Ok(())

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use roadstead_client::join::{self, Applicant, Joined, Token};
 use roadstead_client::{Credentials, Endpoint};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tracing::warn;
 
 use crate::config::{self, ConfigError};
 use crate::error::Error;
@@ -61,7 +63,7 @@ fn read_token(path: &Path) -> Result<Token, Error> {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Record {
-    /// The servers at the time.
+    /// The servers at the time; of an agent and a load balancer, as their last session has named them.
     pub(crate) servers: Vec<String>,
     /// Servers: which member this one is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,6 +115,34 @@ pub(crate) fn keep(data_dir: &Path, joined: &Joined, member: Option<Member>) -> 
     Ok(Record { servers, member }.save(data_dir)?)
 }
 
+/// Keeps the servers that sessions name, for as long as they come: a role that is restarted knows those that joined
+/// after it, also when all of its own joining are gone.
+pub(crate) async fn keep_servers(data_dir: PathBuf, mut named: watch::Receiver<Vec<Endpoint>>) {
+    while named.changed().await.is_ok() {
+        let servers = named.borrow_and_update().clone();
+        let data_dir = data_dir.clone();
+        let kept = tokio::task::spawn_blocking(move || replace_servers(&data_dir, &servers)).await;
+        if let Ok(Err(error)) = kept {
+            let error = &error as &dyn std::error::Error;
+            warn!(error, "cannot keep the servers for the next start");
+        }
+    }
+}
+
+fn replace_servers(data_dir: &Path, servers: &[Endpoint]) -> Result<(), ConfigError> {
+    // Who has not joined, but reaches a server on its own host, has no certificate for the others.
+    if !data_dir.join(RECORD).exists() {
+        return Ok(());
+    }
+    let mut record = Record::load(data_dir)?;
+    let before = std::mem::take(&mut record.servers);
+    record.servers = servers.iter().map(ToString::to_string).collect();
+    if record.servers == before {
+        return Ok(());
+    }
+    record.save(data_dir)
+}
+
 /// Returns the credentials of a role that has joined.
 ///
 /// # Errors
@@ -141,6 +171,30 @@ mod tests {
         };
         record.save(folder.path()).unwrap();
         assert_eq!(Record::load(folder.path()).unwrap(), record);
+    }
+
+    #[test]
+    fn the_servers_of_a_session_take_the_place_of_those_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = ["https://10.0.0.2:7443", "https://10.0.0.3:7443"];
+        let endpoints = named.map(|server| server.parse().unwrap());
+        replace_servers(folder.path(), &endpoints).unwrap();
+        assert_eq!(Record::load(folder.path()).unwrap(), Record::default());
+        let member = Some(Member {
+            id: 1,
+            endpoint: "https://10.0.0.1:7443".into(),
+            first: true,
+            started: true,
+        });
+        let servers = vec!["https://10.0.0.1:7443".into()];
+        let record = Record { servers, member };
+        record.save(folder.path()).unwrap();
+        replace_servers(folder.path(), &endpoints).unwrap();
+        let kept = Record::load(folder.path()).unwrap();
+        assert_eq!(
+            (kept.servers, kept.member),
+            (named.map(str::to_owned).to_vec(), record.member)
+        );
     }
 
     #[test]

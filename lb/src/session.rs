@@ -84,12 +84,11 @@ async fn converse(
         let response = timeout(OPEN_DEADLINE, session)
             .await
             .map_err(|_elapsed| SessionError::Slow)?;
-        let response = response?;
-        control_plane.learn_servers(response.metadata());
-        let mut stream = response.into_inner();
+        let mut stream = response?.into_inner();
         while let Some(table) = stream.message().await? {
             backoff.reset();
             info!(revision = table.revision, "routing table received");
+            control_plane.learn_servers(&table.servers);
             if tables.send(table).await.is_err() {
                 break; // The control loop has ended, and we are about to be stopped.
             }

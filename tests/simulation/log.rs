@@ -77,6 +77,8 @@ impl Inner {
 pub(crate) struct Ensemble {
     inner: Mutex<Inner>,
     changed: Notify,
+    /// Never changes: who is where is not simulated.
+    servers: watch::Sender<Vec<String>>,
 }
 
 impl Ensemble {
@@ -109,11 +111,16 @@ impl Ensemble {
         Self {
             inner: Mutex::new(inner),
             changed: Notify::new(),
+            servers: watch::Sender::default(),
         }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn servers(&self) -> watch::Receiver<Vec<String>> {
+        self.servers.subscribe()
     }
 
     /// Returns the state that holds every committed entry.

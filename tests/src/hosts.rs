@@ -106,8 +106,17 @@ impl Hosts {
         let applicant = Applicant::Operator("test".to_owned());
         let joined = Box::pin(join::join(&endpoint, &token, applicant)).await?;
         self.credentials = Some(joined.credentials);
+        self.add_servers(*first, others).await
+    }
+
+    /// Lets these hosts join as servers, one after the other, by the server on `first`.
+    ///
+    /// # Errors
+    /// Fails when a server does not become a member.
+    pub async fn add_servers(&mut self, first: usize, others: &[usize]) -> anyhow::Result<()> {
+        let endpoint = self.hosts[first].endpoint();
         for host in others {
-            let token = self.hosts[*first].token("server")?;
+            let token = self.hosts[first].token("server")?;
             self.hosts[*host].join_as_server(&endpoint, &token)?;
             let expected = self.servers().len();
             let client = self.client()?;

@@ -20,6 +20,7 @@ fn set(control_plane_id: &str, revision: u64) -> DesiredTasks {
         revision,
         control_plane_id: control_plane_id.into(),
         tasks: vec![DesiredTask::default(); usize::try_from(revision).unwrap()],
+        servers: Vec::new(),
     }
 }
 

@@ -104,6 +104,7 @@ async fn sets_from_the_past_and_from_strangers_are_refused() {
             revision,
             control_plane_id: control_plane_id.into(),
             tasks,
+            servers: Vec::new(),
         };
         instance.control_plane.send(Instruction::Desired(set));
     };

@@ -38,6 +38,7 @@ impl ControlPlane {
                 revision: 1,
                 control_plane_id: "test".into(),
                 tasks: Vec::new(),
+                servers: Vec::new(),
             }),
             report: watch::Sender::new(TaskReport::default()),
             registered: Mutex::new(None),

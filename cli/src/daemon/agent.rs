@@ -92,6 +92,8 @@ fn join_as_agent(join: &join::Invitation, data_dir: &Path) -> Result<(), Error> 
 
 async fn work(config: Config, control_plane: ControlPlane) -> Result<(), Error> {
     let stop = stop::on_signal()?;
+    let named = control_plane.named_servers();
+    tokio::spawn(join::keep_servers(config.data_dir.clone(), named));
     let worked = Box::pin(roadstead_agent::run(config, control_plane, stop)).await;
     worked.map_err(failed)
 }

@@ -140,6 +140,10 @@ fn data_dir(settings: &Settings) -> Result<PathBuf, ConfigError> {
 
 async fn serve(config: Config, source: Source) -> Result<(), Error> {
     let stop = stop::on_signal()?;
+    if let Source::ControlPlane(control_plane) = &source {
+        let named = control_plane.named_servers();
+        tokio::spawn(join::keep_servers(config.data_dir.clone(), named));
+    }
     Box::pin(roadstead_lb::run(config, source, stop))
         .await
         .map_err(anyhow::Error::from)?;

@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tonic::metadata::{MetadataMap, MetadataValue};
+use tokio::sync::watch;
+use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
@@ -23,9 +24,6 @@ pub struct ConnectError {
     pub cause: ReachError,
 }
 
-/// Metadata with which a session is opened: every server, separated by commas.
-pub const SERVERS_METADATA: &str = "roadstead-servers";
-
 /// More servers than any control plane has.
 const MOST_SERVERS: usize = 32;
 
@@ -33,6 +31,7 @@ const MOST_SERVERS: usize = 32;
 #[derive(Debug, Clone)]
 pub struct ControlPlane {
     known: Arc<Mutex<Known>>,
+    named: watch::Sender<Vec<Endpoint>>,
     credentials: Option<Arc<Credentials>>,
 }
 
@@ -69,6 +68,7 @@ impl ControlPlane {
         };
         Self {
             known: Arc::new(Mutex::new(known)),
+            named: watch::Sender::default(),
             credentials: credentials.map(Arc::new),
         }
     }
@@ -118,19 +118,31 @@ impl ControlPlane {
         named
     }
 
-    /// Learns every server from the metadata of a session: those that joined after this process did are among them. None
-    /// that was known is forgotten.
-    pub fn learn_servers(&self, metadata: &MetadataMap) {
-        let servers = metadata.get(SERVERS_METADATA);
-        let servers = servers
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
+    /// Learns every server from a session: those that joined after this process did are among them. None that was known
+    /// is forgotten.
+    pub fn learn_servers(&self, servers: &[String]) {
+        let servers = servers.iter().filter_map(|text| text.parse().ok());
+        let named: Vec<Endpoint> = servers.take(MOST_SERVERS).collect();
         let mut known = self.known();
-        for server in servers.split(',').filter_map(|text| text.parse().ok()) {
-            if known.endpoints.len() < MOST_SERVERS && !known.endpoints.contains(&server) {
-                known.endpoints.push(server);
+        for server in &named {
+            if known.endpoints.len() < MOST_SERVERS && !known.endpoints.contains(server) {
+                known.endpoints.push(server.clone());
             }
         }
+        drop(known);
+        self.named.send_if_modified(|before| {
+            let news = !named.is_empty() && *before != named;
+            if news {
+                *before = named;
+            }
+            news
+        });
+    }
+
+    /// Returns the servers as a session has named them last, for who keeps them for the next start.
+    #[must_use]
+    pub fn named_servers(&self) -> watch::Receiver<Vec<Endpoint>> {
+        self.named.subscribe()
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -217,12 +229,19 @@ mod tests {
     #[test]
     fn servers_that_joined_later_are_learned_and_none_is_forgotten() {
         let servers = ControlPlane::new(vec![endpoint("a")]);
-        let mut metadata = MetadataMap::new();
-        let all = "unix:/run/b,unix:/run/c,nonsense,unix:/run/b";
-        metadata.insert(SERVERS_METADATA, all.parse().unwrap());
-        servers.learn_servers(&metadata);
+        let all = ["unix:/run/b", "unix:/run/c", "nonsense"].map(str::to_owned);
+        let mut named = servers.named_servers();
+        servers.learn_servers(&all);
         let known = servers.known().endpoints.clone();
         assert_eq!(known, [endpoint("a"), endpoint("b"), endpoint("c")]);
+        assert_eq!(
+            *named.borrow_and_update(),
+            [endpoint("b"), endpoint("c")],
+            "the one that was removed is not kept"
+        );
+        servers.learn_servers(&all);
+        servers.learn_servers(&[]);
+        assert!(!named.has_changed().unwrap());
     }
 
     #[tokio::test]

@@ -13,8 +13,7 @@ pub mod join;
 
 pub use backoff::Backoff;
 pub use control_plane::{
-    ConnectError, ControlPlane, LEADER_METADATA, SERVERS_METADATA, did_nothing, leader_of,
-    not_leader,
+    ConnectError, ControlPlane, LEADER_METADATA, did_nothing, leader_of, not_leader,
 };
 pub use credentials::{Credentials, CredentialsError, SERVER_NAME};
 pub use endpoint::{DEFAULT_PORT, Endpoint, EndpointError, ReachError};

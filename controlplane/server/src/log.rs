@@ -24,6 +24,9 @@ pub trait Log: Send + Sync + 'static {
     /// Returns a receiver of the newest applied state.
     fn watch(&self) -> watch::Receiver<Arc<ClusterState>>;
 
+    /// Returns a receiver of every server's endpoint.
+    fn servers(&self) -> watch::Receiver<Vec<String>>;
+
     /// Returns the newest state that this server has applied; it may be behind the leader's.
     fn newest(&self) -> Arc<ClusterState>;
 
@@ -61,6 +64,10 @@ pub trait Log: Send + Sync + 'static {
 impl Log for Node {
     fn watch(&self) -> watch::Receiver<Arc<ClusterState>> {
         self.watch()
+    }
+
+    fn servers(&self) -> watch::Receiver<Vec<String>> {
+        self.servers()
     }
 
     fn newest(&self) -> Arc<ClusterState> {

@@ -219,6 +219,7 @@ impl File {
             target_groups: groups
                 .map(|group| group.into_proto(path))
                 .collect::<Result<_, _>>()?,
+            servers: Vec::new(),
         })
     }
 }

@@ -26,6 +26,7 @@ fn table() -> lb::Table {
             }],
             ..lb::TargetGroup::default()
         }],
+        servers: Vec::new(),
     }
 }
 

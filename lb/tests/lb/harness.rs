@@ -215,5 +215,6 @@ pub(crate) fn table(port: u16, targets: &[lb::Target]) -> lb::Table {
         control_plane_id: "cp".to_owned(),
         listeners: vec![listener(port)],
         target_groups: vec![group("web", targets)],
+        servers: Vec::new(),
     }
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use roadstead_tests::cluster::Role;
-use roadstead_tests::{Client, Host, Hosts, eventually};
+use roadstead_tests::web::Web;
+use roadstead_tests::{Client, Host, Hosts, eventually, http};
 use tokio::time::Instant;
 
-use crate::story::{DEADLINE, SERVERS, write};
+use crate::story::{AGENT, DEADLINE, SERVERS, roll_out, write};
 
 type Fault = fn(&Host) -> anyhow::Result<()>;
 
@@ -43,6 +44,32 @@ async fn a_server_that_is_cut_off_refuses_and_catches_up() -> anyhow::Result<()>
         })
         .await?;
     }
+    hosts.finish().await
+}
+
+#[tokio::test]
+async fn who_joined_the_first_server_goes_on_and_starts_again_without_it() -> anyhow::Result<()> {
+    const FIRST: usize = 0;
+    let mut hosts = Hosts::new(4)?;
+    hosts.start_control_plane(&[FIRST]).await?;
+    hosts.start_agent(AGENT).await?;
+    hosts.start_load_balancer(AGENT).await?;
+    hosts.add_servers(FIRST, &[1, 2]).await?;
+    let client = hosts.client()?;
+    let web = Web::start(&client, 2).await?;
+
+    // The agent and the load balancer were told of the others only while they were at work.
+    hosts.host(FIRST).role(Role::Server)?.kill()?;
+    write(&client, "without-the-first").await?;
+    roll_out(&client, "sample:v2").await?;
+    for role in [Role::Agent, Role::LoadBalancer] {
+        hosts.host(AGENT).role(role)?.kill()?;
+        hosts.host(AGENT).role(role)?.start_again()?;
+    }
+    roll_out(&client, "sample:v1").await?;
+    let url = web.url_at(hosts.host(AGENT).address());
+    assert_eq!(http::get(&url, DEADLINE).await?.status, 200);
+    hosts.host(FIRST).role(Role::Server)?.start_again()?;
     hosts.finish().await
 }
 

@@ -135,6 +135,10 @@ impl Log for Replica {
         receiver
     }
 
+    fn servers(&self) -> watch::Receiver<Vec<String>> {
+        self.world.log.servers()
+    }
+
     fn newest(&self) -> Arc<ClusterState> {
         Arc::clone(&self.world.log.inner().members[self.server].state)
     }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use openraft::error::{ClientWriteError, RaftError as OpenraftError};
 use openraft::raft::ClientWriteResponse;
-use openraft::{BasicNode, ChangeMembers};
+use openraft::{BasicNode, ChangeMembers, RaftMetrics};
 use roadstead_client::{Backoff, Endpoint, EndpointError};
 use roadstead_proto::raft::{AddMemberRequest, ProgressRequest};
+use tokio::sync::watch;
 use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -150,6 +151,32 @@ impl Node {
         let mut members = self.members().into_iter();
         members.any(|member| member.id == self.id() && member.votes)
     }
+}
+
+/// Returns a receiver of every server's endpoint. Metrics change with each entry of the log, this with the membership alone.
+pub(super) fn follow(
+    mut metrics: watch::Receiver<RaftMetrics<MemberId, BasicNode>>,
+) -> watch::Receiver<Vec<String>> {
+    let (sender, servers) = watch::channel(Vec::new());
+    tokio::spawn(async move {
+        loop {
+            let endpoints = endpoints(&metrics.borrow_and_update());
+            sender.send_if_modified(|known| {
+                let changed = *known != endpoints;
+                *known = endpoints;
+                changed
+            });
+            if metrics.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    servers
+}
+
+fn endpoints(metrics: &RaftMetrics<MemberId, BasicNode>) -> Vec<String> {
+    let nodes = metrics.membership_config.nodes();
+    nodes.map(|(_, node)| node.addr.clone()).collect()
 }
 
 type Changed = Result<

@@ -13,13 +13,13 @@ use roadstead_proto::raft::raft_client::RaftClient;
 use roadstead_proto::raft::{Payload, ReadIndexRequest};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 use tracing::warn;
 
 use super::election::{Elections, quorum_silence};
 use super::log_store::{LogError, LogStore};
+use super::membership;
 use super::network::Peers;
 use super::proposer::{Answer, Proposer, Written};
 use super::snapshot::SnapshotError;
@@ -54,6 +54,7 @@ pub(crate) struct Node {
     pub(super) elections: Elections,
     peers: Peers,
     newest: watch::Receiver<Arc<ClusterState>>,
+    servers: watch::Receiver<Vec<String>>,
     patience: Duration,
 }
 
@@ -96,6 +97,7 @@ impl Node {
             .await
             .map_err(|error| RaftError::Start(error.into()))?;
         let proposer = Proposer::start(raft.clone());
+        let servers = membership::follow(raft.metrics());
         let patience = config.election_timeout;
         let elections = Elections::start(config.id, raft.clone(), end, peers.clone(), patience);
         let node = Self {
@@ -105,6 +107,7 @@ impl Node {
             elections,
             peers,
             newest,
+            servers,
             patience,
         };
         node.make_first_membership(config).await?;
@@ -284,11 +287,9 @@ impl Node {
         self.peers.identify(credentials);
     }
 
-    /// Returns every server's endpoint, as the metadata with which a session is opened.
-    pub(crate) fn servers(&self) -> Option<AsciiMetadataValue> {
-        let members = self.members().into_iter();
-        let endpoints: Vec<String> = members.map(|member| member.endpoint).collect();
-        endpoints.join(",").parse().ok()
+    /// Returns a receiver of every server's endpoint.
+    pub(crate) fn servers(&self) -> watch::Receiver<Vec<String>> {
+        self.servers.clone()
     }
 
     /// Returns this server's number among the members.

@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use roadstead_client::SERVERS_METADATA;
 use roadstead_core::id::ContainerInstanceId;
 use roadstead_core::state::container_instance::InstanceRegistration;
 use roadstead_core::state::join::Role;
@@ -137,11 +136,7 @@ impl AgentSession for Agents {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let itself = authorize::itself(&request, Role::Agent);
         let outgoing = self.open(itself, request.into_inner()).await?;
-        let mut response: Response<Self::SessionStream> = Response::new(Box::pin(outgoing.map(Ok)));
-        if let Some(servers) = self.log.servers() {
-            response.metadata_mut().insert(SERVERS_METADATA, servers);
-        }
-        Ok(response)
+        Ok(Response::new(Box::pin(outgoing.map(Ok))))
     }
 
     async fn push_logs(
@@ -159,8 +154,8 @@ struct Session<L> {
     reign: Arc<Reign>,
     id: ContainerInstanceId,
     instructions: mpsc::Sender<AgentInstruction>,
-    /// The version of the desired set that was sent last.
-    sent: Option<u64>,
+    /// The version of the desired set that was sent last, and the servers with it.
+    sent: Option<(u64, Vec<String>)>,
 }
 
 impl<L: Log> Session<L> {
@@ -168,9 +163,9 @@ impl<L: Log> Session<L> {
     where
         S: Stream<Item = Result<AgentMessage, Status>> + Unpin,
     {
-        let mut newest = self.log.watch();
+        let (mut newest, mut servers) = (self.log.watch(), self.log.servers());
         loop {
-            self.send_if_changed(&mut newest).await?;
+            self.send_if_changed(&mut newest, &mut servers).await?;
             tokio::select! {
                 // An agent that speaks without a pause still hears what changed: every turn begins with that.
                 biased;
@@ -179,6 +174,7 @@ impl<L: Log> Session<L> {
                     None => return Ok(()),
                 },
                 changed = newest.changed() => changed.map_err(|_| Status::unavailable("the server stops"))?,
+                changed = servers.changed() => changed.map_err(|_| Status::unavailable("the server stops"))?,
             }
         }
     }
@@ -186,16 +182,19 @@ impl<L: Log> Session<L> {
     async fn send_if_changed(
         &mut self,
         newest: &mut watch::Receiver<Arc<ClusterState>>,
+        servers: &mut watch::Receiver<Vec<String>>,
     ) -> Result<(), Status> {
         let state = Arc::clone(&newest.borrow_and_update());
         let Some(instance) = state.container_instances.get(&self.id) else {
             return Err(Status::not_found("the container instance is gone"));
         };
-        if self.sent == Some(instance.desired_version) {
+        let named = servers.borrow_and_update().clone();
+        let current = Some((instance.desired_version, named.clone()));
+        if self.sent == current {
             return Ok(());
         }
-        self.sent = Some(instance.desired_version);
-        let desired = agent_convert::desired_tasks(&state, &self.id);
+        self.sent = current;
+        let desired = agent_convert::desired_tasks(&state, &self.id, named);
         let instruction = AgentInstruction {
             instruction: Some(Instruction::Desired(desired)),
         };

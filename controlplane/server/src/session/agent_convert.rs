@@ -51,7 +51,11 @@ pub(super) fn registration(register: agent::Register) -> Result<InstanceRegistra
 }
 
 /// Builds the complete set of tasks that an instance shall have.
-pub(super) fn desired_tasks(state: &ClusterState, id: &ContainerInstanceId) -> agent::DesiredTasks {
+pub(super) fn desired_tasks(
+    state: &ClusterState,
+    id: &ContainerInstanceId,
+    servers: Vec<String>,
+) -> agent::DesiredTasks {
     let revision = state
         .container_instances
         .get(id)
@@ -64,6 +68,7 @@ pub(super) fn desired_tasks(state: &ClusterState, id: &ContainerInstanceId) -> a
         revision,
         control_plane_id: state.identity.control_plane_id.clone(),
         tasks: tasks.collect(),
+        servers,
     }
 }
 

@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use roadstead_client::SERVERS_METADATA;
 use roadstead_core::Command;
 use roadstead_core::id::NodeId;
 use roadstead_core::state::join::Role;
@@ -101,11 +100,7 @@ impl LoadBalancerSession for LoadBalancers {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let itself = authorize::itself(&request, Role::LoadBalancer);
         let outgoing = self.open(itself, request.into_inner()).await?;
-        let mut response: Response<Self::SessionStream> = Response::new(Box::pin(outgoing.map(Ok)));
-        if let Some(servers) = self.log.servers() {
-            response.metadata_mut().insert(SERVERS_METADATA, servers);
-        }
-        Ok(response)
+        Ok(Response::new(Box::pin(outgoing.map(Ok))))
     }
 }
 
@@ -114,8 +109,8 @@ struct Session<L> {
     reign: Arc<Reign>,
     id: NodeId,
     tables: mpsc::Sender<Table>,
-    /// The routing version of the table that was sent last.
-    sent: Option<u64>,
+    /// The routing version and the servers of the table that was sent last.
+    sent: Option<(u64, Vec<String>)>,
 }
 
 impl<L: Log> Session<L> {
@@ -123,13 +118,15 @@ impl<L: Log> Session<L> {
     where
         S: Stream<Item = Result<NodeReport, Status>> + Unpin,
     {
-        let mut newest = self.log.watch();
+        let (mut newest, mut servers) = (self.log.watch(), self.log.servers());
         self.receive(first).await?;
         loop {
             let state = Arc::clone(&newest.borrow_and_update());
-            if self.sent != Some(state.routing_version) {
-                self.sent = Some(state.routing_version);
-                let sent = self.tables.send(convert::table(&state)).await;
+            let named = servers.borrow_and_update().clone();
+            let current = Some((state.routing_version, named.clone()));
+            if self.sent != current {
+                self.sent = current;
+                let sent = self.tables.send(convert::table(&state, named)).await;
                 sent.map_err(|_| Status::cancelled("the load balancer has hung up"))?;
             }
             tokio::select! {
@@ -140,6 +137,7 @@ impl<L: Log> Session<L> {
                     None => return Ok(()),
                 },
                 changed = newest.changed() => changed.map_err(|_| Status::unavailable("the server stops"))?,
+                changed = servers.changed() => changed.map_err(|_| Status::unavailable("the server stops"))?,
             }
         }
     }

@@ -14,8 +14,8 @@ use roadstead_core::{ClusterState, arn};
 use roadstead_proto::lb;
 use tonic::Status;
 
-/// Builds the complete routing table.
-pub(super) fn table(state: &ClusterState) -> lb::Table {
+/// Builds the complete routing table; it goes with the endpoints of all servers.
+pub(super) fn table(state: &ClusterState, servers: Vec<String>) -> lb::Table {
     let arns = state.arns();
     lb::Table {
         revision: state.routing_version,
@@ -29,6 +29,7 @@ pub(super) fn table(state: &ClusterState) -> lb::Table {
             .into_iter()
             .map(|one| target_group(&arns, one))
             .collect(),
+        servers,
     }
 }
 
