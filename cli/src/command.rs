@@ -3,7 +3,9 @@
 //! A command holds no rule: what may be done is decided by the control plane, and its refusal is
 //! shown as it comes.
 
+mod action;
 pub(crate) mod cluster;
+mod condition;
 pub(crate) mod context;
 pub(crate) mod instance;
 pub(crate) mod join;

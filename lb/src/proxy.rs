@@ -8,6 +8,8 @@ mod admission;
 mod body;
 mod headers;
 mod refusal;
+mod rule;
+mod stickiness;
 
 use std::convert::Infallible;
 use std::io;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode, request, response};
 use hyper::body::Incoming;
 use tracing::debug;
@@ -23,12 +26,13 @@ use crate::access_log::Entry;
 use crate::balance::{self, Standing};
 use crate::client::{Client, Interrupted};
 use crate::counts::count;
-use crate::routing;
+use crate::routing::{self, Action};
 use crate::target::{Target, Ticket};
 use crate::upstream::{ExchangeError, Incomplete, Outgoing, SendFailure, Wire};
 use body::Exchange;
 pub(crate) use body::ResponseBody;
 use refusal::Refusal;
+use stickiness::Sticky;
 
 /// A target may be tried once; no request tries more than so many.
 const MOST_ATTEMPTS: usize = 8;
@@ -50,7 +54,30 @@ pub(crate) async fn answer(
     let mut exchange = Exchange::new(client, entry);
     match forward(&mut exchange, request, begun).await {
         Ok(answered) => Ok(body::relay(answered, exchange)),
-        Err(refusal) => Ok(body::refuse(refusal, exchange)),
+        Err(own) => Ok(body::answer(own.into_response(), exchange)),
+    }
+}
+
+/// An answer of the load balancer's own.
+#[derive(Debug)]
+enum Own {
+    Refusal(Refusal),
+    /// A rule says so.
+    Rule(Box<Response<Bytes>>),
+}
+
+impl Own {
+    fn into_response(self) -> Response<Bytes> {
+        match self {
+            Self::Refusal(refusal) => refusal.response(),
+            Self::Rule(response) => *response,
+        }
+    }
+}
+
+impl From<Refusal> for Own {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refusal(refusal)
     }
 }
 
@@ -65,7 +92,7 @@ async fn forward(
     exchange: &mut Exchange,
     request: Request<Incoming>,
     now: Instant,
-) -> Result<Answered, Refusal> {
+) -> Result<Answered, Own> {
     admission::check(&request)?;
     let client = Arc::clone(exchange.client());
     let (mut head, body) = request.into_parts();
@@ -76,13 +103,18 @@ async fn forward(
     let draw = rand::random();
     let mut tried = Tried::default();
     loop {
-        let ticket = match pick(&client, &head, draw, &tried) {
-            Ok(ticket) => ticket,
-            Err(refusal) => return Err(tried.in_vain(refusal)),
+        let Picked { ticket, sticky } = match pick(&client, &head, draw, &tried) {
+            Ok(picked) => picked,
+            Err(Own::Refusal(refusal)) => return Err(tried.in_vain(refusal).into()),
+            Err(answer) => return Err(answer),
         };
         tried.passed_on();
         exchange.enter(ticket.target());
-        if let Some(answered) = attempt(&client, &mut outgoing, ticket, now, &mut tried).await? {
+        let answered = attempt(&client, &mut outgoing, ticket, now, &mut tried).await?;
+        if let Some(mut answered) = answered {
+            if let Some(sticky) = sticky {
+                sticky.add_to(&mut answered.head.headers);
+            }
             return Ok(answered);
         }
     }
@@ -127,21 +159,30 @@ impl Tried {
     }
 }
 
-/// Takes a ticket to the target whose turn it is.
-fn pick(
-    client: &Client,
-    head: &request::Parts,
-    draw: u32,
-    tried: &Tried,
-) -> Result<Ticket, Refusal> {
+/// Where a request goes.
+struct Picked {
+    ticket: Ticket,
+    sticky: Option<Sticky>,
+}
+
+/// Takes a ticket to the target whose turn it is, unless the rule answers by itself.
+fn pick(client: &Client, head: &request::Parts, draw: u32, tried: &Tried) -> Result<Picked, Own> {
     let shared = &client.shared;
-    let host = headers::host(&head.headers);
+    let asked = headers::asked(head, client.address);
     loop {
         let table = shared.table.load();
-        let group = table
-            .rules(client.door.port)
-            .and_then(|rules| routing::route(rules, host, head.uri.path()))
-            .and_then(|rule| routing::choose(&rule.forward, draw))
+        let rules = table.rules(client.door.port);
+        let rule = rules.and_then(|rules| routing::route(rules, &asked));
+        let forward = match rule.map(|rule| &rule.action) {
+            Some(Action::Forward(forward)) => forward,
+            Some(Action::Redirect(redirect)) => {
+                return Err(rule::redirect(redirect, &asked, client.door.port));
+            }
+            Some(Action::Fixed(response)) => return Err(rule::fixed(response)),
+            None => return Err(Refusal::NoTarget.into()),
+        };
+        let group = stickiness::remembered(&head.headers, forward)
+            .or_else(|| forward.choose(draw))
             .ok_or(Refusal::NoTarget)?;
         let standing = |index: usize| {
             let target = &group.targets[index];
@@ -160,7 +201,8 @@ fn pick(
                 let counts = group.counts.as_ref();
                 // No ticket: it began to drain this instant. The next look sees that.
                 if let Some(ticket) = Ticket::begin(&group.targets[index], counts, client.worker) {
-                    return Ok(ticket);
+                    let sticky = Sticky::to(group, forward);
+                    return Ok(Picked { ticket, sticky });
                 }
             }
             // The targets of an old table drain after the new one is in place: look there first.
@@ -171,7 +213,7 @@ fn pick(
                 {
                     count(&counts.of(client.worker).failed);
                 }
-                return Err(Refusal::NoTarget);
+                return Err(Refusal::NoTarget.into());
             }
         }
     }

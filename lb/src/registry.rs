@@ -15,8 +15,10 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::counts::Ledger;
 use crate::health::probe::keep_probing;
 use crate::health::{Health, HealthCheck, State};
-use crate::routing::{Rule, Weighted};
-use crate::table::{Draft, GroupDraft, Listener, RoutingTable, TargetDraft, TargetGroup, Turns};
+use crate::routing::{Action, Forward, Rule, Weighted};
+use crate::table::{
+    Draft, GroupDraft, Listener, RoutingTable, TargetDraft, TargetGroup, Turns, mark,
+};
 use crate::target::Target;
 use crate::upstream::Pool;
 
@@ -114,9 +116,11 @@ impl Registry {
             self.targets.insert(key, entry);
         }
         let workers = self.workers;
+        let mark = mark(&group.arn);
         let turns = self.turns.entry(group.arn);
         let turns = turns.or_insert_with(|| Arc::new(Turns::new(workers)));
         Arc::new(TargetGroup {
+            mark,
             targets,
             counts: (!group.deployment.is_empty()).then(|| self.ledger.of(&group.deployment)),
             turns: Arc::clone(turns),
@@ -253,15 +257,24 @@ impl Entry {
 }
 
 fn bind(rule: Rule<String>, groups: &BTreeMap<String, Arc<TargetGroup>>) -> Rule<Arc<TargetGroup>> {
-    let forward = rule.forward.into_iter().filter_map(|choice| {
-        let group = Arc::clone(groups.get(&choice.group)?);
-        let weight = choice.weight;
-        Some(Weighted { weight, group })
-    });
+    let action = match rule.action {
+        Action::Forward(forward) => {
+            let bound = forward.groups.into_iter().filter_map(|choice| {
+                let group = Arc::clone(groups.get(&choice.group)?);
+                let weight = choice.weight;
+                Some(Weighted { weight, group })
+            });
+            Action::Forward(Forward {
+                groups: bound.collect(),
+                stickiness: forward.stickiness,
+            })
+        }
+        Action::Redirect(redirect) => Action::Redirect(redirect),
+        Action::Fixed(response) => Action::Fixed(response),
+    };
     Rule {
-        forward: forward.collect(),
-        hosts: rule.hosts,
-        paths: rule.paths,
+        conditions: rule.conditions,
+        action,
     }
 }
 

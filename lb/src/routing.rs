@@ -1,66 +1,57 @@
-//! Finds the rule for a request, and a target group within the rule.
+//! Finds the rule for a request, and what the rule does with it.
 //!
-//! Pure. The rules are ALB's: tried in order, the last one matches everything; a host pattern does
-//! not care about case, a path pattern does and never sees the query; `*` stands for any number of
-//! characters, `?` for exactly one.
+//! Pure. The rules are ALB's: tried in order, the last one matches everything; all conditions of a rule must hold, and
+//! one value of each is enough.
 
-/// Matches a host or a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pattern(Box<[u8]>);
+mod condition;
+mod pattern;
+mod redirect;
 
-impl Pattern {
-    /// Returns a pattern that disregards case.
-    pub(crate) fn host(text: &str) -> Self {
-        Self(text.to_ascii_lowercase().into_bytes().into())
-    }
+use std::net::IpAddr;
+use std::time::Duration;
 
-    /// Returns a pattern that heeds case.
-    pub(crate) fn path(text: &str) -> Self {
-        Self(text.as_bytes().into())
-    }
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
 
-    fn matches_host(&self, host: &str) -> bool {
-        glob(&self.0, host.as_bytes(), |byte| byte.to_ascii_lowercase())
-    }
+pub(crate) use condition::{Condition, QueryParameter};
+pub(crate) use pattern::Pattern;
+pub(crate) use redirect::Redirect;
 
-    fn matches_path(&self, path: &str) -> bool {
-        glob(&self.0, path.as_bytes(), |byte| byte)
-    }
-}
-
-/// Matches in O(pattern × text) at worst: only the last `*` is ever tried again.
-fn glob(pattern: &[u8], text: &[u8], fold: impl Fn(u8) -> u8) -> bool {
-    let (mut at, mut seen) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while seen < text.len() {
-        match pattern.get(at) {
-            Some(b'*') => {
-                star = Some((at, seen));
-                at += 1;
-            }
-            Some(&byte) if byte == b'?' || byte == fold(text[seen]) => {
-                at += 1;
-                seen += 1;
-            }
-            Some(_) | None => {
-                let Some((star_at, taken)) = star else {
-                    return false;
-                };
-                star = Some((star_at, taken + 1));
-                at = star_at + 1;
-                seen = taken + 1;
-            }
-        }
-    }
-    pattern[at..].iter().all(|byte| *byte == b'*')
+/// What rules can ask of a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a str,
+    /// Without its port.
+    pub(crate) host: &'a str,
+    /// Without the query.
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) headers: &'a HeaderMap,
+    /// Of the connection.
+    pub(crate) source: IpAddr,
 }
 
 /// One rule of a listener; `G` is what stands for a target group.
 #[derive(Debug, Clone)]
 pub(crate) struct Rule<G> {
-    pub(crate) hosts: Vec<Pattern>,
-    pub(crate) paths: Vec<Pattern>,
-    pub(crate) forward: Vec<Weighted<G>>,
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) action: Action<G>,
+}
+
+/// What happens to a request.
+#[derive(Debug, Clone)]
+pub(crate) enum Action<G> {
+    Forward(Forward<G>),
+    Redirect(Redirect),
+    Fixed(FixedResponse),
+}
+
+/// Target groups that share a rule's requests.
+#[derive(Debug, Clone)]
+pub(crate) struct Forward<G> {
+    pub(crate) groups: Vec<Weighted<G>>,
+    /// For so long a client stays with the group that it got first.
+    pub(crate) stickiness: Option<Duration>,
 }
 
 /// A target group and its share of a rule's requests.
@@ -70,27 +61,34 @@ pub(crate) struct Weighted<G> {
     pub(crate) group: G,
 }
 
-/// Returns the first rule that matches; `host` is without its port, `path` without its query.
-pub(crate) fn route<'a, G>(rules: &'a [Rule<G>], host: &str, path: &str) -> Option<&'a Rule<G>> {
-    rules.iter().find(|rule| {
-        (rule.hosts.is_empty() || rule.hosts.iter().any(|pattern| pattern.matches_host(host)))
-            && (rule.paths.is_empty()
-                || rule.paths.iter().any(|pattern| pattern.matches_path(path)))
-    })
+/// An answer that needs no target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FixedResponse {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: Option<HeaderValue>,
+    pub(crate) body: Bytes,
 }
 
-/// Returns the group on which `draw`, a number taken at random, falls; `None` when all weigh nothing.
-pub(crate) fn choose<G>(forward: &[Weighted<G>], draw: u32) -> Option<&G> {
-    let total: u64 = forward.iter().map(|choice| u64::from(choice.weight)).sum();
-    let mut left = u64::from(draw).checked_rem(total)?;
-    forward.iter().find_map(|choice| {
-        let weight = u64::from(choice.weight);
-        if left < weight {
-            return Some(&choice.group);
-        }
-        left -= weight;
-        None
-    })
+/// Returns the first rule that matches.
+pub(crate) fn route<'a, G>(rules: &'a [Rule<G>], asked: &Asked<'_>) -> Option<&'a Rule<G>> {
+    let holds = |condition: &Condition| condition.holds(asked);
+    rules.iter().find(|rule| rule.conditions.iter().all(holds))
+}
+
+impl<G> Forward<G> {
+    /// Returns the group on which `draw`, a number taken at random, falls; `None` when all weigh nothing.
+    pub(crate) fn choose(&self, draw: u32) -> Option<&G> {
+        let weights = self.groups.iter().map(|choice| u64::from(choice.weight));
+        let mut left = u64::from(draw).checked_rem(weights.sum())?;
+        self.groups.iter().find_map(|choice| {
+            let weight = u64::from(choice.weight);
+            if left < weight {
+                return Some(&choice.group);
+            }
+            left -= weight;
+            None
+        })
+    }
 }
 
 /// Returns the host of a `Host` header's value, without its port.
@@ -102,77 +100,4 @@ pub(crate) fn host_of(authority: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rule(hosts: &[&str], paths: &[&str], group: &'static str) -> Rule<&'static str> {
-        Rule {
-            hosts: hosts.iter().map(|text| Pattern::host(text)).collect(),
-            paths: paths.iter().map(|text| Pattern::path(text)).collect(),
-            forward: vec![Weighted { weight: 1, group }],
-        }
-    }
-
-    fn routed(rules: &[Rule<&'static str>], host: &str, path: &str) -> Option<&'static str> {
-        route(rules, host, path).map(|rule| rule.forward[0].group)
-    }
-
-    #[test]
-    fn hosts_are_compared_without_case_and_paths_with_it() {
-        let rules = [
-            rule(&["Shop.example.COM"], &["/API/*"], "api"),
-            rule(&[], &[], "rest"),
-        ];
-        assert_eq!(routed(&rules, "sHOP.Example.com", "/API/x"), Some("api"));
-        assert_eq!(routed(&rules, "shop.example.com", "/api/x"), Some("rest"));
-    }
-
-    #[test]
-    fn the_first_rule_that_matches_wins() {
-        let rules = [
-            rule(&[], &["/a/*"], "first"),
-            rule(&[], &["/a/b"], "second"),
-            rule(&[], &[], "default"),
-        ];
-        assert_eq!(routed(&rules, "h", "/a/b"), Some("first"));
-        assert_eq!(routed(&rules, "h", "/"), Some("default"));
-        assert_eq!(routed(&rules[..2], "h", "/"), None);
-    }
-
-    #[test]
-    fn a_star_takes_any_number_of_characters_and_a_question_mark_exactly_one() {
-        for (pattern, text, expected) in [
-            ("*", "", true),
-            ("/img/*.?pg", "/img/a/b.jpg", true),
-            ("/img/*.?pg", "/img/a.pg", false),
-            ("*.example.com", "a.b.example.com", true),
-            ("*.example.com", "example.com", false),
-            ("a*b*c", "a-b-b-c", true),
-            ("a*b*c", "a-c-b", false),
-            ("", "x", false),
-        ] {
-            assert_eq!(
-                Pattern::path(pattern).matches_path(text),
-                expected,
-                "{pattern} on {text}"
-            );
-        }
-    }
-
-    #[test]
-    fn groups_are_chosen_in_proportion_to_their_weights() {
-        let forward =
-            [("a", 3), ("none", 0), ("b", 1)].map(|(group, weight)| Weighted { weight, group });
-        let chosen: Vec<_> = (0..4).filter_map(|draw| choose(&forward, draw)).collect();
-        assert_eq!(chosen, [&"a", &"a", &"a", &"b"]);
-        assert_eq!(choose(&forward[1..2], 7), None);
-    }
-
-    #[test]
-    fn the_port_is_cut_off_a_host() {
-        assert_eq!(host_of("example.com:8080"), "example.com");
-        assert_eq!(host_of("example.com"), "example.com");
-        assert_eq!(host_of("[::1]:80"), "[::1]");
-        assert_eq!(host_of("[::1]"), "[::1]");
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@
 
 pub(crate) mod disk;
 pub(crate) mod file;
+mod rule;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -13,10 +14,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use roadstead_proto::lb;
+use sha2::{Digest, Sha256};
 
 use crate::counts::Counts;
 use crate::health::HealthCheck;
-use crate::routing::{Pattern, Rule, Weighted};
+use crate::routing::Rule;
 use crate::target::Target;
 
 /// One immutable version of everything that decides where a request goes.
@@ -34,6 +36,8 @@ pub(crate) struct Listener {
 
 #[derive(Debug)]
 pub(crate) struct TargetGroup {
+    /// Stands for it in cookies: the same on every load balancer, and says nothing.
+    pub(crate) mark: String,
     pub(crate) targets: Vec<Arc<Target>>,
     pub(crate) counts: Option<Arc<Counts>>,
     pub(crate) turns: Arc<Turns>,
@@ -46,6 +50,15 @@ impl RoutingTable {
         let listener = listeners.find(|listener| listener.port == port)?;
         Some(&listener.rules)
     }
+}
+
+/// Returns what stands for a group in cookies.
+pub(crate) fn mark(arn: &str) -> String {
+    let digest = Sha256::digest(arn.as_bytes());
+    digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 impl TargetGroup {
@@ -87,6 +100,12 @@ pub enum TableError {
         "a rule of listener {listener} forwards to {group}, which is no target group of this table"
     )]
     UnknownTargetGroup { listener: String, group: String },
+    #[error("a rule of listener {listener} has `{value}`, which is not {what}")]
+    Rule {
+        listener: String,
+        what: &'static str,
+        value: String,
+    },
     #[error("target group {group} is there twice")]
     TargetGroupTwice { group: String },
     #[error(
@@ -172,33 +191,9 @@ fn read_listener(
         listener: name(),
         port: listener.port,
     })?;
-    let mut rules = Vec::with_capacity(listener.rules.len());
-    for rule in &listener.rules {
-        let mut forward = Vec::with_capacity(rule.forward.len());
-        for choice in &rule.forward {
-            let group = choice.target_group_arn.clone();
-            if !groups.contains(group.as_str()) {
-                let listener = name();
-                return Err(TableError::UnknownTargetGroup { listener, group });
-            }
-            let weight = choice.weight;
-            forward.push(Weighted { weight, group });
-        }
-        rules.push(Rule {
-            hosts: rule
-                .host_patterns
-                .iter()
-                .map(|text| Pattern::host(text))
-                .collect(),
-            paths: rule
-                .path_patterns
-                .iter()
-                .map(|text| Pattern::path(text))
-                .collect(),
-            forward,
-        });
-    }
-    Ok((port, rules))
+    let rules = listener.rules.iter();
+    let rules = rules.map(|rule| rule::read(&listener.listener_arn, rule, groups));
+    Ok((port, rules.collect::<Result<_, _>>()?))
 }
 
 fn read_group(group: &lb::TargetGroup) -> Result<GroupDraft, TableError> {

@@ -339,7 +339,7 @@ fn a_listener_and_a_rule() {
     let action = elb::Action {
         r#type: some("forward"),
         target_group_arn: some("arn:tg"),
-        forward_config: None,
+        ..elb::Action::default()
     };
     let rule = elb::Rule {
         rule_arn: some("arn:r"),
@@ -347,6 +347,7 @@ fn a_listener_and_a_rule() {
         conditions: vec![elb::RuleCondition {
             field: some("path-pattern"),
             values: vec!["/api/*".to_owned()],
+            ..elb::RuleCondition::default()
         }],
         actions: vec![action.clone()],
         is_default: Some(false),
@@ -369,6 +370,43 @@ fn a_listener_and_a_rule() {
     is_written_as(
         &listener,
         &json!({"Port": 80, "DefaultActions": [{"Type": "forward", "TargetGroupArn": "arn:tg"}]}),
+    );
+}
+
+#[test]
+fn a_condition_with_a_config_and_a_redirect() {
+    let condition = elb::RuleCondition {
+        field: some("http-header"),
+        http_header_config: Some(elb::HttpHeaderConditionConfig {
+            http_header_name: some("x-version"),
+            values: vec!["2.*".to_owned()],
+        }),
+        ..elb::RuleCondition::default()
+    };
+    is_written_as(
+        &condition,
+        &json!({
+            "Field": "http-header",
+            "HttpHeaderConfig": {"HttpHeaderName": "x-version", "Values": ["2.*"]}
+        }),
+    );
+    let action = elb::Action {
+        r#type: some("redirect"),
+        order: Some(1),
+        redirect_config: Some(elb::RedirectActionConfig {
+            protocol: some("HTTPS"),
+            status_code: some("HTTP_301"),
+            ..elb::RedirectActionConfig::default()
+        }),
+        ..elb::Action::default()
+    };
+    is_written_as(
+        &action,
+        &json!({
+            "Type": "redirect",
+            "Order": 1,
+            "RedirectConfig": {"Protocol": "HTTPS", "StatusCode": "HTTP_301"}
+        }),
     );
 }
 

@@ -2,10 +2,11 @@
 
 use clap::Subcommand;
 use roadstead_client::proto::elb::{
-    CreateRuleRequest, DeleteRuleRequest, DescribeRulesRequest, RuleCondition,
+    CreateRuleRequest, DeleteRuleRequest, DescribeRulesRequest, ModifyRuleRequest,
+    RulePriorityPair, SetRulePrioritiesRequest,
 };
 
-use super::{listener, name};
+use super::{action, condition, name};
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::output;
@@ -20,19 +21,24 @@ pub(crate) enum Command {
         /// Rules are tried from the lowest to the highest: 1 to 50000.
         #[arg(long)]
         priority: i32,
-        /// Host that the request must name; `*` and `?` are wildcards; several are alternatives.
-        #[arg(long = "host", value_name = "PATTERN")]
-        hosts: Vec<String>,
-        /// Path that the request must have; `*` and `?` are wildcards; several are alternatives.
-        #[arg(long = "path", value_name = "PATTERN")]
-        paths: Vec<String>,
-        /// Where matching requests go; several share them by weight.
-        #[arg(
-            long = "target-group",
-            required = true,
-            value_name = "TARGET_GROUP[=WEIGHT]"
-        )]
-        target_groups: Vec<String>,
+        #[command(flatten)]
+        conditions: condition::Args,
+        #[command(flatten)]
+        action: action::Args,
+    },
+    /// Change all conditions of a rule, or what happens to its requests.
+    Modify {
+        #[arg(value_name = "RULE_ARN")]
+        rule: String,
+        #[command(flatten)]
+        conditions: condition::Args,
+        #[command(flatten)]
+        action: action::Args,
+    },
+    /// Give rules other priorities, all at once: two may change places.
+    SetPriorities {
+        #[arg(required = true, value_name = "RULE_ARN=PRIORITY")]
+        priorities: Vec<String>,
     },
     /// List the rules of a listener.
     #[command(visible_alias = "describe")]
@@ -52,18 +58,47 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
         Command::Create {
             listener,
             priority,
-            hosts,
-            paths,
-            target_groups,
+            conditions,
+            action,
         } => {
             let request = CreateRuleRequest {
                 listener_arn: Some(name::listener(connection, &listener).await?),
                 priority: Some(priority),
-                conditions: conditions(hosts, paths),
-                actions: vec![listener::forward(connection, &target_groups).await?],
+                conditions: conditions.build()?,
+                actions: vec![action.build_one(connection).await?],
             };
             let response = connection
                 .elb(async |mut elb| elb.create_rule(request.clone()).await)
+                .await?;
+            connection.show(&response, |response| output::elb::rules(&response.rules))
+        }
+        Command::Modify {
+            rule,
+            conditions,
+            action,
+        } => {
+            let request = ModifyRuleRequest {
+                rule_arn: Some(rule),
+                conditions: conditions.build()?,
+                actions: action.build(connection).await?.into_iter().collect(),
+            };
+            if request.conditions.is_empty() && request.actions.is_empty() {
+                return Err(Error::Unfit(
+                    "give what is to change: a condition or an action".to_owned(),
+                ));
+            }
+            let response = connection
+                .elb(async |mut elb| elb.modify_rule(request.clone()).await)
+                .await?;
+            connection.show(&response, |response| output::elb::rules(&response.rules))
+        }
+        Command::SetPriorities { priorities } => {
+            let pairs: Result<Vec<_>, _> = priorities.iter().map(|text| pair(text)).collect();
+            let request = SetRulePrioritiesRequest {
+                rule_priorities: pairs?,
+            };
+            let response = connection
+                .elb(async |mut elb| elb.set_rule_priorities(request.clone()).await)
                 .await?;
             connection.show(&response, |response| output::elb::rules(&response.rules))
         }
@@ -89,15 +124,18 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
     }
 }
 
-fn conditions(hosts: Vec<String>, paths: Vec<String>) -> Vec<RuleCondition> {
-    [("host-header", hosts), ("path-pattern", paths)]
-        .into_iter()
-        .filter(|(_, values)| !values.is_empty())
-        .map(|(field, values)| RuleCondition {
-            field: Some(field.to_owned()),
-            values,
-        })
-        .collect()
+fn pair(text: &str) -> Result<RulePriorityPair, Error> {
+    let parts = text.rsplit_once('=');
+    let parts = parts.and_then(|(arn, priority)| Some((arn, priority.parse().ok()?)));
+    let Some((arn, priority)) = parts else {
+        return Err(Error::Unfit(format!(
+            "`{text}` is not of the form RULE_ARN=PRIORITY"
+        )));
+    };
+    Ok(RulePriorityPair {
+        rule_arn: Some(arn.to_owned()),
+        priority: Some(priority),
+    })
 }
 
 #[cfg(test)]
@@ -105,10 +143,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_conditions_that_were_given_are_sent() {
-        let conditions = conditions(Vec::new(), vec!["/api/*".into()]);
-        assert_eq!(conditions.len(), 1);
-        assert_eq!(conditions[0].field.as_deref(), Some("path-pattern"));
-        assert_eq!(conditions[0].values, ["/api/*"]);
+    fn a_priority_stands_after_the_last_equals_sign() {
+        let pair = pair("arn:aws:x/y=20").unwrap();
+        assert_eq!(pair.rule_arn.as_deref(), Some("arn:aws:x/y"));
+        assert_eq!(pair.priority, Some(20));
+        for unfit in ["arn:aws:x/y", "arn=high"] {
+            assert!(super::pair(unfit).is_err(), "{unfit}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Load balancers, listeners, rules and target groups, for people.
 
 use roadstead_client::proto::elb::{
-    Action, Listener, LoadBalancer, Rule, RuleCondition, TargetGroup, TargetHealthDescription,
+    Action, Listener, LoadBalancer, RedirectActionConfig, Rule, RuleCondition, TargetGroup,
+    TargetHealthDescription,
 };
 
 use super::grid::{grid, joined, number, text, time};
@@ -108,7 +109,27 @@ pub(crate) fn target_health(targets: &[TargetHealthDescription]) -> String {
 
 fn condition(condition: &RuleCondition) -> String {
     let field = condition.field.as_deref().unwrap_or("-");
-    format!("{field}={}", condition.values.join("|"))
+    if let Some(header) = &condition.http_header_config {
+        let name = header.http_header_name.as_deref().unwrap_or("-");
+        return format!("{field} {name}={}", header.values.join("|"));
+    }
+    let methods = condition.http_request_method_config.as_ref();
+    let sources = condition.source_ip_config.as_ref();
+    let values = if let Some(methods) = methods {
+        methods.values.join("|")
+    } else if let Some(sources) = sources {
+        sources.values.join("|")
+    } else if let Some(query) = &condition.query_string_config {
+        let each = query.values.iter().map(|one| {
+            let value = one.value.as_deref().unwrap_or_default();
+            let key = one.key.as_deref();
+            key.map_or_else(|| value.to_owned(), |key| format!("{key}:{value}"))
+        });
+        each.collect::<Vec<_>>().join("|")
+    } else {
+        condition.values.join("|")
+    };
+    format!("{field}={values}")
 }
 
 fn actions(actions: &[Action]) -> String {
@@ -117,6 +138,12 @@ fn actions(actions: &[Action]) -> String {
 
 fn action(action: &Action) -> String {
     let kind = action.r#type.as_deref().unwrap_or("-");
+    if let Some(redirect) = &action.redirect_config {
+        return format!("{kind} {}", redirect_target(redirect));
+    }
+    if let Some(response) = &action.fixed_response_config {
+        return format!("{kind} {}", text(response.status_code.as_ref()));
+    }
     if let Some(arn) = &action.target_group_arn {
         return format!("{kind} {}", target_group_name(arn));
     }
@@ -129,6 +156,22 @@ fn action(action: &Action) -> String {
         format!("{name}={}", group.weight.unwrap_or(1))
     });
     format!("{kind} {}", weighted.collect::<Vec<_>>().join("+"))
+}
+
+/// `301 https://#{host}:443/#{path}?#{query}`
+fn redirect_target(redirect: &RedirectActionConfig) -> String {
+    let part = |part: &Option<String>| part.clone().unwrap_or_default();
+    let status = part(&redirect.status_code);
+    let query = part(&redirect.query);
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!(
+        "{} {}://{}:{}{}{mark}{query}",
+        status.trim_start_matches("HTTP_"),
+        part(&redirect.protocol).to_ascii_lowercase(),
+        part(&redirect.host),
+        part(&redirect.port),
+        part(&redirect.path),
+    )
 }
 
 fn seconds(value: Option<i32>) -> String {

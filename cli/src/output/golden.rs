@@ -201,10 +201,11 @@ fn listeners_as_a_table() {
 #[test]
 fn rules_as_a_table() {
     check(
-        &elb::rules(&[fixture::rule()]),
+        &elb::rules(&[fixture::rule(), fixture::redirecting_rule()]),
         &expect![[r#"
-            PRIORITY  CONDITIONS                                            ACTIONS                 ARN
-            10        host-header=a.example|b.example, path-pattern=/api/*  forward blue=9+green=1  arn:aws:elasticloadbalancing:local:000000000000:listener-rule/app/web/0123456789abcdef/1/2"#]],
+            PRIORITY  CONDITIONS                                                                                                  ACTIONS                                            ARN
+            10        host-header=a.example|b.example, path-pattern=/api/*                                                        forward blue=9+green=1                             arn:aws:elasticloadbalancing:local:000000000000:listener-rule/app/web/0123456789abcdef/1/2
+            20        http-header x-version=1.*|2.*, http-request-method=GET|HEAD, query-string=beta:yes|x, source-ip=10.0.0.0/8  redirect 301 https://#{host}:443/#{path}?#{query}  arn:aws:elasticloadbalancing:local:000000000000:listener-rule/app/web/0123456789abcdef/1/3"#]],
     );
 }
 

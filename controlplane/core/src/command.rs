@@ -13,7 +13,7 @@ use crate::id::{
 use crate::state::Identity;
 use crate::state::container_instance::{InstanceRegistration, InstanceStatus};
 use crate::state::join::{JoinToken, Server};
-use crate::state::load_balancer::{Forward, Rule};
+use crate::state::load_balancer::{Action, Condition, Rule, action};
 use crate::state::service::{Counts, ServiceSpec, ServiceUpdate};
 use crate::state::target_group::TargetGroupSpec;
 use crate::state::task::{NewTask, StopCode, TargetHealth};
@@ -156,7 +156,8 @@ pub enum Command {
     CreateListener {
         id: ListenerRef,
         port: u16,
-        default: Vec<Forward>,
+        #[serde(deserialize_with = "action::stored")]
+        default: Action,
     },
     DeleteListener {
         id: ListenerRef,
@@ -194,5 +195,20 @@ pub enum Command {
     AdmitServer {
         server: Server,
         above: u64,
+    },
+
+    ModifyListener {
+        id: ListenerRef,
+        default: Option<Action>,
+    },
+    ModifyRule {
+        listener: ListenerRef,
+        id: RuleId,
+        conditions: Option<Vec<Condition>>,
+        action: Option<Action>,
+    },
+    /// Gives rules of one listener other priorities, all at once.
+    SetRulePriorities {
+        priorities: Vec<(ListenerRef, RuleId, u32)>,
     },
 }

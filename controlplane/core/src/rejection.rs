@@ -21,6 +21,7 @@ pub enum Exception {
     DuplicateTargetGroupName,
     DuplicateListener,
     PriorityInUse,
+    TooManyRules,
     ResourceInUse,
     ValidationError,
     /// Not for clients: a loop's decision came too late, and the next pass decides afresh.
@@ -50,6 +51,7 @@ impl Exception {
             Self::DuplicateTargetGroupName => "DuplicateTargetGroupName",
             Self::DuplicateListener => "DuplicateListener",
             Self::PriorityInUse => "PriorityInUse",
+            Self::TooManyRules => "TooManyRules",
             Self::ResourceInUse => "ResourceInUse",
             Self::ValidationError => "ValidationError",
             Self::Stale => "ServerException",

@@ -186,6 +186,14 @@ impl ClusterState {
             Command::DeleteJoinToken { id } => self.delete_join_token(&id),
             Command::DismissServer { id } => Ok(self.dismiss_server(id)),
             Command::AdmitServer { server, above } => self.admit_server(server, above),
+            Command::ModifyListener { id, default } => self.modify_listener(&id, default),
+            Command::ModifyRule {
+                listener,
+                id,
+                conditions,
+                action,
+            } => self.modify_rule(&listener, &id, conditions, action),
+            Command::SetRulePriorities { priorities } => self.set_rule_priorities(&priorities),
         }
     }
 

@@ -5,6 +5,7 @@ mod agent;
 mod agent_convert;
 mod load_balancer;
 mod load_balancer_convert;
+mod load_balancer_rule;
 mod logs;
 
 pub(crate) use agent::Agents;

@@ -14,7 +14,6 @@ use http_body::{Body, Frame, SizeHint};
 use tracing::debug;
 
 use super::Answered;
-use super::refusal::Refusal;
 use crate::access_log::Entry;
 use crate::client::Client;
 use crate::target::{Target, Ticket};
@@ -99,8 +98,7 @@ pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Response<Resp
 }
 
 /// Answers in a target's place.
-pub(super) fn refuse(refusal: Refusal, mut exchange: Exchange) -> Response<ResponseBody> {
-    let response = refusal.response();
+pub(super) fn answer(response: Response<Bytes>, mut exchange: Exchange) -> Response<ResponseBody> {
     exchange.client.link.leave();
     if let Some(entry) = &mut exchange.entry {
         entry.status(response.status());

@@ -1,10 +1,12 @@
 //! What a request's head says of where it goes.
 
+use std::net::IpAddr;
+
 use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Uri, request};
+use http::{HeaderValue, Uri, request};
 
-use crate::routing;
+use crate::routing::{self, Asked};
 
 /// Leaves the path and the query of a target in absolute form; its host counts more than the header
 /// (RFC 9112 3.2.2). An HTTP/1.0 client's missing host becomes an empty one.
@@ -21,10 +23,17 @@ pub(super) fn to_origin_form(head: &mut request::Parts) {
         .or_insert(HeaderValue::from_static(""));
 }
 
-/// Returns the host of a request, without its port.
-pub(super) fn host(headers: &HeaderMap) -> &str {
-    let value = headers.get(HOST).and_then(|value| value.to_str().ok());
-    routing::host_of(value.unwrap_or_default())
+/// Returns what rules can ask of a request; its target must be in origin form.
+pub(super) fn asked(head: &request::Parts, source: IpAddr) -> Asked<'_> {
+    let host = head.headers.get(HOST).and_then(|value| value.to_str().ok());
+    Asked {
+        method: head.method.as_str(),
+        host: routing::host_of(host.unwrap_or_default()),
+        path: head.uri.path(),
+        query: head.uri.query(),
+        headers: &head.headers,
+        source,
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,13 @@
 //! [[listener.rule]]
 //! path = ["/api/*"]
 //! forward = { api = 9, api-next = 1 }
-//! [[listener.rule]]                       # the last rule has neither host nor path
+//! [[listener.rule]]                       # conditions: host, path, header, method, query, source_ip
+//! header = { x-beta = ["yes"] }
+//! redirect = { host = "beta.example.com", status = 302 }
+//! [[listener.rule]]
+//! path = ["/admin/*"]
+//! fixed_response = { status = 403, body = "not from here" }
+//! [[listener.rule]]                       # the last rule has no condition
 //! forward = "web"
 //!
 //! [[target_group]]
@@ -15,7 +21,8 @@
 //! health_check = { path = "/health", interval = "5s", matcher = "200-299" }   # or false
 //! ```
 
-use std::collections::BTreeMap;
+mod rule;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -27,6 +34,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use self::rule::Rule;
 use super::{Draft, TableError};
 
 /// Why a table file is refused.
@@ -44,8 +52,10 @@ pub enum TableFileError {
         #[source]
         cause: Box<toml::de::Error>,
     },
-    #[error("table file {}: listener {port}: the last rule must have neither host nor path, and no other may", .path.display())]
+    #[error("table file {}: listener {port}: the last rule must have no condition, and each other must have one", .path.display())]
     DefaultRule { path: PathBuf, port: u16 },
+    #[error("table file {}: listener {port}: each rule must have exactly one of forward, redirect and fixed_response", .path.display())]
+    Action { path: PathBuf, port: u16 },
     #[error("table file {}: target_group {group}: health_check.{key} must be whole seconds, at least 1", .path.display())]
     Seconds {
         path: PathBuf,
@@ -108,26 +118,6 @@ struct File {
 struct Listener {
     port: u16,
     rule: Vec<Rule>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Rule {
-    #[serde(default)]
-    host: Vec<String>,
-    #[serde(default)]
-    path: Vec<String>,
-    forward: Forward,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "forward must be the name of a target group, or a table of names and weights"
-)]
-enum Forward {
-    One(String),
-    Weighted(BTreeMap<String, u32>),
 }
 
 #[derive(Debug, Deserialize)]
@@ -226,10 +216,15 @@ impl File {
 
 impl Listener {
     fn into_proto(self, path: &Path) -> Result<lb::Listener, TableFileError> {
-        let is_default = |rule: &Rule| rule.host.is_empty() && rule.path.is_empty();
         // A rule after one that takes everything would never be reached.
-        if self.rule.iter().position(is_default) != self.rule.len().checked_sub(1) {
+        if self.rule.iter().position(Rule::is_default) != self.rule.len().checked_sub(1) {
             return Err(TableFileError::DefaultRule {
+                path: path.to_owned(),
+                port: self.port,
+            });
+        }
+        if !self.rule.iter().all(Rule::has_one_action) {
+            return Err(TableFileError::Action {
                 path: path.to_owned(),
                 port: self.port,
             });
@@ -240,28 +235,6 @@ impl Listener {
             protocol: "HTTP".to_owned(),
             rules: self.rule.into_iter().map(Rule::into_proto).collect(),
         })
-    }
-}
-
-impl Rule {
-    fn into_proto(self) -> lb::Rule {
-        let choices = match self.forward {
-            Forward::One(name) => BTreeMap::from([(name, 1)]),
-            Forward::Weighted(choices) => choices,
-        };
-        let forward =
-            choices
-                .into_iter()
-                .map(|(target_group_arn, weight)| lb::WeightedTargetGroup {
-                    target_group_arn,
-                    weight,
-                });
-        lb::Rule {
-            rule_arn: String::new(),
-            host_patterns: self.host,
-            path_patterns: self.path,
-            forward: forward.collect(),
-        }
     }
 }
 

@@ -193,10 +193,10 @@ pub(crate) fn rule(hosts: &[&str], paths: &[&str], forward: &[(&str, u32)]) -> l
             weight: *weight,
         });
     lb::Rule {
-        rule_arn: String::new(),
         host_patterns: strings(hosts),
         path_patterns: strings(paths),
         forward: forward.collect(),
+        ..lb::Rule::default()
     }
 }
 

@@ -2,6 +2,8 @@ use std::collections::BTreeSet;
 
 use tokio::io::AsyncWriteExt;
 
+use roadstead_proto::lb;
+
 use crate::harness::{Backend, Lb, get, group, request, rule, target, text};
 
 #[tokio::test]
@@ -102,4 +104,144 @@ async fn what_concerns_the_hop_to_the_target_does_not_reach_the_client() {
         200,
         "the client's connection stays"
     );
+}
+
+#[tokio::test]
+async fn a_request_goes_by_all_that_a_rule_can_ask() {
+    let (web, beta) = (Backend::text("web").await, Backend::text("beta").await);
+    let mut lb = Lb::start(&[target("w", web.address)]).await;
+    let revision = lb.change(|table| {
+        table
+            .target_groups
+            .push(group("beta", &[target("b", beta.address)]));
+        let asks = lb::Rule {
+            http_headers: vec![lb::HttpHeader {
+                name: "x-version".to_owned(),
+                patterns: vec!["2.*".to_owned()],
+            }],
+            http_request_methods: vec!["POST".to_owned()],
+            query_strings: vec![lb::QueryString {
+                parameters: vec![lb::QueryParameter {
+                    key: Some("beta".to_owned()),
+                    value: "yes".to_owned(),
+                }],
+            }],
+            source_ips: vec!["127.0.0.0/8".to_owned()],
+            ..rule(&[], &[], &[("beta", 1)])
+        };
+        table.listeners[0].rules.insert(0, asks);
+    });
+    lb.until(|report| report.table_revision == revision).await;
+    let mut connection = lb.connect().await;
+    for (line, version, expected) in [
+        ("POST /?a&beta=YES", "2.1", "beta"),
+        ("POST /?a&beta=no", "2.1", "web"),
+        ("POST /?a&beta=yes", "1.2", "web"),
+        ("GET /?a&beta=yes", "2.1", "web"),
+    ] {
+        let head = format!("{line} HTTP/1.1\r\nHost: h\r\nX-Version: {version}\r\n");
+        connection
+            .send(&format!("{head}Content-Length: 0\r\n\r\n"))
+            .await;
+        assert_eq!(
+            connection.answer().await.text(),
+            expected,
+            "{line} {version}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_rule_redirects_or_answers_without_any_target() {
+    let mut lb = Lb::start(&[]).await;
+    let revision = lb.change(|table| {
+        let redirect = lb::Rule {
+            forward: Vec::new(),
+            redirect: Some(lb::Redirect {
+                protocol: "HTTPS".to_owned(),
+                host: "www.#{host}".to_owned(),
+                port: "443".to_owned(),
+                path: "/new/#{path}".to_owned(),
+                query: "#{query}".to_owned(),
+                status_code: 301,
+            }),
+            ..rule(&[], &["/old/*"], &[])
+        };
+        let fixed = lb::Rule {
+            forward: Vec::new(),
+            fixed_response: Some(lb::FixedResponse {
+                status_code: 503,
+                content_type: "application/json".to_owned(),
+                body: "{}".to_owned(),
+            }),
+            ..rule(&[], &["/closed"], &[])
+        };
+        let rules = &mut table.listeners[0].rules;
+        rules.insert(0, redirect);
+        rules.insert(1, fixed);
+    });
+    lb.until(|report| report.table_revision == revision).await;
+    let moved = get(lb.address, "/old/a?b=c").await;
+    assert_eq!(moved.status, 301);
+    assert_eq!(
+        moved.header("location"),
+        Some("https://www.lb/new/old/a?b=c")
+    );
+    let closed = get(lb.address, "/closed").await;
+    assert_eq!((closed.status, closed.text()), (503, "{}"));
+    assert_eq!(closed.header("content-type"), Some("application/json"));
+}
+
+#[tokio::test]
+async fn a_client_stays_with_the_target_group_that_it_got_first() {
+    let (blue, green) = (Backend::text("blue").await, Backend::text("green").await);
+    let mut lb = Lb::start(&[target("b", blue.address)]).await;
+    let revision = lb.change(|table| {
+        table
+            .target_groups
+            .push(group("green", &[target("g", green.address)]));
+        let default = table.listeners[0].rules.last_mut().unwrap();
+        *default = lb::Rule {
+            stickiness_seconds: 60,
+            ..rule(&[], &[], &[("web", 1), ("green", 1)])
+        };
+    });
+    lb.until(|report| report.table_revision == revision).await;
+    let mut connection = lb.connect().await;
+    let first = connection.get("/").await;
+    let cookies = first.headers.iter();
+    let cookies: Vec<_> = cookies.filter(|(name, _)| name == "set-cookie").collect();
+    let [(_, own), (_, twin)] = cookies[..] else {
+        panic!("two cookies are expected, not {cookies:?}");
+    };
+    let own = own.split(';').next().unwrap();
+    assert!(twin.contains("SameSite=None; Secure"));
+    for _ in 0..20 {
+        connection
+            .send(&format!(
+                "GET / HTTP/1.1\r\nHost: h\r\nCookie: {own}\r\n\r\n"
+            ))
+            .await;
+        assert_eq!(connection.answer().await.text(), first.text());
+    }
+    // A group that shall get nothing more is left.
+    let other = if first.text() == "blue" {
+        "green"
+    } else {
+        "blue"
+    };
+    let revision = lb.change(|table| {
+        let default = table.listeners[0].rules.last_mut().unwrap();
+        for choice in &mut default.forward {
+            let is_other = (choice.target_group_arn == "green") == (other == "green");
+            choice.weight = u32::from(is_other);
+        }
+    });
+    lb.until(|report| report.table_revision == revision).await;
+    connection
+        .send(&format!(
+            "GET / HTTP/1.1\r\nHost: h\r\nCookie: {own}\r\n\r\n"
+        ))
+        .await;
+    assert_eq!(connection.answer().await.text(), other);
 }

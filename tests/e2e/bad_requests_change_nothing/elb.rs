@@ -126,11 +126,23 @@ fn listeners(fixture: &Fixture) -> Vec<Case> {
         ),
         create(json!({"DefaultActions": []}), INVALID, "action"),
         create(
-            json!({"DefaultActions": [{"Type": "redirect"}]}),
+            json!({"DefaultActions": [{"Type": "authenticate-oidc"}]}),
             INVALID,
             "type",
         ),
+        create(
+            json!({"DefaultActions": [{"Type": "redirect"}]}),
+            INVALID,
+            "redirectConfig",
+        ),
         create(json!({"DefaultActions": no_group}), NO_GROUP, "nothing"),
+        refused("ModifyListener", unknown.clone(), NO_LISTENER, "listener"),
+        refused(
+            "ModifyListener",
+            json!({"ListenerArn": fixture.listener, "DefaultActions": forward(&fixture.loose_target_group)}),
+            IN_USE,
+            "web",
+        ),
         refused("DeleteListener", unknown, NO_LISTENER, "listener"),
     ]
 }
@@ -145,6 +157,11 @@ fn rules(fixture: &Fixture) -> Vec<Case> {
         merge(&mut request, change);
         refused("CreateRule", request, exception, names)
     };
+    let modify = |change: Value, exception, names| {
+        let mut request = json!({"RuleArn": fixture.rule});
+        merge(&mut request, change);
+        refused("ModifyRule", request, exception, names)
+    };
     let no_listener = arn("listener/app/web/0123456789abcdef/0123456789abcdef");
     let no_rule = arn("listener-rule/app/web/0123456789abcdef/0123456789abcdef/0123456789abcdef");
     vec![
@@ -157,6 +174,49 @@ fn rules(fixture: &Fixture) -> Vec<Case> {
             json!({"Conditions": [{"Field": "http-header", "Values": ["x"]}]}),
             INVALID,
             "field",
+        ),
+        create(
+            json!({"Conditions": [{"Field": "cookie", "Values": ["x"]}]}),
+            INVALID,
+            "cookie",
+        ),
+        create(
+            json!({"Conditions": [{"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0"]}}]}),
+            INVALID,
+            "10.0.0.0",
+        ),
+        create(
+            json!({"Conditions": [{"Field": "path-pattern", "HostHeaderConfig": {"Values": ["x"]}}]}),
+            INVALID,
+            "hostHeaderConfig",
+        ),
+        create(
+            json!({"Actions": [{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301"}}]}),
+            INVALID,
+            "circles",
+        ),
+        create(
+            json!({"Actions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "302"}}]}),
+            INVALID,
+            "302",
+        ),
+        modify(json!({"RuleArn": no_rule}), NO_RULE, "rule"),
+        modify(
+            json!({"Conditions": [{"Field": "path-pattern"}]}),
+            INVALID,
+            "value",
+        ),
+        modify(
+            json!({"Actions": [{"Type": "forward"}]}),
+            INVALID,
+            "targetGroupArn",
+        ),
+        refused("SetRulePriorities", json!({}), INVALID, "rulePriorities"),
+        refused(
+            "SetRulePriorities",
+            json!({"RulePriorities": [{"RuleArn": fixture.rule, "Priority": 0}]}),
+            INVALID,
+            "priority",
         ),
         create(
             json!({"Conditions": [{"Field": "path-pattern"}]}),

@@ -18,6 +18,7 @@ const EQUAL_LOOKS: u32 = 20;
 pub(crate) struct Fixture {
     pub(crate) load_balancer: String,
     pub(crate) listener: String,
+    pub(crate) rule: String,
     pub(crate) port: u16,
     /// Used by the listener and by the service `web`.
     pub(crate) target_group: String,
@@ -62,7 +63,8 @@ impl Fixture {
             "ListenerArn": listener, "Priority": 10, "Actions": forward,
             "Conditions": [{"Field": "path-pattern", "Values": ["/api/*"]}],
         });
-        accepted(client, "CreateRule", request).await?;
+        let created = accepted(client, "CreateRule", request).await?;
+        let rule = arn(&created, "/Rules/0/RuleArn")?;
         let request = json!({
             "serviceName": "web", "taskDefinition": "web:1", "desiredCount": 1,
             "loadBalancers": [
@@ -73,6 +75,7 @@ impl Fixture {
         Ok(Self {
             load_balancer,
             listener,
+            rule,
             port,
             target_group,
             loose_target_group,
@@ -129,7 +132,8 @@ pub(crate) async fn everything(client: &Client) -> anyhow::Result<Value> {
 }
 
 async fn accepted(client: &Client, operation: &str, request: Value) -> anyhow::Result<Value> {
-    call(client, operation, request)
+    // The future holds one for each operation.
+    Box::pin(call(client, operation, request))
         .await?
         .map_err(|status| anyhow!("{operation}: {}", status.message()))
 }

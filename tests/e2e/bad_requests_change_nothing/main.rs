@@ -112,7 +112,7 @@ fn every_operation_that_can_be_refused_has_a_case() {
 }
 
 async fn check(client: &Client, case: &Case, before: &Value) -> anyhow::Result<()> {
-    match call(client, case.operation, case.request.clone()).await? {
+    match Box::pin(call(client, case.operation, case.request.clone())).await? {
         Ok(answer) => bail!("accepted: {answer}"),
         Err(status) => is_named(Some(&status), case.exception, case.names)?,
     }

@@ -7,7 +7,8 @@ use roadstead_tests::proto::elb::{
     CreateListenerRequest, CreateLoadBalancerRequest, CreateRuleRequest, CreateTargetGroupRequest,
     DeleteListenerRequest, DeleteLoadBalancerRequest, DeleteRuleRequest, DeleteTargetGroupRequest,
     DescribeListenersRequest, DescribeLoadBalancersRequest, DescribeRulesRequest,
-    DescribeTargetGroupsRequest, DescribeTargetHealthRequest, ModifyTargetGroupRequest,
+    DescribeTargetGroupsRequest, DescribeTargetHealthRequest, ModifyListenerRequest,
+    ModifyRuleRequest, ModifyTargetGroupRequest, SetRulePrioritiesRequest,
 };
 use serde_json::Value;
 use tonic::Status;
@@ -74,8 +75,11 @@ operations! {
     "DescribeTargetHealth" => elb.describe_target_health(DescribeTargetHealthRequest);
     "CreateListener" => elb.create_listener(CreateListenerRequest);
     "DescribeListeners" => elb.describe_listeners(DescribeListenersRequest);
+    "ModifyListener" => elb.modify_listener(ModifyListenerRequest);
     "DeleteListener" => elb.delete_listener(DeleteListenerRequest);
     "CreateRule" => elb.create_rule(CreateRuleRequest);
     "DescribeRules" => elb.describe_rules(DescribeRulesRequest);
+    "ModifyRule" => elb.modify_rule(ModifyRuleRequest);
+    "SetRulePriorities" => elb.set_rule_priorities(SetRulePrioritiesRequest);
     "DeleteRule" => elb.delete_rule(DeleteRuleRequest);
 }

@@ -5,7 +5,7 @@ use roadstead_core::id::{
 };
 use roadstead_core::resources::Protocol;
 use roadstead_core::scheduler::default_strategy;
-use roadstead_core::state::load_balancer::Forward;
+use roadstead_core::state::load_balancer::Action;
 use roadstead_core::state::service::{DeploymentConfiguration, ServiceLoadBalancer, ServiceSpec};
 use roadstead_core::state::target_group::{TargetGroupSpec, TargetHealthCheck};
 use roadstead_core::state::task_definition::{
@@ -38,10 +38,7 @@ pub(super) fn commands(at: Timestamp) -> Vec<Command> {
             load_balancer: balancer.clone(),
             listener: ListenerId::new(group),
         };
-        let default = vec![Forward {
-            target_group: name,
-            weight: 1,
-        }];
+        let default = Action::forward_to(name);
         commands.push(Command::CreateListener { id, port, default });
     }
     commands

@@ -207,7 +207,7 @@ fn forward() -> elb::Action {
     elb::Action {
         r#type: text("forward"),
         target_group_arn: elb("targetgroup/web/0123456789abcdef"),
-        forward_config: None,
+        ..elb::Action::default()
     }
 }
 
@@ -218,10 +218,11 @@ fn weighted() -> elb::Action {
     };
     elb::Action {
         r#type: text("forward"),
-        target_group_arn: None,
         forward_config: Some(elb::ForwardActionConfig {
             target_groups: vec![tuple("blue", 9), tuple("green", 1)],
+            target_group_stickiness_config: None,
         }),
+        ..elb::Action::default()
     }
 }
 
@@ -239,6 +240,7 @@ pub(super) fn rule() -> elb::Rule {
     let condition = |field: &str, values: &[&str]| elb::RuleCondition {
         field: text(field),
         values: values.iter().map(|&value| value.to_owned()).collect(),
+        ..elb::RuleCondition::default()
     };
     elb::Rule {
         rule_arn: elb("listener-rule/app/web/0123456789abcdef/1/2"),
@@ -248,6 +250,63 @@ pub(super) fn rule() -> elb::Rule {
             condition("path-pattern", &["/api/*"]),
         ],
         actions: vec![weighted()],
+        is_default: Some(false),
+    }
+}
+
+/// A rule with every condition that has no short form, and a redirect.
+pub(super) fn redirecting_rule() -> elb::Rule {
+    let condition = |field: &str| elb::RuleCondition {
+        field: text(field),
+        ..elb::RuleCondition::default()
+    };
+    let values = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect();
+    let parameter = |key, value| elb::QueryStringKeyValuePair { key, value };
+    let header = elb::RuleCondition {
+        http_header_config: Some(elb::HttpHeaderConditionConfig {
+            http_header_name: text("x-version"),
+            values: values(&["1.*", "2.*"]),
+        }),
+        ..condition("http-header")
+    };
+    let method = elb::RuleCondition {
+        http_request_method_config: Some(elb::HttpRequestMethodConditionConfig {
+            values: values(&["GET", "HEAD"]),
+        }),
+        ..condition("http-request-method")
+    };
+    let query = elb::RuleCondition {
+        query_string_config: Some(elb::QueryStringConditionConfig {
+            values: vec![
+                parameter(text("beta"), text("yes")),
+                parameter(None, text("x")),
+            ],
+        }),
+        ..condition("query-string")
+    };
+    let source = elb::RuleCondition {
+        source_ip_config: Some(elb::SourceIpConditionConfig {
+            values: values(&["10.0.0.0/8"]),
+        }),
+        ..condition("source-ip")
+    };
+    let redirect = elb::RedirectActionConfig {
+        protocol: text("HTTPS"),
+        port: text("443"),
+        host: text("#{host}"),
+        path: text("/#{path}"),
+        query: text("#{query}"),
+        status_code: text("HTTP_301"),
+    };
+    elb::Rule {
+        rule_arn: elb("listener-rule/app/web/0123456789abcdef/1/3"),
+        priority: text("20"),
+        conditions: vec![header, method, query, source],
+        actions: vec![elb::Action {
+            r#type: text("redirect"),
+            redirect_config: Some(redirect),
+            ..elb::Action::default()
+        }],
         is_default: Some(false),
     }
 }

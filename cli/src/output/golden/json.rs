@@ -107,7 +107,7 @@ fn listeners_as_json() {
 fn rules_as_json() {
     check(
         &DescribeRulesResponse {
-            rules: vec![fixture::rule()],
+            rules: vec![fixture::rule(), fixture::redirecting_rule()],
         },
         &expect_file!["json/rules.json"],
     );

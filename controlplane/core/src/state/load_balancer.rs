@@ -1,5 +1,9 @@
 //! Load balancers with their listeners and rules, as Elastic Load Balancing names them.
 
+pub(crate) mod action;
+mod condition;
+mod rule;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -9,13 +13,9 @@ use super::service::ServiceStatus;
 use super::target_group::{check_name, group_not_found};
 use crate::id::{ListenerRef, LoadBalancerName, RuleId, TargetGroupName};
 use crate::{Event, Exception, Rejection, Timestamp};
-
-/// ALB: at most five target groups in one forward action, each with a weight of 0 to 999.
-const MOST_FORWARDS: usize = 5;
-const MOST_WEIGHT: u32 = 999;
-/// ALB: at most five values over the conditions of a rule.
-const MOST_VALUES: usize = 5;
-const LONGEST_VALUE: usize = 128;
+pub use action::{Action, FixedResponse, Forward, Redirect};
+pub use condition::{Condition, QueryParameter};
+pub use rule::Rule;
 
 /// A named set of listeners.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,29 +24,15 @@ pub struct LoadBalancer {
     pub created_at: Timestamp,
 }
 
-/// A share of the requests for one target group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Forward {
-    pub target_group: TargetGroupName,
-    pub weight: u32,
-}
-
-/// Which requests go where: any host pattern and any path pattern must match.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rule {
-    /// 1 to 50000; the lowest is tried first.
-    pub priority: u32,
-    pub hosts: Vec<String>,
-    pub paths: Vec<String>,
-    pub forward: Vec<Forward>,
-}
-
 /// A port on which requests are taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
     pub id: ListenerRef,
     pub port: u16,
-    pub default: Vec<Forward>,
+    /// What happens to a request that no rule takes.
+    #[serde(deserialize_with = "action::stored")]
+    pub default: Action,
+    /// By their priority.
     pub rules: Vec<(RuleId, Rule)>,
 }
 
@@ -111,13 +97,13 @@ impl ClusterState {
         &mut self,
         id: ListenerRef,
         port: u16,
-        default: Vec<Forward>,
+        default: Action,
     ) -> Result<Vec<Event>, Rejection> {
         self.load_balancer(&id.load_balancer)?;
         if port == 0 {
             return Err(Rejection::validation("port must be 1 to 65535"));
         }
-        self.check_forwards(&default)?;
+        self.check_action(&default)?;
         // Every node serves every listener, so a port is unique over all load balancers.
         if self
             .listeners
@@ -159,57 +145,27 @@ impl ClusterState {
         })
     }
 
-    pub(super) fn create_rule(
+    /// Changes what is given, and keeps the rest.
+    pub(super) fn modify_listener(
         &mut self,
-        listener: &ListenerRef,
-        id: RuleId,
-        rule: Rule,
+        id: &ListenerRef,
+        default: Option<Action>,
     ) -> Result<Vec<Event>, Rejection> {
-        rule.check()?;
-        self.check_forwards(&rule.forward)?;
-        let known = self.listener(listener)?;
-        if known
-            .rules
-            .iter()
-            .any(|(_, one)| one.priority == rule.priority)
-        {
-            return Err(Rejection::new(
-                Exception::PriorityInUse,
-                format!("Priority '{}' is currently in use", rule.priority),
-            ));
+        let mut changed = self.listener(id)?.as_ref().clone();
+        if let Some(default) = default {
+            self.check_action(&default)?;
+            changed.default = default;
         }
-        let known = self
-            .listeners
-            .get_mut(listener)
-            .map(Arc::make_mut)
-            .expect("found above");
-        known.rules.push((id, rule));
-        known.rules.sort_by_key(|(_, rule)| rule.priority);
-        Ok(self.routing_changed())
+        self.replace_listener(changed)
     }
 
-    pub(super) fn delete_rule(
-        &mut self,
-        listener: &ListenerRef,
-        id: &RuleId,
-    ) -> Result<Vec<Event>, Rejection> {
-        let not_found =
-            || Rejection::new(Exception::RuleNotFound, format!("Rule '{id}' not found"));
-        let mut changed = self
-            .listeners
-            .get(listener)
-            .ok_or_else(not_found)?
-            .as_ref()
-            .clone();
-        let before = changed.rules.len();
-        changed.rules.retain(|(one, _)| one != id);
-        if changed.rules.len() == before {
-            return Err(not_found());
-        }
-        let mut remaining = self.listeners_but(listener);
+    /// Puts a changed listener in the place of the one before, unless a service would lose its traffic.
+    fn replace_listener(&mut self, mut changed: Listener) -> Result<Vec<Event>, Rejection> {
+        changed.rules.sort_by_key(|(_, rule)| rule.priority);
+        let mut remaining = self.listeners_but(&changed.id);
         remaining.push(&changed);
         self.check_traffic_remains(&remaining)?;
-        self.listeners.insert(listener.clone(), Arc::new(changed));
+        self.listeners.insert(changed.id.clone(), Arc::new(changed));
         Ok(self.routing_changed())
     }
 
@@ -221,21 +177,13 @@ impl ClusterState {
             .collect()
     }
 
-    fn check_forwards(&self, forwards: &[Forward]) -> Result<(), Rejection> {
-        if forwards.is_empty() || forwards.len() > MOST_FORWARDS {
-            return Err(Rejection::validation(
-                "a forward action must name 1 to 5 target groups",
-            ));
+    fn check_action(&self, action: &Action) -> Result<(), Rejection> {
+        action.check()?;
+        let mut groups = action.forwards().iter().map(|one| &one.target_group);
+        match groups.find(|group| !self.target_groups.contains_key(*group)) {
+            Some(missing) => Err(group_not_found(missing)),
+            None => Ok(()),
         }
-        for forward in forwards {
-            if forward.weight > MOST_WEIGHT {
-                return Err(Rejection::validation("weight must be 0 to 999"));
-            }
-            if !self.target_groups.contains_key(&forward.target_group) {
-                return Err(group_not_found(&forward.target_group));
-            }
-        }
-        Ok(())
     }
 
     /// A service whose target group no listener reached any more would lose its traffic unseen.
@@ -271,28 +219,8 @@ impl Listener {
     /// Returns whether it sends any request to the group.
     #[must_use]
     pub fn forwards_to(&self, group: &TargetGroupName) -> bool {
-        let to = |forwards: &[Forward]| forwards.iter().any(|one| one.target_group == *group);
-        to(&self.default) || self.rules.iter().any(|(_, rule)| to(&rule.forward))
-    }
-}
-
-impl Rule {
-    fn check(&self) -> Result<(), Rejection> {
-        if !(1..=50_000).contains(&self.priority) {
-            return Err(Rejection::validation("priority must be 1 to 50000"));
-        }
-        let values = self.hosts.len() + self.paths.len();
-        if !(1..=MOST_VALUES).contains(&values) {
-            return Err(Rejection::validation(
-                "a rule must have 1 to 5 condition values",
-            ));
-        }
-        let mut each = self.hosts.iter().chain(&self.paths);
-        if each.any(|value| value.is_empty() || value.len() > LONGEST_VALUE) {
-            return Err(Rejection::validation(
-                "a condition value must have 1 to 128 characters",
-            ));
-        }
-        Ok(())
+        let rules = self.rules.iter().map(|(_, rule)| &rule.action);
+        let mut forwards = rules.chain([&self.default]).flat_map(Action::forwards);
+        forwards.any(|one| one.target_group == *group)
     }
 }

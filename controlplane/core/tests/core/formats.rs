@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::world::{Step, World};
 use roadstead_core::{ClusterState, Command};
 
-const NEWEST: u32 = 1;
+const NEWEST: u32 = 2;
 
 fn path(version: u32, kind: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -58,6 +58,8 @@ fn every_stored_state_and_log_still_loads() {
         assert!(!state.join_tokens.is_empty() && !state.servers.is_empty());
         assert!(state.identity.authority.is_some());
         assert!(!state.tasks.is_empty() && !state.services.is_empty() && !log.is_empty());
+        let mut listeners = state.listeners.values();
+        assert!(listeners.any(|one| !one.default.forwards().is_empty()));
         let mut replica = ClusterState::default();
         for command in log {
             // A rejection is part of the history.

@@ -1,5 +1,7 @@
 //! Between the wire's types and the core's. Nothing else knows both.
 
+pub(crate) mod action;
+mod condition;
 pub(crate) mod container_instance;
 pub(crate) mod listener;
 pub(crate) mod name;

@@ -17,9 +17,12 @@ operations! {
         describe_target_health: DescribeTargetHealthRequest => DescribeTargetHealthResponse, target_group::health,
         create_listener: CreateListenerRequest => CreateListenerResponse, listener::create,
         describe_listeners: DescribeListenersRequest => DescribeListenersResponse, listener::describe,
+        modify_listener: ModifyListenerRequest => ModifyListenerResponse, listener::modify,
         delete_listener: DeleteListenerRequest => DeleteListenerResponse, listener::delete,
         create_rule: CreateRuleRequest => CreateRuleResponse, rule::create,
         describe_rules: DescribeRulesRequest => DescribeRulesResponse, rule::describe,
+        modify_rule: ModifyRuleRequest => ModifyRuleResponse, rule::modify,
+        set_rule_priorities: SetRulePrioritiesRequest => SetRulePrioritiesResponse, rule::set_priorities,
         delete_rule: DeleteRuleRequest => DeleteRuleResponse, rule::delete,
     }
 }

@@ -4,10 +4,11 @@ use roadstead_core::id::ListenerRef;
 use roadstead_core::{Command, Exception, Rejection};
 use roadstead_proto::elb::{
     CreateListenerRequest, CreateListenerResponse, DeleteListenerRequest, DeleteListenerResponse,
-    DescribeListenersRequest, DescribeListenersResponse,
+    DescribeListenersRequest, DescribeListenersResponse, ModifyListenerRequest,
+    ModifyListenerResponse,
 };
 
-use super::convert::{listener as convert, name};
+use super::convert::{action, listener as convert, name};
 use super::status::Refusal;
 use super::{Api, check_protocol, within};
 use crate::id;
@@ -23,7 +24,7 @@ pub(super) async fn create(
         .and_then(|port| u16::try_from(port).ok())
         .filter(|port| *port > 0);
     let port = port.ok_or_else(|| Rejection::validation("port must be 1 to 65535"))?;
-    let default = convert::forwards(&request.default_actions)?;
+    let default = action::from_proto(&request.default_actions)?;
     let id = ListenerRef {
         load_balancer,
         listener: id::listener(),
@@ -76,6 +77,27 @@ pub(super) async fn describe(
         .filter(|one| of.as_ref().is_none_or(|name| one.id.load_balancer == *name));
     Ok(DescribeListenersResponse {
         listeners: listed.map(|one| convert::to_proto(&arns, one)).collect(),
+    })
+}
+
+/// Changes what is given, and keeps the rest.
+pub(super) async fn modify(
+    api: &Api,
+    request: ModifyListenerRequest,
+) -> Result<ModifyListenerResponse, Refusal> {
+    let id = name::listener(request.listener_arn.as_deref())?;
+    let default = match request.default_actions.as_slice() {
+        [] => None,
+        actions => Some(action::from_proto(actions)?),
+    };
+    let command = Command::ModifyListener {
+        id: id.clone(),
+        default,
+    };
+    let state = api.write(command).await?;
+    let listener = convert::to_proto(&state.arns(), state.listener(&id)?);
+    Ok(ModifyListenerResponse {
+        listeners: vec![listener],
     })
 }
 

@@ -65,6 +65,7 @@ fn code(exception: Exception) -> Code {
         | Exception::ClusterContainsTasksException
         | Exception::ServiceNotActiveException
         | Exception::ResourceInUse => Code::FailedPrecondition,
+        Exception::TooManyRules => Code::ResourceExhausted,
         Exception::Stale => Code::Aborted,
     }
 }

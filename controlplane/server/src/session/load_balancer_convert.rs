@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use roadstead_core::arn::Arns;
 use roadstead_core::id::{DeploymentId, NodeId, TargetGroupName, TaskId};
-use roadstead_core::state::load_balancer::{Forward, Listener};
+use roadstead_core::state::load_balancer::Listener;
 use roadstead_core::state::service::Counts;
 use roadstead_core::state::target_group::TargetHealthCheck;
 use roadstead_core::state::task::TargetHealth;
@@ -13,6 +13,8 @@ use roadstead_core::verdict::{NodeView, TargetView};
 use roadstead_core::{ClusterState, arn};
 use roadstead_proto::lb;
 use tonic::Status;
+
+use super::load_balancer_rule;
 
 /// Builds the complete routing table; it goes with the endpoints of all servers.
 pub(super) fn table(state: &ClusterState, servers: Vec<String>) -> lb::Table {
@@ -34,28 +36,16 @@ pub(super) fn table(state: &ClusterState, servers: Vec<String>) -> lb::Table {
 }
 
 fn listener(arns: &Arns, listener: &Listener) -> lb::Listener {
-    let forward = |forwards: &[Forward]| {
-        let each = forwards.iter().map(|one| lb::WeightedTargetGroup {
-            target_group_arn: arns.target_group(&one.target_group),
-            weight: one.weight,
-        });
-        each.collect()
-    };
-    let mut rules: Vec<lb::Rule> = listener
-        .rules
-        .iter()
-        .map(|(id, rule)| lb::Rule {
-            rule_arn: arns.rule(&listener.id, id),
-            host_patterns: rule.hosts.clone(),
-            path_patterns: rule.paths.clone(),
-            forward: forward(&rule.forward),
-        })
+    let each = listener.rules.iter();
+    let mut rules: Vec<lb::Rule> = each
+        .map(|(id, rule)| load_balancer_rule::to_proto(arns, arns.rule(&listener.id, id), rule))
         .collect();
-    rules.push(lb::Rule {
-        rule_arn: arns.listener(&listener.id),
-        forward: forward(&listener.default),
-        ..lb::Rule::default()
-    });
+    let default = arns.listener(&listener.id);
+    rules.push(load_balancer_rule::default_to_proto(
+        arns,
+        default,
+        &listener.default,
+    ));
     lb::Listener {
         listener_arn: arns.listener(&listener.id),
         port: u32::from(listener.port),

@@ -97,6 +97,53 @@ fn exactly_the_last_rule_takes_everything() {
 }
 
 #[test]
+fn a_rule_has_conditions_and_one_action() {
+    let rule = r#"
+[[listener.rule]]
+header = { x-version = ["2.*"] }
+method = ["POST"]
+query = ["beta=yes", "x"]
+source_ip = ["10.0.0.0/8"]
+redirect = { protocol = "HTTPS", port = "443", status = 301 }
+[[listener.rule]]
+path = ["/closed"]
+fixed_response = { status = 503, body = "later" }
+[[listener.rule]]
+forward = "web"
+"#;
+    let sound = SOUND.replace("[[listener.rule]]\nforward = \"web\"\n", rule);
+    let table = read(&sound).unwrap();
+    let [_, moved, closed, _] = &table.listeners[0].rules[..] else {
+        panic!("four rules are expected");
+    };
+    assert_eq!(moved.http_headers[0].patterns, ["2.*"]);
+    assert_eq!(moved.query_strings[0].parameters[1].key, None);
+    let redirect = moved.redirect.clone().unwrap();
+    assert_eq!(
+        (redirect.path.as_str(), redirect.status_code),
+        ("/#{path}", 301)
+    );
+    assert_eq!(closed.fixed_response.clone().unwrap().status_code, 503);
+    for (from, to, named) in [
+        (
+            "forward = \"web\"",
+            "forward = \"web\"\nfixed_response = { status = 200 }",
+            "exactly one",
+        ),
+        (
+            "10.0.0.0/8",
+            "10.0.0.0",
+            "10.0.0.0`, which is not an address range",
+        ),
+        ("status = 301", "status = 200", "200"),
+        ("x-version", "\"x version\"", "x version"),
+    ] {
+        let message = refused(&sound.replace(from, to));
+        assert!(message.contains(named), "{message}");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let error = check_table_file(Path::new("/nowhere/table.toml")).unwrap_err();
     assert_eq!(

@@ -6,13 +6,14 @@ use std::time::Duration;
 use roadstead_core::deployment::Resting;
 use roadstead_core::id::{
     ContainerInstanceId, Family, JoinTokenId, ListenerId, ListenerRef, LoadBalancerName, NodeId,
+    RuleId,
 };
 use roadstead_core::resources::{Protocol, Resources};
 use roadstead_core::scheduler::default_strategy;
 use roadstead_core::state::Identity;
 use roadstead_core::state::container_instance::InstanceRegistration;
 use roadstead_core::state::join::{Authority, JoinToken, Role, Server};
-use roadstead_core::state::load_balancer::Forward;
+use roadstead_core::state::load_balancer::{Action, Condition, Redirect, Rule};
 use roadstead_core::state::service::{DeploymentConfiguration, ServiceLoadBalancer, ServiceSpec};
 use roadstead_core::state::target_group::{TargetGroupSpec, TargetHealthCheck};
 use roadstead_core::state::task_definition::{
@@ -207,14 +208,22 @@ impl World {
             load_balancer: name,
             listener: ListenerId::new("l"),
         };
-        let default = vec![Forward {
-            target_group: group(),
-            weight: 1,
-        }];
         self.must(&Command::CreateListener {
-            id,
+            id: id.clone(),
             port: 8080,
-            default,
+            default: Action::forward_to(group()),
+        });
+        self.must(&Command::CreateRule {
+            listener: id,
+            id: RuleId::new("old-shop"),
+            rule: Rule {
+                priority: 10,
+                conditions: vec![Condition::HostHeader(vec!["old.example.com".into()])],
+                action: Action::Redirect(Redirect {
+                    host: "shop.example.com".into(),
+                    ..Redirect::default()
+                }),
+            },
         });
         self.must(&Command::RegisterLoadBalancerNode {
             node: NodeId::new("lb"),

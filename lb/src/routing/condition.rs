@@ -1,0 +1,65 @@
+//! What a rule asks of a request.
+
+use http::HeaderName;
+use ipnet::IpNet;
+
+use super::Asked;
+use super::pattern::Pattern;
+
+/// Holds when one of its values does.
+#[derive(Debug, Clone)]
+pub(crate) enum Condition {
+    Host(Vec<Pattern>),
+    Path(Vec<Pattern>),
+    Header(HeaderName, Vec<Pattern>),
+    Method(Vec<String>),
+    Query(Vec<QueryParameter>),
+    Source(Vec<IpNet>),
+}
+
+/// A parameter of the query; without a key any will do.
+#[derive(Debug, Clone)]
+pub(crate) struct QueryParameter {
+    pub(crate) key: Option<Pattern>,
+    pub(crate) value: Pattern,
+}
+
+impl Condition {
+    pub(super) fn holds(&self, asked: &Asked<'_>) -> bool {
+        match self {
+            Self::Host(patterns) => any(patterns, asked.host.as_bytes()),
+            Self::Path(patterns) => any(patterns, asked.path.as_bytes()),
+            Self::Header(name, patterns) => {
+                let mut values = asked.headers.get_all(name).iter();
+                values.any(|value| any(patterns, value.as_bytes()))
+            }
+            Self::Method(methods) => methods.iter().any(|method| method == asked.method),
+            Self::Query(wanted) => {
+                let query = asked.query.unwrap_or_default();
+                let given = query.split('&').filter(|one| !one.is_empty());
+                given.map(split).any(|parameter| {
+                    let fits = |one: &QueryParameter| one.fits(parameter);
+                    wanted.iter().any(fits)
+                })
+            }
+            Self::Source(ranges) => ranges.iter().any(|range| range.contains(&asked.source)),
+        }
+    }
+}
+
+fn any(patterns: &[Pattern], text: &[u8]) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(text))
+}
+
+/// A parameter may do without a value.
+fn split(parameter: &str) -> (&str, &str) {
+    parameter.split_once('=').unwrap_or((parameter, ""))
+}
+
+impl QueryParameter {
+    fn fits(&self, (key, value): (&str, &str)) -> bool {
+        let own_key = self.key.as_ref();
+        own_key.is_none_or(|own| own.matches(key.as_bytes()))
+            && self.value.matches(value.as_bytes())
+    }
+}
