@@ -1,30 +1,29 @@
-//! One connection of a client: drives it, and ends it when it is time.
+//! One connection of a client: shakes hands if its listener speaks HTTPS, and serves it to its end.
 //!
-//! hyper speaks HTTP; this loop adds the clock and the alarm. Both are kept off the path of a
-//! request: one timer for each connection, set again only when it fires, and one atomic read.
+//! hyper speaks HTTP; `http1` adds the clock and the alarm, which `watch` keeps off the path of a request, and `link` is
+//! what the connection and its request tell each other.
 
+mod http1;
 mod link;
+mod watch;
 
 use std::net::IpAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Instant;
+use std::time::Duration;
 
 use http::HeaderValue;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::sleep_until;
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
-use crate::io::Metered;
-use crate::proxy;
 use crate::shared::{Door, Shared};
+use crate::tls::Tls;
 use crate::upstream::Forwarded;
-use link::Due;
 pub(crate) use link::{Interrupted, Link};
+
+/// How long a handshake may take, even where a client may take longer for a request.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A client connection, as its requests see it.
 #[derive(Debug)]
@@ -37,15 +36,18 @@ pub(crate) struct Client {
     pub(crate) forwarded_for: HeaderValue,
     /// The listener's port as `X-Forwarded-Port` has it.
     pub(crate) forwarded_port: HeaderValue,
+    /// How it came, as `X-Forwarded-Proto` has it.
+    pub(crate) scheme: &'static str,
     pub(crate) link: Link,
 }
 
 impl Client {
-    pub(crate) fn new(
+    fn new(
         shared: Arc<Shared>,
         worker: usize,
         door: Arc<Door>,
         address: IpAddr,
+        scheme: &'static str,
     ) -> Self {
         // A client of a dual-stack listener is known to its target by its IPv4 address.
         let address = address.to_canonical();
@@ -59,6 +61,7 @@ impl Client {
             door,
             address,
             forwarded_for,
+            scheme,
             link,
         }
     }
@@ -68,76 +71,68 @@ impl Client {
         Forwarded {
             address: &self.forwarded_for,
             port: &self.forwarded_port,
+            scheme: self.scheme,
         }
     }
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(client: Arc<Client>, stream: TcpStream) {
-    let service = {
-        let client = Arc::clone(&client);
-        service_fn(move |request| proxy::answer(Arc::clone(&client), request))
-    };
-    let io = TokioIo::new(Metered::new(stream, Arc::clone(&client)));
-    let connection = http1::Builder::new()
-        .header_read_timeout(None)
-        .max_header_size(client.shared.config.max_header_bytes)
-        .serve_connection(io, service);
-    if let Err(error) = drive(&client, connection).await {
-        // Clients hang up and send nonsense all the time: nothing that an operator could act on.
-        debug!(client = %client.address, error = &error as &dyn std::error::Error, "client connection broke");
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    worker: usize,
+    door: Arc<Door>,
+    address: IpAddr,
+    stream: TcpStream,
+) {
+    match protocol(&shared, &door) {
+        // The listener has just left the table, and its door closes.
+        None => {}
+        Some(None) => {
+            let client = Client::new(shared, worker, door, address, "http");
+            http1::serve(Arc::new(client), stream).await;
+        }
+        // Apart, so that a connection without TLS has no room for it.
+        Some(Some(tls)) => {
+            Box::pin(async move {
+                let Some(stream) = shake_hands(&shared, &door, &tls, address, stream).await else {
+                    return;
+                };
+                let client = Client::new(shared, worker, door, address, "https");
+                http1::serve(Arc::new(client), stream).await;
+            })
+            .await;
+        }
     }
 }
 
-async fn drive<S>(
-    client: &Client,
-    connection: http1::Connection<TokioIo<Metered>, S>,
-) -> hyper::Result<()>
-where
-    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = proxy::ResponseBody>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let alarm = &client.shared.alarm;
-    let mut connection = pin!(connection);
-    let mut timer = pin!(sleep_until(client.link.first_look().into()));
-    let mut ring = pin!(alarm.listen());
-    // Whatever was rung before this connection existed is looked at on the first pass.
-    let mut heard = None;
-    let mut alarmed = false;
-    let mut timer_set = false;
-    std::future::poll_fn(|cx| {
-        loop {
-            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                return Poll::Ready(ended);
-            }
-            if heard != Some(alarm.times()) {
-                ring.set(alarm.listen());
-                heard = Some(alarm.times());
-                let _registered = ring.as_mut().poll(cx);
-                if client.door.closing.is_cancelled() {
-                    connection.as_mut().graceful_shutdown();
-                }
-                // The request sees for itself that it is cut, and answers if it still can.
-                alarmed = true;
-                continue;
-            }
-            if std::mem::take(&mut alarmed) && client.link.is_cut() {
-                // It cannot: its client does not read.
-                return Poll::Ready(Ok(()));
-            }
-            // Polled only to be set: a look at it is all that a request should cost.
-            if !timer.is_elapsed() && std::mem::replace(&mut timer_set, true) {
-                return Poll::Pending;
-            }
-            if timer.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            timer_set = false;
-            match client.link.due(Instant::now()) {
-                Due::At(moment) | Due::Expired(moment) => timer.as_mut().reset(moment.into()),
-                Due::Overdue => return Poll::Ready(Ok(())),
-            }
+/// Returns how the door's listener speaks by the newest table: an open listener may change from HTTP to HTTPS.
+fn protocol(shared: &Shared, door: &Door) -> Option<Option<Tls>> {
+    let table = shared.table.load();
+    Some(table.listener(door.port)?.tls.clone())
+}
+
+async fn shake_hands(
+    shared: &Shared,
+    door: &Door,
+    tls: &Tls,
+    address: IpAddr,
+    stream: TcpStream,
+) -> Option<TlsStream<TcpStream>> {
+    let limit = shared.config.client_timeout.min(HANDSHAKE_DEADLINE);
+    let shaken = tokio::select! {
+        () = door.closing.cancelled() => return None,
+        shaken = timeout(limit, tls.accept(stream)) => shaken,
+    };
+    match shaken {
+        Ok(Ok(stream)) => Some(stream),
+        // As nonsense in HTTP: nothing that an operator could act on.
+        Ok(Err(error)) => {
+            debug!(client = %address, error = &error as &dyn std::error::Error, "no handshake");
+            None
         }
-    })
-    .await
+        Err(_elapsed) => {
+            debug!(client = %address, "the handshake took too long");
+            None
+        }
+    }
 }

@@ -22,6 +22,7 @@ use crate::session::Identity;
 use crate::shared::{Door, Shared};
 use crate::table::disk::InForce;
 use crate::table::{Draft, TableError};
+use crate::tls::Keyring;
 use crate::worker::{Worker, WorkerError};
 
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -41,6 +42,7 @@ pub(crate) struct Control {
     shared: Arc<Shared>,
     workers: Vec<Worker>,
     registry: Registry,
+    keyring: Keyring,
     changed: Arc<Notify>,
     doors: BTreeMap<u16, Arc<Door>>,
     /// The newest table; `revision` says whether it is in force.
@@ -68,6 +70,7 @@ impl Control {
         let pool_size = shared.config.pool_size;
         Self {
             registry: Registry::new(workers.len(), pool_size, Arc::clone(&changed)),
+            keyring: Keyring::new(),
             shared,
             workers,
             changed,
@@ -151,7 +154,8 @@ impl Control {
     /// else is in force, and `catch_up` tries it again.
     pub(crate) async fn apply(&mut self, table: Table) -> Result<(), ApplyError> {
         let number = self.newest.borrow().number + 1;
-        let update = self.registry.update(Draft::read(&table)?, number);
+        let draft = Draft::read(&table, &mut self.keyring)?;
+        let update = self.registry.update(draft, number);
         self.shared.table.store(Arc::new(update.table));
         for target in update.leaving {
             target.drain();

@@ -1,4 +1,4 @@
-//! A client's TCP stream, which tells its connection when bytes have moved.
+//! A client's stream, which tells its connection when bytes have moved.
 
 use std::io;
 use std::pin::Pin;
@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::client::Client;
 
@@ -26,18 +25,18 @@ fn join(slices: &[io::IoSlice<'_>], into: &mut [u8; JOINED]) -> Option<usize> {
 
 /// A client's stream: bytes of a request or an answer that move are a sign of life.
 #[derive(Debug)]
-pub(crate) struct Metered {
-    stream: TcpStream,
+pub(crate) struct Metered<S> {
+    stream: S,
     client: Arc<Client>,
 }
 
-impl Metered {
-    pub(crate) fn new(stream: TcpStream, client: Arc<Client>) -> Self {
+impl<S> Metered<S> {
+    pub(crate) fn new(stream: S, client: Arc<Client>) -> Self {
         Self { stream, client }
     }
 }
 
-impl AsyncRead for Metered {
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -52,7 +51,7 @@ impl AsyncRead for Metered {
     }
 }
 
-impl AsyncWrite for Metered {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -2,7 +2,8 @@
 //!
 //! A control loop (`control`) takes routing tables from the control plane (`session`) or from a file
 //! (`table::file`), and gives them to one worker per core (`worker`). A worker accepts connections
-//! (`client`), walks each request through `proxy`, and speaks to targets through `upstream`.
+//! (`client`, with `tls` where the listener speaks HTTPS), walks each request through `proxy`, and speaks to
+//! targets through `upstream`.
 //! `routing`, `balance` and `health` are the rules, and pure. `target` holds what every core shares
 //! about one target: the drain handshake rests on it.
 
@@ -22,6 +23,7 @@ mod session;
 mod shared;
 mod table;
 mod target;
+mod tls;
 mod upstream;
 mod worker;
 
@@ -30,4 +32,5 @@ pub use run::{LbError, Source, run, run_observed};
 pub use session::{IdentityError, node_id};
 pub use table::TableError;
 pub use table::file::{TableFileError, check_table_file};
+pub use tls::{CertificateError, TlsError};
 pub use worker::BindError;

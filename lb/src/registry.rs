@@ -85,9 +85,14 @@ impl Registry {
         // A target that no table names any more gets no new request; what it has may end.
         leaving.extend(before.into_values().map(|entry| entry.target));
         self.turns.retain(|arn, _| groups.contains_key(arn));
-        let listeners = draft.listeners.into_iter().map(|(port, rules)| Listener {
+        let listeners = draft.listeners.into_iter().map(|(port, draft)| Listener {
             port,
-            rules: rules.into_iter().map(|rule| bind(rule, &groups)).collect(),
+            tls: draft.tls,
+            rules: draft
+                .rules
+                .into_iter()
+                .map(|rule| bind(rule, &groups))
+                .collect(),
         });
         let table = RoutingTable {
             listeners: listeners.collect(),

@@ -20,6 +20,7 @@ use crate::counts::Counts;
 use crate::health::HealthCheck;
 use crate::routing::Rule;
 use crate::target::Target;
+use crate::tls::{CertificateError, Keyring, Tls, TlsError};
 
 /// One immutable version of everything that decides where a request goes.
 #[derive(Debug, Default)]
@@ -31,6 +32,8 @@ pub(crate) struct RoutingTable {
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) port: u16,
+    /// `None` for HTTP.
+    pub(crate) tls: Option<Tls>,
     pub(crate) rules: Vec<Rule<Arc<TargetGroup>>>,
 }
 
@@ -44,11 +47,15 @@ pub(crate) struct TargetGroup {
 }
 
 impl RoutingTable {
+    /// Returns the listener on `port`.
+    pub(crate) fn listener(&self, port: u16) -> Option<&Listener> {
+        let mut listeners = self.listeners.iter();
+        listeners.find(|listener| listener.port == port)
+    }
+
     /// Returns the rules of the listener on `port`.
     pub(crate) fn rules(&self, port: u16) -> Option<&[Rule<Arc<TargetGroup>>]> {
-        let mut listeners = self.listeners.iter();
-        let listener = listeners.find(|listener| listener.port == port)?;
-        Some(&listener.rules)
+        Some(&self.listener(port)?.rules)
     }
 }
 
@@ -94,7 +101,7 @@ pub enum TableError {
     Port { listener: String, port: u32 },
     #[error("two listeners have port {port}")]
     PortTwice { port: u16 },
-    #[error("listener {listener} speaks {protocol}; only HTTP is supported")]
+    #[error("listener {listener} speaks {protocol}; only HTTP and HTTPS are supported")]
     Protocol { listener: String, protocol: String },
     #[error(
         "a rule of listener {listener} forwards to {group}, which is no target group of this table"
@@ -121,14 +128,35 @@ pub enum TableError {
     TargetTwice { group: String, target: String },
     #[error("the health check of {group} has success code {code}; a code is 100 to 999")]
     SuccessCode { group: String, code: u32 },
+    #[error("certificate {certificate} cannot be used")]
+    Certificate {
+        certificate: String,
+        #[source]
+        cause: CertificateError,
+    },
+    #[error("certificate {certificate} is there twice")]
+    CertificateTwice { certificate: String },
+    #[error("listener {listener} cannot shake hands as the table wants it")]
+    Tls {
+        listener: String,
+        #[source]
+        cause: TlsError,
+    },
 }
 
 /// A table as received, checked.
 #[derive(Debug)]
 pub(crate) struct Draft {
-    /// Rules by port; they name their groups.
-    pub(crate) listeners: BTreeMap<u16, Vec<Rule<String>>>,
+    /// By port.
+    pub(crate) listeners: BTreeMap<u16, ListenerDraft>,
     pub(crate) groups: Vec<GroupDraft>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ListenerDraft {
+    pub(crate) tls: Option<Tls>,
+    /// They name their groups.
+    pub(crate) rules: Vec<Rule<String>>,
 }
 
 #[derive(Debug)]
@@ -151,8 +179,8 @@ pub(crate) struct TargetDraft {
 }
 
 impl Draft {
-    /// Checks a table.
-    pub(crate) fn read(table: &lb::Table) -> Result<Self, TableError> {
+    /// Checks a table; its certificates go to the keyring.
+    pub(crate) fn read(table: &lb::Table, keyring: &mut Keyring) -> Result<Self, TableError> {
         let groups: Vec<GroupDraft> = table
             .target_groups
             .iter()
@@ -165,10 +193,18 @@ impl Draft {
                 return Err(TableError::TargetGroupTwice { group });
             }
         }
+        keyring.take(table)?;
         let mut listeners = BTreeMap::new();
         for listener in &table.listeners {
             let (port, rules) = read_listener(listener, &names)?;
-            if listeners.insert(port, rules).is_some() {
+            let tls = keyring.tls(listener).map_err(|cause| TableError::Tls {
+                listener: listener.listener_arn.clone(),
+                cause,
+            })?;
+            if listeners
+                .insert(port, ListenerDraft { tls, rules })
+                .is_some()
+            {
                 return Err(TableError::PortTwice { port });
             }
         }
@@ -181,7 +217,7 @@ fn read_listener(
     groups: &BTreeSet<&str>,
 ) -> Result<(u16, Vec<Rule<String>>), TableError> {
     let name = || listener.listener_arn.clone();
-    if listener.protocol != "HTTP" {
+    if !["HTTP", "HTTPS"].contains(&listener.protocol.as_str()) {
         return Err(TableError::Protocol {
             listener: name(),
             protocol: listener.protocol.clone(),

@@ -50,6 +50,16 @@ pub mod lb {
     pub mod v1 {
         tonic::include_proto!("roadstead.lb.v1");
     }
+
+    /// Shows which certificate it is, and never its key.
+    impl std::fmt::Debug for Certificate {
+        fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter
+                .debug_struct("Certificate")
+                .field("certificate_arn", &self.certificate_arn)
+                .finish_non_exhaustive()
+        }
+    }
 }
 
 /// A token for a certificate.

@@ -1,5 +1,5 @@
 //! The last known good table on disk: what a load balancer serves when it starts without the
-//! control plane.
+//! control plane. It has the keys of certificates in it; `durable` lets nobody but the owner read it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -101,6 +101,22 @@ mod tests {
             durable::replace(&directory.path().join(NAME), &table.encode_to_vec()).unwrap();
         }
         assert_eq!(load(directory.path()).unwrap().unwrap().revision, 2);
+    }
+
+    #[tokio::test]
+    async fn only_the_owner_may_read_the_table_because_it_has_keys_in_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let (newest, to_save) = watch::channel(InForce::default());
+        let (saver, mut saved) = watch::channel(0);
+        tokio::spawn(keep_saved(directory.path().to_owned(), to_save, saver));
+        newest.send_replace(InForce {
+            number: 1,
+            table: Arc::new(Table::default()),
+        });
+        saved.wait_for(|number| *number == 1).await.unwrap();
+        let file = fs::metadata(directory.path().join(NAME)).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

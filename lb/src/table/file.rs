@@ -20,7 +20,23 @@
 //! targets = ["10.0.0.1:8080", "10.0.0.2:8080"]
 //! health_check = { path = "/health", interval = "5s", matcher = "200-299" }   # or false
 //! ```
+//!
+//! A listener with certificates speaks HTTPS. Names of files are relative to the table file:
+//!
+//! ```toml
+//! [[listener]]
+//! port = 443
+//! certificates = ["shop"]                 # the first is shown to who names none, or one that nobody has
+//! client_authority = "clients.pem"        # only for who has a certificate of this authority
+//! # ...and its rules
+//!
+//! [[certificate]]
+//! name = "shop"
+//! chain = "shop.pem"                      # its own certificate first
+//! key = "shop.key"
+//! ```
 
+mod certificate;
 mod rule;
 
 use std::fmt;
@@ -34,8 +50,10 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use self::rule::Rule;
 use super::{Draft, TableError};
+use crate::tls::Keyring;
+use certificate::Certificate;
+use rule::Rule;
 
 /// Why a table file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +69,13 @@ pub enum TableFileError {
         path: PathBuf,
         #[source]
         cause: Box<toml::de::Error>,
+    },
+    #[error("table file {}: cannot read {}", .path.display(), .named.display())]
+    Named {
+        path: PathBuf,
+        named: PathBuf,
+        #[source]
+        cause: io::Error,
     },
     #[error("table file {}: listener {port}: the last rule must have no condition, and each other must have one", .path.display())]
     DefaultRule { path: PathBuf, port: u16 },
@@ -95,7 +120,7 @@ pub(crate) fn load(path: &Path) -> Result<lb::Table, TableFileError> {
         cause: Box::new(cause),
     })?;
     let table = file.into_table(path)?;
-    match Draft::read(&table) {
+    match Draft::read(&table, &mut Keyring::new()) {
         Ok(_) => Ok(table),
         Err(cause) => Err(TableFileError::Table {
             path: path.to_owned(),
@@ -111,12 +136,17 @@ struct File {
     listener: Vec<Listener>,
     #[serde(default)]
     target_group: Vec<TargetGroup>,
+    #[serde(default)]
+    certificate: Vec<Certificate>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Listener {
     port: u16,
+    #[serde(default)]
+    certificates: Vec<String>,
+    client_authority: Option<PathBuf>,
     rule: Vec<Rule>,
 }
 
@@ -200,6 +230,7 @@ impl File {
     fn into_table(self, path: &Path) -> Result<lb::Table, TableFileError> {
         let listeners = self.listener.into_iter();
         let groups = self.target_group.into_iter();
+        let certificates = self.certificate.into_iter();
         Ok(lb::Table {
             revision: 0,
             control_plane_id: String::new(),
@@ -210,6 +241,9 @@ impl File {
                 .map(|group| group.into_proto(path))
                 .collect::<Result<_, _>>()?,
             servers: Vec::new(),
+            certificates: certificates
+                .map(|certificate| certificate.into_proto(path))
+                .collect::<Result<_, _>>()?,
         })
     }
 }
@@ -229,11 +263,20 @@ impl Listener {
                 port: self.port,
             });
         }
+        let protocol = if self.certificates.is_empty() {
+            "HTTP"
+        } else {
+            "HTTPS"
+        };
+        let authority = self.client_authority.as_deref();
+        let authority = authority.map(|named| certificate::read(path, named));
         Ok(lb::Listener {
             listener_arn: self.port.to_string(),
             port: self.port.into(),
-            protocol: "HTTP".to_owned(),
+            protocol: protocol.to_owned(),
             rules: self.rule.into_iter().map(Rule::into_proto).collect(),
+            certificate_arns: self.certificates,
+            client_authority: authority.transpose()?.unwrap_or_default(),
         })
     }
 }

@@ -15,6 +15,7 @@ fn table() -> lb::Table {
                 }],
                 ..lb::Rule::default()
             }],
+            ..lb::Listener::default()
         }],
         target_groups: vec![lb::TargetGroup {
             target_group_arn: "web".to_owned(),
@@ -26,19 +27,23 @@ fn table() -> lb::Table {
             }],
             ..lb::TargetGroup::default()
         }],
-        servers: Vec::new(),
+        ..lb::Table::default()
     }
+}
+
+fn read(table: &lb::Table) -> Result<Draft, TableError> {
+    Draft::read(table, &mut Keyring::new())
 }
 
 fn refused(change: impl FnOnce(&mut lb::Table)) -> String {
     let mut table = table();
     change(&mut table);
-    Draft::read(&table).unwrap_err().to_string()
+    read(&table).unwrap_err().to_string()
 }
 
 #[test]
 fn a_sound_table_is_read() {
-    let draft = Draft::read(&table()).unwrap();
+    let draft = read(&table()).unwrap();
     assert_eq!(draft.listeners.keys().collect::<Vec<_>>(), [&80]);
     assert_eq!(
         draft.groups[0].targets[0].address,
@@ -50,7 +55,7 @@ fn a_sound_table_is_read() {
 fn a_health_check_without_values_has_elbs_defaults() {
     let mut table = table();
     table.target_groups[0].health_check = Some(lb::HealthCheck::default());
-    let draft = Draft::read(&table).unwrap();
+    let draft = read(&table).unwrap();
     let check = draft.groups[0].health_check.clone().unwrap();
     assert_eq!((check.path.as_str(), check.interval.as_secs()), ("/", 30));
     assert_eq!(check.success_codes, [200..=200]);
@@ -68,8 +73,12 @@ fn a_table_that_cannot_be_followed_is_refused_and_the_error_names_what_is_wrong(
         "two listeners have port 80"
     );
     assert_eq!(
+        refused(|table| table.listeners[0].protocol = "TCP".to_owned()),
+        "listener front speaks TCP; only HTTP and HTTPS are supported"
+    );
+    assert_eq!(
         refused(|table| table.listeners[0].protocol = "HTTPS".to_owned()),
-        "listener front speaks HTTPS; only HTTP is supported"
+        "listener front cannot shake hands as the table wants it"
     );
     assert_eq!(
         refused(|table| table.target_groups.clear()),

@@ -26,6 +26,7 @@ pub(super) enum Framing {
 pub(crate) struct Forwarded<'a> {
     pub(crate) address: &'a HeaderValue,
     pub(crate) port: &'a HeaderValue,
+    pub(crate) scheme: &'static str,
 }
 
 /// Writes the head of a request for the next hop: in origin form, without what concerned the client's
@@ -62,7 +63,11 @@ pub(super) fn encode(head: &request::Parts, forwarded: Forwarded<'_>, framing: F
             line(&mut bytes, name.as_str(), value.as_bytes());
         }
     }
-    line(&mut bytes, X_FORWARDED_PROTO.as_str(), b"http");
+    line(
+        &mut bytes,
+        X_FORWARDED_PROTO.as_str(),
+        forwarded.scheme.as_bytes(),
+    );
     line(
         &mut bytes,
         X_FORWARDED_PORT.as_str(),
@@ -116,6 +121,7 @@ mod tests {
         let forwarded = Forwarded {
             address: &HeaderValue::from_static("10.0.0.9"),
             port: &HeaderValue::from_static("80"),
+            scheme: "http",
         };
         let text = String::from_utf8(encode(&head, forwarded, framing)).unwrap();
         expected.assert_eq(&text.replace("\r\n", "\n"));
@@ -176,6 +182,7 @@ mod tests {
             let forwarded = Forwarded {
                 address: &HeaderValue::from_static("10.0.0.9"),
                 port: &HeaderValue::from_static("80"),
+                scheme: "http",
             };
             let bytes = encode(&request.into_parts().0, forwarded, Framing::NoBody);
             let text = String::from_utf8(bytes).unwrap();

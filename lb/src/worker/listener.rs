@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use crate::client::{self, Client};
+use crate::client;
 use crate::shared::{Door, Shared};
 
 const BACKLOG: i32 = 4096;
@@ -71,9 +71,9 @@ pub(super) async fn accept(
                     () = door.closing.cancelled() => return,
                     permit = Arc::clone(&shared.connections).acquire_owned() => permit,
                 };
-                let client = Client::new(Arc::clone(&shared), worker, Arc::clone(&door), peer.ip());
+                let (shared, door) = (Arc::clone(&shared), Arc::clone(&door));
                 tracker.spawn(async move {
-                    client::serve(Arc::new(client), stream).await;
+                    client::serve(shared, worker, door, peer.ip(), stream).await;
                     drop(permit);
                 });
             }

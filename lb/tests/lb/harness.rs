@@ -3,6 +3,7 @@
 mod backend;
 mod client;
 mod control_plane;
+mod tls;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use backend::{Backend, body_of, request, text};
 pub(crate) use client::{Connection, get};
 pub(crate) use control_plane::FakeControlPlane;
+pub(crate) use tls::{Authority, TlsClient, certificate, https};
 
 /// No condition of these tests takes a second; a slow machine may need more.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -206,6 +208,8 @@ pub(crate) fn listener(port: u16) -> lb::Listener {
         port: port.into(),
         protocol: "HTTP".to_owned(),
         rules: vec![rule(&[], &[], &[("web", 1)])],
+        certificate_arns: Vec::new(),
+        client_authority: String::new(),
     }
 }
 
@@ -216,5 +220,6 @@ pub(crate) fn table(port: u16, targets: &[lb::Target]) -> lb::Table {
         listeners: vec![listener(port)],
         target_groups: vec![group("web", targets)],
         servers: Vec::new(),
+        certificates: Vec::new(),
     }
 }

@@ -20,3 +20,5 @@ mod retries;
 mod routing;
 #[cfg(test)]
 mod tables;
+#[cfg(test)]
+mod tls;

@@ -32,6 +32,7 @@ pub(super) fn table(state: &ClusterState, servers: Vec<String>) -> lb::Table {
             .map(|one| target_group(&arns, one))
             .collect(),
         servers,
+        certificates: Vec::new(),
     }
 }
 
@@ -51,6 +52,7 @@ fn listener(arns: &Arns, listener: &Listener) -> lb::Listener {
         port: u32::from(listener.port),
         protocol: "HTTP".to_owned(),
         rules,
+        ..lb::Listener::default()
     }
 }
 

@@ -151,3 +151,48 @@ fn a_file_that_is_not_there_is_named() {
         "cannot read table file /nowhere/table.toml"
     );
 }
+
+const HTTPS: &str = r#"
+[[certificate]]
+name = "shop"
+chain = "shop.pem"
+key = "keys/shop.key"
+
+[[listener]]
+port = 443
+certificates = ["shop"]
+[[listener.rule]]
+forward = {}
+"#;
+
+#[test]
+fn certificates_are_read_from_beside_the_table_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["a.net".to_owned()]).unwrap();
+    std::fs::create_dir(directory.path().join("keys")).unwrap();
+    let write = |name: &str, text: &str| {
+        std::fs::write(directory.path().join(name), text).unwrap();
+    };
+    let load = || load(&directory.path().join("table.toml"));
+    write("table.toml", HTTPS);
+    write("shop.pem", &made.cert.pem());
+    write("keys/shop.key", &made.signing_key.serialize_pem());
+    let table = load().unwrap();
+    assert_eq!(table.listeners[0].protocol, "HTTPS");
+    assert_eq!(table.listeners[0].certificate_arns, ["shop"]);
+    assert_eq!(table.certificates[0].chain, made.cert.pem());
+
+    write("keys/shop.key", "no key");
+    let error = load().unwrap_err();
+    let cause = error.source().unwrap();
+    assert_eq!(cause.to_string(), "certificate shop cannot be used");
+    std::fs::remove_file(directory.path().join("keys/shop.key")).unwrap();
+    let message = load().unwrap_err().to_string();
+    assert!(message.ends_with("keys/shop.key"), "{message}");
+    let unchecked = HTTPS.replace("certificates =", "client_authority = \"shop.pem\"\n# ");
+    write("table.toml", &unchecked);
+    write("keys/shop.key", &made.signing_key.serialize_pem());
+    let error = load().unwrap_err();
+    let cause = error.source().unwrap().source().unwrap();
+    assert!(cause.to_string().contains("it speaks HTTP"), "{cause}");
+}

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::within;
@@ -26,8 +26,8 @@ impl Answer {
     }
 }
 
-pub(crate) struct Connection {
-    pub(crate) stream: BufReader<TcpStream>,
+pub(crate) struct Connection<S = TcpStream> {
+    pub(crate) stream: BufReader<S>,
 }
 
 /// Makes one request on a connection of its own.
@@ -38,7 +38,12 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> Answer {
 
 impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> Self {
-        let stream = within(TcpStream::connect(address)).await.unwrap();
+        Self::over(within(TcpStream::connect(address)).await.unwrap())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(crate) fn over(stream: S) -> Self {
         Self {
             stream: BufReader::new(stream),
         }

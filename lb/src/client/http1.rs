@@ -1,0 +1,81 @@
+//! A client's connection with HTTP/1.1: one request at a time.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::Instant;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::sleep_until;
+use tracing::debug;
+
+use super::Client;
+use super::link::Due;
+use super::watch::{Notice, Watch};
+use crate::io::Metered;
+use crate::proxy;
+
+/// Serves a connection to its end.
+pub(super) async fn serve<S>(client: Arc<Client>, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let service = {
+        let client = Arc::clone(&client);
+        service_fn(move |request| proxy::answer(Arc::clone(&client), request))
+    };
+    let io = TokioIo::new(Metered::new(stream, Arc::clone(&client)));
+    let connection = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_header_size(client.shared.config.max_header_bytes)
+        .serve_connection(io, service);
+    if let Err(error) = drive(&client, connection).await {
+        // Clients hang up and send nonsense all the time: nothing that an operator could act on.
+        debug!(client = %client.address, error = &error as &dyn std::error::Error, "client connection broke");
+    }
+}
+
+async fn drive<I, S>(
+    client: &Client,
+    connection: http1::Connection<TokioIo<Metered<I>>, S>,
+) -> hyper::Result<()>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+    S: HttpService<Incoming, ResBody = proxy::ResponseBody>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let alarm = &client.shared.alarm;
+    let mut connection = pin!(connection);
+    let ring = pin!(alarm.listen());
+    let timer = pin!(sleep_until(client.link.first_look().into()));
+    let mut watch = Watch::new(alarm, ring, timer);
+    let mut alarmed = false;
+    std::future::poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                return Poll::Ready(ended);
+            }
+            if std::mem::take(&mut alarmed) && client.link.is_cut() {
+                // The request saw for itself that it is cut, and cannot answer: its client does not read.
+                return Poll::Ready(Ok(()));
+            }
+            match ready!(watch.poll(cx)) {
+                Notice::Alarm => {
+                    alarmed = true;
+                    if client.door.closing.is_cancelled() {
+                        connection.as_mut().graceful_shutdown();
+                    }
+                }
+                Notice::Timer => match client.link.due(Instant::now()) {
+                    Due::At(moment) | Due::Expired(moment) => watch.next(moment),
+                    Due::Overdue => return Poll::Ready(Ok(())),
+                },
+            }
+        }
+    })
+    .await
+}

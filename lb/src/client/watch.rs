@@ -1,0 +1,73 @@
+//! The clock and the alarm of one connection.
+//!
+//! Both are kept off the path of a request: one timer for each connection, set again only when it fires, and one atomic
+//! read.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use tokio::sync::futures::Notified;
+use tokio::time::Sleep;
+
+use crate::shared::Alarm;
+
+/// What a connection must look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// Its door, and whether what it does is cut.
+    Alarm,
+    /// How long it has been quiet; then [`Watch::next`] sets the timer.
+    Timer,
+}
+
+/// What wakes a connection's task beside its bytes.
+pub(super) struct Watch<'a, 'b> {
+    alarm: &'b Alarm,
+    ring: Pin<&'a mut Notified<'b>>,
+    /// Whatever was rung before this connection existed is looked at first.
+    heard: Option<u64>,
+    timer: Pin<&'a mut Sleep>,
+    timer_set: bool,
+}
+
+impl<'a, 'b> Watch<'a, 'b> {
+    /// Returns a watch that keeps its place in the alarm's queue, and its timer, in its caller's future.
+    pub(super) fn new(
+        alarm: &'b Alarm,
+        ring: Pin<&'a mut Notified<'b>>,
+        timer: Pin<&'a mut Sleep>,
+    ) -> Self {
+        Self {
+            alarm,
+            ring,
+            heard: None,
+            timer,
+            timer_set: false,
+        }
+    }
+
+    /// Returns what there is to look at; the task is woken when there is something.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Notice> {
+        if self.heard != Some(self.alarm.times()) {
+            self.ring.set(self.alarm.listen());
+            self.heard = Some(self.alarm.times());
+            let _registered = self.ring.as_mut().poll(cx);
+            return Poll::Ready(Notice::Alarm);
+        }
+        // Polled only to be set: a look at it is all that a request should cost.
+        if !self.timer.is_elapsed() && std::mem::replace(&mut self.timer_set, true) {
+            return Poll::Pending;
+        }
+        if self.timer.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        Poll::Ready(Notice::Timer)
+    }
+
+    /// Sets the timer.
+    pub(super) fn next(&mut self, moment: Instant) {
+        self.timer_set = false;
+        self.timer.as_mut().reset(moment.into());
+    }
+}
