@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime};
 
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, Version};
 use serde::Serialize;
 use tracing::warn;
 
@@ -145,15 +145,24 @@ impl Entry {
         request: &Request<B>,
         begun: Instant,
     ) -> Box<Self> {
+        let uri = request.uri();
         let header = request.headers().get(http::header::HOST);
-        let host = header.map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
+        let header = header.map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
+        // With HTTP/2 every request names its host beside its path; HTTP/1.1 is logged as it came.
+        let (host, path) = match uri.authority() {
+            Some(authority) if request.version() == Version::HTTP_2 => {
+                let path = uri.path_and_query().map(ToString::to_string);
+                (Some(authority.to_string()), path.unwrap_or_default())
+            }
+            Some(_) | None => (header, uri.to_string()),
+        };
         let line = Line {
             time: SystemTime::now(),
             client: client.address,
             listener_port: client.door.port,
             method: request.method().to_string(),
             host: host.unwrap_or_default(),
-            path: request.uri().to_string(),
+            path,
             status: CLIENT_CLOSED,
             bytes_sent: 0,
             duration_ms: 0.0,

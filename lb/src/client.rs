@@ -1,16 +1,19 @@
 //! One connection of a client: shakes hands if its listener speaks HTTPS, and serves it to its end.
 //!
-//! hyper speaks HTTP; `http1` adds the clock and the alarm, which `watch` keeps off the path of a request, and `link` is
-//! what the connection and its request tell each other.
+//! hyper speaks HTTP; `http1` and `http2` add the clock and the alarm, which `watch` keeps off the path of a request, and
+//! `link` is what the connection and its request tell each other.
 
 mod http1;
+mod http2;
 mod link;
+mod rewind;
 mod watch;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -18,14 +21,15 @@ use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 use crate::shared::{Door, Shared};
-use crate::tls::Tls;
+use crate::tls::{HTTP_2, Tls};
 use crate::upstream::Forwarded;
 pub(crate) use link::{Interrupted, Link};
+use rewind::Rewind;
 
 /// How long a handshake may take, even where a client may take longer for a request.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A client connection, as its requests see it.
+/// A client connection, as its requests see it. With HTTP/2 each request has its own.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) shared: Arc<Shared>,
@@ -38,6 +42,8 @@ pub(crate) struct Client {
     pub(crate) forwarded_port: HeaderValue,
     /// How it came, as `X-Forwarded-Proto` has it.
     pub(crate) scheme: &'static str,
+    /// Whether there are other requests on the connection: then only what is the request's own is a sign of its life.
+    pub(crate) is_stream: bool,
     pub(crate) link: Link,
 }
 
@@ -62,7 +68,24 @@ impl Client {
             address,
             forwarded_for,
             scheme,
+            is_stream: false,
             link,
+        }
+    }
+
+    /// Returns a client for one of several requests on this connection.
+    fn stream(&self) -> Self {
+        let config = &self.shared.config;
+        Self {
+            shared: Arc::clone(&self.shared),
+            worker: self.worker,
+            door: Arc::clone(&self.door),
+            address: self.address,
+            forwarded_for: self.forwarded_for.clone(),
+            forwarded_port: self.forwarded_port.clone(),
+            scheme: self.scheme,
+            is_stream: true,
+            link: Link::new(config.client_timeout, config.target_timeout),
         }
     }
 
@@ -88,8 +111,11 @@ pub(crate) async fn serve(
         // The listener has just left the table, and its door closes.
         None => {}
         Some(None) => {
-            let client = Client::new(shared, worker, door, address, "http");
-            http1::serve(Arc::new(client), stream).await;
+            let client = Arc::new(Client::new(shared, worker, door, address, "http"));
+            let stream = Rewind::at_start(stream);
+            if let Some(stream) = http1::serve(Arc::clone(&client), stream).await {
+                Box::pin(http2::serve(client, stream)).await;
+            }
         }
         // Apart, so that a connection without TLS has no room for it.
         Some(Some(tls)) => {
@@ -97,8 +123,13 @@ pub(crate) async fn serve(
                 let Some(stream) = shake_hands(&shared, &door, &tls, address, stream).await else {
                     return;
                 };
-                let client = Client::new(shared, worker, door, address, "https");
-                http1::serve(Arc::new(client), stream).await;
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
+                let client = Arc::new(Client::new(shared, worker, door, address, "https"));
+                if is_http2 {
+                    http2::serve(client, stream).await;
+                } else {
+                    http1::serve(client, Rewind::to(Bytes::new(), stream)).await;
+                }
             })
             .await;
         }

@@ -1,10 +1,13 @@
-//! A client's stream, which tells its connection when bytes have moved.
+//! What comes from a client, and tells its link that something has moved: a connection's stream, and with HTTP/2 the
+//! body of each request.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::client::Client;
@@ -33,6 +36,49 @@ pub(crate) struct Metered<S> {
 impl<S> Metered<S> {
     pub(crate) fn new(stream: S, client: Arc<Client>) -> Self {
         Self { stream, client }
+    }
+
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
+    }
+}
+
+/// The body of a client's request.
+#[derive(Debug)]
+pub(crate) struct Received {
+    incoming: Incoming,
+    /// Whose link is told. `None` where the connection's stream does it.
+    stream: Option<Arc<Client>>,
+}
+
+impl Received {
+    pub(crate) fn new(incoming: Incoming, client: &Arc<Client>) -> Self {
+        let stream = client.is_stream.then(|| Arc::clone(client));
+        Self { incoming, stream }
+    }
+}
+
+impl Body for Received {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        if let (Some(client), Poll::Ready(Some(Ok(_)))) = (&self.stream, &polled) {
+            client.link.moved();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The load balancer: an HTTP/1.1 reverse proxy that changes its targets without losing a request.
+//! The load balancer: an HTTP reverse proxy that changes its targets without losing a request.
 //!
 //! A control loop (`control`) takes routing tables from the control plane (`session`) or from a file
 //! (`table::file`), and gives them to one worker per core (`worker`). A worker accepts connections

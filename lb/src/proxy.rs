@@ -26,6 +26,7 @@ use crate::access_log::Entry;
 use crate::balance::{self, Standing};
 use crate::client::{Client, Interrupted};
 use crate::counts::count;
+use crate::io::Received;
 use crate::routing::{self, Action};
 use crate::target::{Target, Ticket};
 use crate::upstream::{ExchangeError, Incomplete, Outgoing, SendFailure, Wire};
@@ -97,6 +98,8 @@ async fn forward(
     let client = Arc::clone(exchange.client());
     let (mut head, body) = request.into_parts();
     headers::to_origin_form(&mut head);
+    headers::join_cookies(&mut head);
+    let body = Received::new(body, &client);
     let mut outgoing = Outgoing::new(&head, body, client.forwarded());
     let gathered = std::future::poll_fn(|cx| Poll::Ready(outgoing.gather(&head, cx))).await;
     gathered.map_err(|error| incomplete(&client, &error))?;
@@ -176,7 +179,7 @@ fn pick(client: &Client, head: &request::Parts, draw: u32, tried: &Tried) -> Res
         let forward = match rule.map(|rule| &rule.action) {
             Some(Action::Forward(forward)) => forward,
             Some(Action::Redirect(redirect)) => {
-                return Err(rule::redirect(redirect, &asked, client.door.port));
+                return Err(rule::redirect(redirect, &asked, client));
             }
             Some(Action::Fixed(response)) => return Err(rule::fixed(response)),
             None => return Err(Refusal::NoTarget.into()),

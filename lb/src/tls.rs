@@ -33,6 +33,8 @@ use certificate::Certificate;
 pub use certificate::CertificateError;
 use names::Names;
 
+/// What a client and a listener may agree to speak (ALPN), the better first.
+pub(crate) const HTTP_2: &[u8] = b"h2";
 const HTTP_1_1: &[u8] = b"http/1.1";
 
 /// Why a listener cannot have the handshakes that a table wants of it.
@@ -142,7 +144,7 @@ impl Keyring {
             .expect("the provider has suites for both versions")
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(ByName(names)));
-        config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+        config.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1_1.to_vec()];
         // The client keeps the session, in a ticket: this process remembers none.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         if let Some(tickets) = self.tickets(&listener.client_authority) {

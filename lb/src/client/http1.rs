@@ -1,6 +1,6 @@
 //! A client's connection with HTTP/1.1: one request at a time.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Instant;
@@ -15,12 +15,13 @@ use tracing::debug;
 
 use super::Client;
 use super::link::Due;
+use super::rewind::Rewind;
 use super::watch::{Notice, Watch};
 use crate::io::Metered;
 use crate::proxy;
 
-/// Serves a connection to its end.
-pub(super) async fn serve<S>(client: Arc<Client>, stream: S)
+/// Serves a connection to its end; returns it if its client begins with HTTP/2.
+pub(super) async fn serve<S>(client: Arc<Client>, stream: Rewind<S>) -> Option<Rewind<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -29,19 +30,28 @@ where
         service_fn(move |request| proxy::answer(Arc::clone(&client), request))
     };
     let io = TokioIo::new(Metered::new(stream, Arc::clone(&client)));
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_header_size(client.shared.config.max_header_bytes)
         .serve_connection(io, service);
-    if let Err(error) = drive(&client, connection).await {
+    let ended = drive(&client, &mut connection).await;
+    if let Err(error) = ended {
+        if error.is_parse_version_h2() {
+            let parts = connection.into_parts();
+            let stream = parts.io.into_inner().into_inner();
+            return stream
+                .is_http2()
+                .then(|| Rewind::to(parts.read_buf, stream.into_inner()));
+        }
         // Clients hang up and send nonsense all the time: nothing that an operator could act on.
         debug!(client = %client.address, error = &error as &dyn std::error::Error, "client connection broke");
     }
+    None
 }
 
 async fn drive<I, S>(
     client: &Client,
-    connection: http1::Connection<TokioIo<Metered<I>>, S>,
+    connection: &mut http1::Connection<TokioIo<Metered<I>>, S>,
 ) -> hyper::Result<()>
 where
     I: AsyncRead + AsyncWrite + Unpin,
@@ -49,7 +59,7 @@ where
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let alarm = &client.shared.alarm;
-    let mut connection = pin!(connection);
+    let mut connection = Pin::new(connection);
     let ring = pin!(alarm.listen());
     let timer = pin!(sleep_until(client.link.first_look().into()));
     let mut watch = Watch::new(alarm, ring, timer);

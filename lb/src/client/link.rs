@@ -126,8 +126,7 @@ impl Link {
             self.client_timeout
         };
         let end = self.born + Duration::from_nanos(self.quiet_since.load(Relaxed)) + limit;
-        // The other limit, which may be shorter, can begin to run at any time.
-        let latest = now + self.client_timeout.min(self.target_timeout);
+        let latest = self.latest(now);
         if now < end {
             return Due::At(end.min(latest));
         }
@@ -136,6 +135,11 @@ impl Link {
             return Due::Overdue;
         }
         Due::Expired(latest)
+    }
+
+    /// Returns when the timer must fire at the latest: a limit, which may be the shorter one, can begin to run at any time.
+    pub(super) fn latest(&self, now: Instant) -> Instant {
+        now + self.client_timeout.min(self.target_timeout)
     }
 
     fn touch(&self) -> Instant {

@@ -4,7 +4,8 @@
 //! host is meant, and protocols that it does not speak.
 
 use http::header::{HOST, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, Method, Request, Version};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Request, Version};
 
 use super::refusal::Refusal;
 
@@ -14,9 +15,21 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
     if request.method() == Method::CONNECT {
         return Err(Refusal::Connect);
     }
+    let authority = request.uri().authority().map(Authority::as_str);
+    // Two readers could take it for two hosts (RFC 9110 4.2.4).
+    if authority.is_some_and(|authority| authority.contains('@')) {
+        return Err(Refusal::BadRequest("the host has user information"));
+    }
     // RFC 9112 3.2: a request without a host, or with two, is answered with 400.
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
+        // HTTP/2 has it elsewhere, and may say it in a header as well: the same one (RFC 9113 8.3.1).
+        (None, _) if request.version() == Version::HTTP_2 && authority.is_some() => {}
+        (Some(host), None)
+            if request.version() == Version::HTTP_2 && is_another(host, authority) =>
+        {
+            return Err(Refusal::BadRequest("the host header is not the authority"));
+        }
         (None, _) if request.version() > Version::HTTP_10 => {
             return Err(Refusal::BadRequest("the host header is missing"));
         }
@@ -42,6 +55,10 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
         return Err(Refusal::NotImplemented("upgrades are not supported yet"));
     }
     Ok(())
+}
+
+fn is_another(host: &HeaderValue, authority: Option<&str>) -> bool {
+    authority.is_some_and(|authority| !authority.as_bytes().eq_ignore_ascii_case(host.as_bytes()))
 }
 
 /// Some clients offer HTTP/2 with each request and take HTTP/1.1 gladly; an offer may be ignored
@@ -78,6 +95,28 @@ mod tests {
     fn http_1_0_may_do_without_a_host() {
         let request = Request::builder().version(Version::HTTP_10).body(());
         assert_eq!(check(&request.unwrap()), Ok(()));
+    }
+
+    #[test]
+    fn with_http_2_the_authority_is_the_host_and_a_header_may_only_repeat_it() {
+        let checked = |uri: &str, host: Option<&str>| {
+            let mut request = Request::builder().version(Version::HTTP_2).uri(uri);
+            if let Some(host) = host {
+                request = request.header("host", host);
+            }
+            check(&request.body(()).unwrap())
+        };
+        assert_eq!(checked("https://a.net/", None), Ok(()));
+        assert_eq!(checked("https://a.net/", Some("A.net")), Ok(()));
+        assert_eq!(checked("/", Some("a.net")), Ok(()));
+        for (uri, host) in [
+            ("/", None),
+            ("https://a.net/", Some("b.net")),
+            ("https://a@b.net/", None),
+        ] {
+            let checked = checked(uri, host);
+            assert!(matches!(checked, Err(Refusal::BadRequest(_))), "{uri}");
+        }
     }
 
     #[test]

@@ -41,6 +41,13 @@ impl Exchange {
             entry.target(target.address());
         }
     }
+
+    /// A part of the answer has come, and its client takes it.
+    fn moved(&self) {
+        if self.client.is_stream {
+            self.client.link.moved();
+        }
+    }
 }
 
 impl Drop for Exchange {
@@ -84,6 +91,7 @@ struct Stream {
 /// Makes a target's answer into ours.
 pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Response<ResponseBody> {
     let Answered { head, wire, ticket } = answered;
+    exchange.moved();
     if let Some(entry) = &mut exchange.entry {
         entry.status(head.status);
     }
@@ -186,8 +194,11 @@ impl Body for ResponseBody {
                 frame
             }
         };
-        if let (Some(entry), Some(Ok(frame))) = (&mut this.exchange.entry, &frame) {
-            entry.sent(frame.data_ref().map_or(0, Bytes::len));
+        if let Some(Ok(frame)) = &frame {
+            this.exchange.moved();
+            if let Some(entry) = &mut this.exchange.entry {
+                entry.sent(frame.data_ref().map_or(0, Bytes::len));
+            }
         }
         Poll::Ready(frame)
     }

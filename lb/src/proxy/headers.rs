@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use http::header::HOST;
+use http::header::{COOKIE, HOST};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Uri, request};
+use http::{HeaderValue, Uri, Version, request};
 
 use crate::routing::{self, Asked};
 
@@ -21,6 +21,20 @@ pub(super) fn to_origin_form(head: &mut request::Parts) {
     head.headers
         .entry(HOST)
         .or_insert(HeaderValue::from_static(""));
+}
+
+/// Makes one header of the cookies, which HTTP/2 may send apart (RFC 9113 8.2.3).
+pub(super) fn join_cookies(head: &mut request::Parts) {
+    if head.version != Version::HTTP_2 {
+        return;
+    }
+    let cookies = head.headers.get_all(COOKIE).iter();
+    let cookies: Vec<&[u8]> = cookies.map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1 {
+        let joined = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+            .expect("values that are joined by visible characters are one value");
+        head.headers.insert(COOKIE, joined);
+    }
 }
 
 /// Returns what rules can ask of a request; its target must be in origin form.
@@ -41,6 +55,18 @@ mod tests {
     use http::Request;
 
     use super::*;
+
+    #[test]
+    fn cookies_that_came_apart_are_one_header() {
+        let request = Request::builder()
+            .version(Version::HTTP_2)
+            .header("cookie", "a=1")
+            .header("cookie", "b=2; c=3");
+        let (mut head, ()) = request.body(()).unwrap().into_parts();
+        join_cookies(&mut head);
+        let cookies: Vec<_> = head.headers.get_all(COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1; b=2; c=3"]);
+    }
 
     #[test]
     fn a_target_in_absolute_form_gives_the_host() {

@@ -6,11 +6,12 @@ use http::{HeaderValue, Response};
 
 use super::Own;
 use super::refusal::Refusal;
+use crate::client::Client;
 use crate::routing::{Asked, FixedResponse, Redirect};
 
 /// Sends the client elsewhere.
-pub(super) fn redirect(redirect: &Redirect, asked: &Asked<'_>, port: u16) -> Own {
-    let Some(location) = redirect.location(asked, "http", port) else {
+pub(super) fn redirect(redirect: &Redirect, asked: &Asked<'_>, client: &Client) -> Own {
+    let Some(location) = redirect.location(asked, client.scheme, client.door.port) else {
         return Refusal::BadRequest("its target cannot be redirected").into();
     };
     let mut response = own(Bytes::new());

@@ -8,13 +8,13 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes};
 use http::header::EXPECT;
 use http::{HeaderMap, Method, request};
-use hyper::body::{Body as _, Frame, Incoming};
+use hyper::body::{Body as _, Frame};
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 
 use super::head::{Forwarded, Framing, encode};
 use super::hop;
-use crate::io::JOINED;
+use crate::io::{JOINED, Received};
 
 /// So much of a body waits here to be written, in so many parts; then its client has to wait.
 const MOST_WAITING: usize = 64 * 1024;
@@ -35,7 +35,7 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     /// Returns a request as its target gets it.
-    pub(crate) fn new(head: &request::Parts, body: Incoming, forwarded: Forwarded<'_>) -> Self {
+    pub(crate) fn new(head: &request::Parts, body: Received, forwarded: Forwarded<'_>) -> Self {
         let framing = if body.is_end_stream() {
             Framing::NoBody
         } else if body.size_hint().exact().is_some() {
@@ -87,7 +87,7 @@ impl Outgoing {
 #[derive(Debug, Default)]
 pub(super) struct RequestBody {
     /// `None` when the client has sent all of it.
-    incoming: Option<Incoming>,
+    incoming: Option<Received>,
     /// How much is still to come, of a body with a length; one without is sent in chunks.
     left: Option<u64>,
     queue: Queue,

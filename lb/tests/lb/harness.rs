@@ -3,6 +3,7 @@
 mod backend;
 mod client;
 mod control_plane;
+pub(crate) mod http2;
 mod tls;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use backend::{Backend, body_of, request, text};
 pub(crate) use client::{Connection, get};
 pub(crate) use control_plane::FakeControlPlane;
+pub(crate) use http2::Http2;
 pub(crate) use tls::{Authority, TlsClient, certificate, https};
 
 /// No condition of these tests takes a second; a slow machine may need more.

@@ -9,6 +9,8 @@ mod harness;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod operation;

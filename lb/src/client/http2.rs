@@ -1,0 +1,116 @@
+//! A client's connection with HTTP/2: many requests at a time.
+//!
+//! Each request is a task with a [`Client`] of its own, and so with its own clock and its own cut. The connection's task
+//! has the timer and hears the alarm for all of them, and wakes those that must look up.
+
+mod streams;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::{Duration, Instant};
+
+use hyper::body::Incoming;
+use hyper::rt::bounds::Http2ServerConnExec;
+use hyper::server::conn::http2;
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::sleep_until;
+use tracing::debug;
+
+use super::Client;
+use super::link::Due;
+use super::watch::{Notice, Watch};
+use crate::io::Metered;
+use crate::proxy;
+use streams::Streams;
+
+const MOST_STREAMS: u32 = 128;
+/// Requests that are taken back before they were looked at (rapid reset); more end the connection.
+const MOST_RESETS: usize = 20;
+/// So much of an answer waits for a client that does not read.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Finds out that a client is gone while its request is slow.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a client that is told to go may take to do so.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves a connection to its end.
+pub(super) async fn serve<S>(client: Arc<Client>, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let streams = Streams::new(Arc::clone(&client));
+    let service = service_fn(|request| async move {
+        let client = streams::current();
+        proxy::answer(client, request).await
+    });
+    let header_bytes = u32::try_from(client.shared.config.max_header_bytes).unwrap_or(u32::MAX);
+    let connection = http2::Builder::new(streams.clone())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MOST_STREAMS)
+        .max_pending_accept_reset_streams(MOST_RESETS)
+        .max_header_list_size(header_bytes)
+        .max_send_buf_size(SEND_BUFFER)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .serve_connection(
+            TokioIo::new(Metered::new(stream, Arc::clone(&client))),
+            service,
+        );
+    if let Err(error) = drive(&client, &streams, connection).await {
+        debug!(client = %client.address, error = &error as &dyn std::error::Error, "client connection broke");
+    }
+    streams.end();
+}
+
+async fn drive<I, S>(
+    client: &Client,
+    streams: &Streams,
+    connection: http2::Connection<TokioIo<Metered<I>>, S, Streams>,
+) -> hyper::Result<()>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+    S: HttpService<Incoming, ResBody = proxy::ResponseBody>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    Streams: Http2ServerConnExec<S::Future, proxy::ResponseBody>,
+{
+    let alarm = &client.shared.alarm;
+    let mut connection = pin!(connection);
+    let ring = pin!(alarm.listen());
+    let timer = pin!(sleep_until(client.link.first_look().into()));
+    let mut watch = Watch::new(alarm, ring, timer);
+    let mut leaving = false;
+    std::future::poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                return Poll::Ready(ended);
+            }
+            match ready!(watch.poll(cx)) {
+                Notice::Alarm => {
+                    streams.look_up();
+                    if client.door.closing.is_cancelled() {
+                        connection.as_mut().graceful_shutdown();
+                    }
+                }
+                Notice::Timer => {
+                    let now = Instant::now();
+                    let due = streams.due(now).unwrap_or_else(|| client.link.due(now));
+                    match due {
+                        Due::At(moment) | Due::Expired(moment) => watch.next(moment),
+                        Due::Overdue if std::mem::replace(&mut leaving, true) => {
+                            return Poll::Ready(Ok(()));
+                        }
+                        Due::Overdue => {
+                            connection.as_mut().graceful_shutdown();
+                            watch.next(now + FAREWELL);
+                        }
+                    }
+                }
+            }
+        }
+    })
+    .await
+}
