@@ -1,12 +1,13 @@
 //! Compiles the contract, and gives the public messages the JSON shape that the AWS CLI prints:
 //! camelCase for ECS, PascalCase for Elastic Load Balancing, absent keys left out.
 
-use prost_types::field_descriptor_proto::Label;
+use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "v1/ecs.proto",
     "v1/elb.proto",
+    "v1/acm.proto",
     "v1/console.proto",
     "v1/agent.proto",
     "v1/lb.proto",
@@ -42,8 +43,13 @@ const ALWAYS_SENT: [&str; 21] = [
 /// Names whose capitals neither camelCase nor PascalCase would give.
 const RENAMED: [(&str, &str); 2] = [("bind_ip", "bindIP"), ("dns_name", "DNSName")];
 
-/// Messages with a secret, whose `Debug` is written by hand.
-const SECRET: [&str; 1] = ["roadstead.lb.v1.Certificate"];
+/// Messages with a secret: `src/secret.rs` says what their `Debug` shows.
+const SECRET: [&str; 4] = [
+    "roadstead.acm.v1.ImportCertificateRequest",
+    "roadstead.lb.v1.Certificate",
+    "roadstead.raft.v1.KeepSealingKeyRequest",
+    "roadstead.raft.v1.GetSealingKeyResponse",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=v1");
@@ -54,7 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in &files.file {
         let case = match file.package() {
             "roadstead.ecs.v1" | "roadstead.console.v1" => "camelCase",
-            "roadstead.elb.v1" => "PascalCase",
+            "roadstead.elb.v1" | "roadstead.acm.v1" => "PascalCase",
             _ => continue,
         };
         for message in &file.message_type {
@@ -80,6 +86,10 @@ fn field_attributes(message: &DescriptorProto) -> Vec<(String, String)> {
     for field in &message.field {
         if let Some(skip) = skip_when_absent(field) {
             let attribute = format!("#[serde(skip_serializing_if = \"{skip}\")]");
+            attributes.push((field.name().to_owned(), attribute));
+        }
+        if field.r#type() == Type::Bytes {
+            let attribute = "#[serde(with = \"crate::blob\")]".to_owned();
             attributes.push((field.name().to_owned(), attribute));
         }
         if let Some((_, to)) = RENAMED.iter().find(|(from, _)| *from == field.name()) {

@@ -4,6 +4,7 @@
 //! shown as it comes.
 
 mod action;
+pub(crate) mod certificate;
 pub(crate) mod cluster;
 mod condition;
 pub(crate) mod context;
@@ -12,6 +13,7 @@ pub(crate) mod join;
 pub(crate) mod listener;
 pub(crate) mod load_balancer;
 mod name;
+mod protocol;
 pub(crate) mod rule;
 pub(crate) mod server;
 pub(crate) mod service;
@@ -53,10 +55,13 @@ pub(crate) enum Command {
     /// Create, list and delete load balancers.
     #[command(subcommand)]
     LoadBalancer(load_balancer::Command),
-    /// Create, list and delete listeners.
+    /// Import, list and delete the certificates of listeners.
+    #[command(subcommand)]
+    Certificate(certificate::Command),
+    /// Create, modify, list and delete listeners.
     #[command(subcommand)]
     Listener(listener::Command),
-    /// Create, list and delete the rules of listeners.
+    /// Create, modify, list and delete the rules of listeners.
     #[command(subcommand)]
     Rule(rule::Command),
     /// Create, modify, list and delete target groups, and see the health of their targets.
@@ -97,6 +102,7 @@ async fn dispatch(command: Command, connection: &Connection) -> Result<(), Error
         Command::Task(command) => Box::pin(task::run(command, connection)).await,
         Command::Instance(command) => Box::pin(instance::run(command, connection)).await,
         Command::LoadBalancer(command) => Box::pin(load_balancer::run(command, connection)).await,
+        Command::Certificate(command) => Box::pin(certificate::run(command, connection)).await,
         Command::Listener(command) => Box::pin(listener::run(command, connection)).await,
         Command::Rule(command) => Box::pin(rule::run(command, connection)).await,
         Command::TargetGroup(command) => Box::pin(target_group::run(command, connection)).await,

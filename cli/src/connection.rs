@@ -8,6 +8,7 @@ pub(crate) mod fake;
 
 use std::time::Duration;
 
+use roadstead_client::proto::acm::acm_client::AcmClient;
 use roadstead_client::proto::console::console_client::ConsoleClient;
 use roadstead_client::proto::console::membership_client::MembershipClient;
 use roadstead_client::proto::ecs::ecs_client::EcsClient;
@@ -48,6 +49,15 @@ impl Connection {
         operation: impl AsyncFn(EcsClient<Channel>) -> Result<Response<T>, Status>,
     ) -> Result<T, Error> {
         self.call(async |channel| operation(EcsClient::new(channel)).await)
+            .await
+    }
+
+    /// Calls one operation of Certificate Manager.
+    pub(crate) async fn acm<T>(
+        &self,
+        operation: impl AsyncFn(AcmClient<Channel>) -> Result<Response<T>, Status>,
+    ) -> Result<T, Error> {
+        self.call(async |channel| operation(AcmClient::new(channel)).await)
             .await
     }
 

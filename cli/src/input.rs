@@ -1,4 +1,5 @@
-//! Reads a request from a file or from standard input, in the shape of the AWS CLI's `--cli-input-json`.
+//! Reads what a command is given in a file or on standard input; a request in the shape of the AWS CLI's
+//! `--cli-input-json`.
 //!
 //! The messages refuse keys that they do not know, so a request is never half understood.
 
@@ -28,6 +29,17 @@ pub(crate) enum InputError {
 /// # Errors
 /// Fails when the file cannot be read, is no JSON, or has a key that the request does not know.
 pub(crate) fn read<T: DeserializeOwned>(file: &str) -> Result<T, InputError> {
+    serde_json::from_str(&read_text(file)?).map_err(|cause| InputError::Json {
+        file: file.to_owned(),
+        cause,
+    })
+}
+
+/// Reads a text, such as PEM; `-` is standard input.
+///
+/// # Errors
+/// Fails when the file cannot be read, or is no text.
+pub(crate) fn read_text(file: &str) -> Result<String, InputError> {
     let text = match file {
         "-" => {
             let mut text = String::new();
@@ -35,11 +47,7 @@ pub(crate) fn read<T: DeserializeOwned>(file: &str) -> Result<T, InputError> {
         }
         path => std::fs::read_to_string(path),
     };
-    let text = text.map_err(|cause| InputError::Read {
-        file: file.to_owned(),
-        cause,
-    })?;
-    serde_json::from_str(&text).map_err(|cause| InputError::Json {
+    text.map_err(|cause| InputError::Read {
         file: file.to_owned(),
         cause,
     })

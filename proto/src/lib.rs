@@ -1,6 +1,6 @@
 //! The contract, and nothing but the contract.
 //!
-//! `ecs` and `elb` are the public API in the words of Amazon ECS and Elastic Load Balancing v2;
+//! `ecs`, `elb` and `acm` are the public API in the words of Amazon ECS, Elastic Load Balancing v2 and Certificate Manager;
 //! serde gives their messages the JSON shapes of the AWS CLI. `console` is what `ctl` needs beside
 //! them. `agent`, `lb`, `raft` and `join` are internal.
 
@@ -11,6 +11,9 @@
     clippy::allow_attributes_without_reason,
     reason = "generated code"
 )]
+
+mod blob;
+mod secret;
 
 /// Amazon ECS, operation by operation.
 pub mod ecs {
@@ -25,6 +28,14 @@ pub mod elb {
     pub use v1::*;
     pub mod v1 {
         tonic::include_proto!("roadstead.elb.v1");
+    }
+}
+
+/// AWS Certificate Manager, operation by operation.
+pub mod acm {
+    pub use v1::*;
+    pub mod v1 {
+        tonic::include_proto!("roadstead.acm.v1");
     }
 }
 
@@ -49,16 +60,6 @@ pub mod lb {
     pub use v1::*;
     pub mod v1 {
         tonic::include_proto!("roadstead.lb.v1");
-    }
-
-    /// Shows which certificate it is, and never its key.
-    impl std::fmt::Debug for Certificate {
-        fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            formatter
-                .debug_struct("Certificate")
-                .field("certificate_arn", &self.certificate_arn)
-                .finish_non_exhaustive()
-        }
     }
 }
 

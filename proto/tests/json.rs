@@ -4,7 +4,7 @@
 //! that ECS always sends are there when empty, timestamps are seconds with a fraction, and `cpu` and
 //! `memory` are strings in a task and numbers in a container definition.
 
-use roadstead_proto::{ecs, elb};
+use roadstead_proto::{acm, ecs, elb};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -415,4 +415,20 @@ fn a_field_that_is_not_supported_is_refused_by_name() {
     let given = json!({"family": "web", "ephemeralStorage": {"sizeInGiB": 30}});
     let error = serde_json::from_value::<ecs::RegisterTaskDefinitionRequest>(given).unwrap_err();
     assert!(error.to_string().contains("ephemeralStorage"), "{error}");
+}
+
+#[test]
+fn bytes_are_base64_and_a_private_key_is_not_shown() {
+    let request = acm::ImportCertificateRequest {
+        certificate_arn: None,
+        certificate: Some(b"cert".to_vec()),
+        private_key: Some(b"key".to_vec()),
+        certificate_chain: None,
+    };
+    is_written_as(
+        &request,
+        &json!({"Certificate": "Y2VydA==", "PrivateKey": "a2V5"}),
+    );
+    let shown = format!("{request:?}");
+    assert!(!shown.contains("107"), "{shown}");
 }

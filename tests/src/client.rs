@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use roadstead_client::proto::acm::acm_client::AcmClient;
 use roadstead_client::proto::console::console_client::ConsoleClient;
 use roadstead_client::proto::console::{
     ControlPlaneMember, DescribeControlPlaneRequest, DescribeControlPlaneResponse, Receipt,
@@ -148,6 +149,14 @@ impl Client {
     /// Fails when the server cannot be reached.
     pub async fn ecs(&self) -> anyhow::Result<EcsClient<Channel>> {
         Ok(EcsClient::new(self.channel().await?))
+    }
+
+    /// Returns the operations of Certificate Manager.
+    ///
+    /// # Errors
+    /// Fails when the server cannot be reached.
+    pub async fn acm(&self) -> anyhow::Result<AcmClient<Channel>> {
+        Ok(AcmClient::new(self.channel().await?))
     }
 
     /// Returns the operations of Elastic Load Balancing.

@@ -5,6 +5,7 @@
 //! here retries or waits in silence: a condition has a deadline, a failed request has a kind.
 
 pub mod binaries;
+pub mod certificate;
 pub mod client;
 pub mod cluster;
 pub mod eventually;

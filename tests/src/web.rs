@@ -152,6 +152,7 @@ async fn listen(client: &Client, port: u16) -> anyhow::Result<String> {
             target_group_arn: target_group.clone(),
             ..Action::default()
         }],
+        ..CreateListenerRequest::default()
     };
     elb.create_listener(request).await?;
     target_group.context("the target group has no ARN")

@@ -2,10 +2,12 @@
 
 use clap::Subcommand;
 use roadstead_client::proto::elb::{
-    CreateListenerRequest, DeleteListenerRequest, DescribeListenersResponse, ModifyListenerRequest,
+    AddListenerCertificatesRequest, CreateListenerRequest, DeleteListenerRequest,
+    DescribeListenerCertificatesRequest, DescribeListenersResponse, ModifyListenerRequest,
+    RemoveListenerCertificatesRequest,
 };
 
-use super::{action, load_balancer, name};
+use super::{action, load_balancer, name, protocol};
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::output;
@@ -19,16 +21,39 @@ pub(crate) enum Command {
         load_balancer: String,
         #[arg(long)]
         port: i32,
+        #[command(flatten)]
+        protocol: protocol::Args,
         /// What happens to requests that no rule takes.
         #[command(flatten)]
         action: action::Args,
     },
-    /// Change what happens to requests that no rule takes.
+    /// Change what a listener speaks, or what happens to requests that no rule takes.
     Modify {
         /// ARN of the listener, or LOAD_BALANCER:PORT.
         listener: String,
         #[command(flatten)]
+        protocol: protocol::Args,
+        #[command(flatten)]
         action: action::Args,
+    },
+    /// Add a certificate for clients that ask for its names.
+    AddCertificate {
+        /// ARN of the listener, or LOAD_BALANCER:PORT.
+        listener: String,
+        /// ARN or domain name.
+        certificate: String,
+    },
+    /// Remove a certificate that is not the default one.
+    RemoveCertificate {
+        /// ARN of the listener, or LOAD_BALANCER:PORT.
+        listener: String,
+        /// ARN or domain name.
+        certificate: String,
+    },
+    /// List the certificates of a listener.
+    Certificates {
+        /// ARN of the listener, or LOAD_BALANCER:PORT.
+        listener: String,
     },
     /// List the listeners of every load balancer, or of one.
     #[command(visible_alias = "describe")]
@@ -48,14 +73,17 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
         Command::Create {
             load_balancer,
             port,
+            protocol,
             action,
         } => {
             let load_balancer_arn = name::load_balancer(connection, &load_balancer).await?;
             let request = CreateListenerRequest {
                 load_balancer_arn: Some(load_balancer_arn),
-                protocol: Some("HTTP".to_owned()),
+                protocol: Some(protocol.name().unwrap_or("HTTP").to_owned()),
                 port: Some(port),
                 default_actions: vec![action.build_one(connection).await?],
+                certificates: protocol.certificates(connection).await?,
+                mutual_authentication: protocol.mutual_authentication()?,
             };
             let response = connection
                 .elb(async |mut elb| elb.create_listener(request.clone()).await)
@@ -64,16 +92,70 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
                 output::elb::listeners(&response.listeners)
             })
         }
-        Command::Modify { listener, action } => {
+        Command::Modify {
+            listener,
+            protocol,
+            action,
+        } => {
             let request = ModifyListenerRequest {
                 listener_arn: Some(name::listener(connection, &listener).await?),
-                default_actions: vec![action.build_one(connection).await?],
+                default_actions: action.build(connection).await?.into_iter().collect(),
+                protocol: protocol.name().map(str::to_owned),
+                certificates: protocol.certificates(connection).await?,
+                mutual_authentication: protocol.mutual_authentication()?,
             };
+            if request.default_actions.is_empty() && protocol.is_empty() {
+                return Err(Error::Unfit(
+                    "give what is to change: an action, --certificate, --plain or --client-authority"
+                        .to_owned(),
+                ));
+            }
             let response = connection
                 .elb(async |mut elb| elb.modify_listener(request.clone()).await)
                 .await?;
             connection.show(&response, |response| {
                 output::elb::listeners(&response.listeners)
+            })
+        }
+        Command::AddCertificate {
+            listener,
+            certificate,
+        } => {
+            let request = AddListenerCertificatesRequest {
+                listener_arn: Some(name::listener(connection, &listener).await?),
+                certificates: vec![protocol::certificate(connection, &certificate).await?],
+            };
+            let response = connection
+                .elb(async |mut elb| elb.add_listener_certificates(request.clone()).await)
+                .await?;
+            connection.show(&response, |response| {
+                output::elb::certificates(&response.certificates)
+            })
+        }
+        Command::RemoveCertificate {
+            listener,
+            certificate,
+        } => {
+            let request = RemoveListenerCertificatesRequest {
+                listener_arn: Some(name::listener(connection, &listener).await?),
+                certificates: vec![protocol::certificate(connection, &certificate).await?],
+            };
+            let response = connection
+                .elb(async |mut elb| elb.remove_listener_certificates(request.clone()).await)
+                .await?;
+            connection.show(&response, |_| {
+                format!("listener {listener} does without certificate {certificate}")
+            })
+        }
+        Command::Certificates { listener } => {
+            let request = DescribeListenerCertificatesRequest {
+                listener_arn: Some(name::listener(connection, &listener).await?),
+            };
+            let response = connection
+                .elb(async |mut elb| elb.describe_listener_certificates(request.clone()).await)
+                .await?;
+            connection.show(&response, |response| {
+                output::elb::certificates(&response.certificates)
             })
         }
         Command::List { load_balancer } => {

@@ -1,10 +1,12 @@
 //! Turns the names that people type into the ARNs that ELB wants. An ARN is taken as it is.
 
+use roadstead_client::proto::acm::CertificateSummary;
 use roadstead_client::proto::elb::{
     DescribeListenersRequest, DescribeListenersResponse, DescribeLoadBalancersRequest,
     DescribeTargetGroupsRequest,
 };
 
+use super::certificate;
 use crate::connection::Connection;
 use crate::error::Error;
 
@@ -49,6 +51,27 @@ pub(super) async fn load_balancer(connection: &Connection, name: &str) -> Result
         .into_iter()
         .find_map(|found| found.load_balancer_arn);
     arn.ok_or_else(|| Error::Unfit(format!("there is no load balancer {name}")))
+}
+
+/// Returns the ARN of a certificate, which people call by one of its names.
+pub(super) async fn certificate(connection: &Connection, name: &str) -> Result<String, Error> {
+    if is_arn(name) {
+        return Ok(name.to_owned());
+    }
+    let all = certificate::list(connection).await?;
+    let known = |one: &&CertificateSummary| {
+        let mut names = one.subject_alternative_name_summaries.iter();
+        names.any(|known| known.eq_ignore_ascii_case(name))
+    };
+    let found: Vec<_> = all.iter().filter(known).collect();
+    match found.as_slice() {
+        [one] => Ok(one.certificate_arn.clone().unwrap_or_default()),
+        [] => Err(Error::Unfit(format!("there is no certificate for {name}"))),
+        several => Err(Error::Unfit(format!(
+            "{} certificates are for {name}; give the ARN of one, from `ctl certificate list`",
+            several.len()
+        ))),
+    }
 }
 
 /// Returns the ARN of a listener, which people write as `LOAD_BALANCER:PORT`.

@@ -1,8 +1,8 @@
 //! Load balancers, listeners, rules and target groups, for people.
 
 use roadstead_client::proto::elb::{
-    Action, Listener, LoadBalancer, RedirectActionConfig, Rule, RuleCondition, TargetGroup,
-    TargetHealthDescription,
+    Action, Certificate, Listener, LoadBalancer, RedirectActionConfig, Rule, RuleCondition,
+    TargetGroup, TargetHealthDescription,
 };
 
 use super::grid::{grid, joined, number, text, time};
@@ -44,6 +44,19 @@ pub(crate) fn listeners(listeners: &[Listener]) -> String {
         ],
         rows,
     )
+}
+
+/// Returns one row for each certificate of a listener.
+pub(crate) fn certificates(certificates: &[Certificate]) -> String {
+    let rows = certificates.iter().map(|one| {
+        let default = if one.is_default == Some(true) {
+            "yes"
+        } else {
+            "no"
+        };
+        [default.to_owned(), text(one.certificate_arn.as_ref())]
+    });
+    grid(["DEFAULT", "ARN"], rows)
 }
 
 /// Returns one row for each rule, in the order in which they are tried.

@@ -3,8 +3,8 @@
 //! Rules: "Amazon Resource Names (ARNs)" in the ECS and Elastic Load Balancing references.
 
 use crate::id::{
-    ClusterName, ContainerInstanceId, ListenerRef, LoadBalancerName, RuleId, ServiceId,
-    TargetGroupName, TaskDefinitionId, TaskId,
+    CertificateId, ClusterName, ContainerInstanceId, ListenerRef, LoadBalancerName, RuleId,
+    ServiceId, TargetGroupName, TaskDefinitionId, TaskId,
 };
 
 /// The partition in which this control plane's resources live.
@@ -12,6 +12,7 @@ use crate::id::{
 pub struct Arns {
     ecs: String,
     elb: String,
+    acm: String,
 }
 
 impl Arns {
@@ -21,6 +22,7 @@ impl Arns {
         Self {
             ecs: format!("arn:aws:ecs:{region}:{account}:"),
             elb: format!("arn:aws:elasticloadbalancing:{region}:{account}:"),
+            acm: format!("arn:aws:acm:{region}:{account}:"),
         }
     }
 
@@ -70,6 +72,11 @@ impl Arns {
     #[must_use]
     pub fn target_group(&self, name: &TargetGroupName) -> String {
         format!("{}targetgroup/{name}/{}", self.elb, name_id(name.as_str()))
+    }
+
+    #[must_use]
+    pub fn certificate(&self, certificate: &CertificateId) -> String {
+        format!("{}certificate/{certificate}", self.acm)
     }
 
     #[must_use]

@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::id::{
-    ClusterName, ContainerInstanceId, DeploymentId, JoinTokenId, ListenerRef, LoadBalancerName,
-    NodeId, RuleId, ServiceId, TargetGroupName, TaskDefinitionId, TaskId,
+    CertificateId, ClusterName, ContainerInstanceId, DeploymentId, JoinTokenId, ListenerRef,
+    LoadBalancerName, NodeId, RuleId, ServiceId, TargetGroupName, TaskDefinitionId, TaskId,
 };
 use crate::state::Identity;
+use crate::state::certificate::Certificate;
 use crate::state::container_instance::{InstanceRegistration, InstanceStatus};
 use crate::state::join::{JoinToken, Server};
-use crate::state::load_balancer::{Action, Condition, Rule, action};
+use crate::state::load_balancer::{Action, Condition, ListenerProtocol, Rule, action};
 use crate::state::service::{Counts, ServiceSpec, ServiceUpdate};
 use crate::state::target_group::TargetGroupSpec;
 use crate::state::task::{NewTask, StopCode, TargetHealth};
@@ -156,6 +157,8 @@ pub enum Command {
     CreateListener {
         id: ListenerRef,
         port: u16,
+        #[serde(default)]
+        protocol: ListenerProtocol,
         #[serde(deserialize_with = "action::stored")]
         default: Action,
     },
@@ -199,6 +202,7 @@ pub enum Command {
 
     ModifyListener {
         id: ListenerRef,
+        protocol: Option<ListenerProtocol>,
         default: Option<Action>,
     },
     ModifyRule {
@@ -206,6 +210,26 @@ pub enum Command {
         id: RuleId,
         conditions: Option<Vec<Condition>>,
         action: Option<Action>,
+    },
+    AddListenerCertificates {
+        id: ListenerRef,
+        certificates: Vec<CertificateId>,
+    },
+    RemoveListenerCertificates {
+        id: ListenerRef,
+        certificates: Vec<CertificateId>,
+    },
+    /// Names the key that seals secrets, which is on the disks of a majority.
+    NameSealingKey {
+        fingerprint: String,
+    },
+    ImportCertificate {
+        certificate: Certificate,
+        /// There must be one with this id.
+        replaces: bool,
+    },
+    DeleteCertificate {
+        id: CertificateId,
     },
     /// Gives rules of one listener other priorities, all at once.
     SetRulePriorities {

@@ -37,4 +37,5 @@ pub enum Event {
     JoinTokenDeleted(JoinTokenId),
     ServerAdmitted(u64),
     ServerDismissed(u64),
+    SealingKeyNamed,
 }

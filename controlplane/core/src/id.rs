@@ -55,6 +55,8 @@ text_id! {
     NodeId,
     /// 16 hex digits: what names a join token without its secret.
     JoinTokenId,
+    /// 32 hex digits: the last part of a certificate's ARN.
+    CertificateId,
 }
 
 /// One revision of a family, written `web:7`.

@@ -3,6 +3,7 @@
 //! The maps are persistent (`imbl`), so a clone is a cheap, consistent snapshot. Indices and sums
 //! are kept by the same functions that change what they are made of, and are rebuilt after loading.
 
+pub mod certificate;
 pub mod cluster;
 pub mod container_instance;
 mod forget;
@@ -21,10 +22,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::arn::Arns;
 use crate::id::{
-    ClusterName, ContainerInstanceId, Family, JoinTokenId, ListenerRef, LoadBalancerName, NodeId,
-    ServiceId, TargetGroupName, TaskDefinitionId, TaskId,
+    CertificateId, ClusterName, ContainerInstanceId, Family, JoinTokenId, ListenerRef,
+    LoadBalancerName, NodeId, ServiceId, TargetGroupName, TaskDefinitionId, TaskId,
 };
 use crate::{Command, Event, Rejection};
+use certificate::Certificate;
 use cluster::Cluster;
 use container_instance::ContainerInstance;
 use join::{Authority, JoinToken, Server};
@@ -55,6 +57,11 @@ pub struct ClusterState {
     pub target_groups: OrdMap<TargetGroupName, Arc<TargetGroup>>,
     pub listeners: OrdMap<ListenerRef, Arc<Listener>>,
     pub load_balancer_nodes: OrdMap<NodeId, Arc<LoadBalancerNode>>,
+    #[serde(default)]
+    pub certificates: OrdMap<CertificateId, Arc<Certificate>>,
+    /// The fingerprint of the key that seals secrets; the key itself is on the servers' disks, and in no state.
+    #[serde(default)]
+    pub sealing_key: Option<String>,
     #[serde(default)]
     pub join_tokens: OrdMap<JoinTokenId, Arc<JoinToken>>,
     /// Every server that ever joined, by its number among the members; numbers are never used again.
@@ -174,9 +181,12 @@ impl ClusterState {
             Command::CreateTargetGroup { name, spec } => self.create_target_group(name, spec),
             Command::ModifyTargetGroup { name, spec } => self.modify_target_group(&name, spec),
             Command::DeleteTargetGroup { name } => self.delete_target_group(&name),
-            Command::CreateListener { id, port, default } => {
-                self.create_listener(id, port, default)
-            }
+            Command::CreateListener {
+                id,
+                port,
+                protocol,
+                default,
+            } => self.create_listener(id, port, protocol, default),
             Command::DeleteListener { id } => self.delete_listener(&id),
             Command::CreateRule { listener, id, rule } => self.create_rule(&listener, id, rule),
             Command::DeleteRule { listener, id } => self.delete_rule(&listener, &id),
@@ -186,7 +196,23 @@ impl ClusterState {
             Command::DeleteJoinToken { id } => self.delete_join_token(&id),
             Command::DismissServer { id } => Ok(self.dismiss_server(id)),
             Command::AdmitServer { server, above } => self.admit_server(server, above),
-            Command::ModifyListener { id, default } => self.modify_listener(&id, default),
+            Command::ModifyListener {
+                id,
+                protocol,
+                default,
+            } => self.modify_listener(&id, protocol, default),
+            Command::AddListenerCertificates { id, certificates } => {
+                self.add_listener_certificates(&id, &certificates)
+            }
+            Command::RemoveListenerCertificates { id, certificates } => {
+                self.remove_listener_certificates(&id, &certificates)
+            }
+            Command::NameSealingKey { fingerprint } => self.name_sealing_key(fingerprint),
+            Command::ImportCertificate {
+                certificate,
+                replaces,
+            } => self.import_certificate(certificate, replaces),
+            Command::DeleteCertificate { id } => self.delete_certificate(&id),
             Command::ModifyRule {
                 listener,
                 id,

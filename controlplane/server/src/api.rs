@@ -3,6 +3,8 @@
 //! A handler reads the request, checks what only it can know, and either reads a linearizable
 //! snapshot or writes one command. `convert` is the only place where wire and core types meet.
 
+mod acm;
+mod certificate;
 mod cluster;
 mod console;
 mod container_instance;
@@ -27,6 +29,8 @@ use std::sync::Arc;
 use roadstead_core::{ClusterState, Command, Rejection};
 
 use crate::raft::Node;
+use crate::sealing::Sealing;
+pub(crate) use acm::Acm;
 pub(crate) use console::Console;
 pub(crate) use ecs::Ecs;
 pub(crate) use elb::Elb;
@@ -48,10 +52,8 @@ macro_rules! operations {
         pub(crate) struct $name(super::Api);
 
         impl $name {
-            pub(crate) fn new(node: &std::sync::Arc<crate::raft::Node>) -> Self {
-                Self(super::Api {
-                    node: std::sync::Arc::clone(node),
-                })
+            pub(crate) fn new(api: &super::Api) -> Self {
+                Self(api.clone())
             }
         }
 
@@ -70,11 +72,19 @@ use operations;
 
 /// What every handler works with.
 #[derive(Debug, Clone)]
-struct Api {
+pub(crate) struct Api {
     node: Arc<Node>,
+    sealing: Arc<Sealing>,
 }
 
 impl Api {
+    pub(crate) fn new(node: &Arc<Node>, sealing: &Arc<Sealing>) -> Self {
+        Self {
+            node: Arc::clone(node),
+            sealing: Arc::clone(sealing),
+        }
+    }
+
     /// Returns a state that holds every acknowledged write.
     async fn read(&self) -> Result<Arc<ClusterState>, Refusal> {
         Ok(self.node.read().await?)
@@ -84,16 +94,6 @@ impl Api {
     async fn write(&self, command: Command) -> Result<Arc<ClusterState>, Refusal> {
         self.node.write(command).await??;
         Ok(self.node.newest())
-    }
-}
-
-/// Refuses what listeners and targets do not speak yet.
-fn check_protocol(protocol: Option<&str>) -> Result<(), Rejection> {
-    match protocol {
-        None | Some("HTTP") => Ok(()),
-        Some(other) => Err(Rejection::validation(format!(
-            "protocol '{other}' is not supported; use HTTP"
-        ))),
     }
 }
 

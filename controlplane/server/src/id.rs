@@ -1,6 +1,6 @@
 //! The only place where the control plane makes ids.
 
-use roadstead_core::id::{DeploymentId, JoinTokenId, ListenerId, RuleId, TaskId};
+use roadstead_core::id::{CertificateId, DeploymentId, JoinTokenId, ListenerId, RuleId, TaskId};
 
 fn random() -> u128 {
     #[cfg(feature = "simulation")]
@@ -34,6 +34,10 @@ pub(crate) fn task() -> TaskId {
 
 pub(crate) fn listener() -> ListenerId {
     ListenerId::new(hex16())
+}
+
+pub(crate) fn certificate() -> CertificateId {
+    CertificateId::new(hex32())
 }
 
 pub(crate) fn rule() -> RuleId {

@@ -7,6 +7,7 @@
 mod api;
 mod aside;
 mod authorize;
+mod certificate;
 mod clock;
 mod config;
 mod disk;
@@ -21,6 +22,7 @@ mod pki;
 mod presence;
 mod raft;
 mod reconcile;
+mod sealing;
 mod serve;
 mod session;
 #[cfg(feature = "simulation")]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use roadstead_client::{CredentialsError, Endpoint};
 use roadstead_core::state::join::Role;
+use roadstead_proto::acm::acm_server::AcmServer;
 use roadstead_proto::agent::agent_session_server::AgentSessionServer;
 use roadstead_proto::console::console_server::ConsoleServer;
 use roadstead_proto::console::membership_server::MembershipServer;
@@ -28,12 +29,13 @@ use tonic::transport::Server;
 use tonic::{Request, Status};
 use tracing::info;
 
-use crate::api::{Console, Ecs, Elb, Join, Membership};
+use crate::api::{Acm, Api, Console, Ecs, Elb, Join, Membership};
 use crate::aside;
 use crate::disk::{self, DiskFull};
 use crate::leader::Reigns;
 use crate::pki::PkiError;
 use crate::raft::{MAX_MESSAGE, Node, RaftError, RaftService};
+use crate::sealing::{self, Sealing};
 use crate::session::{Agents, LoadBalancers, LogRelay};
 use crate::{Config, authorize, leader, tls};
 
@@ -105,7 +107,13 @@ async fn take_part(config: &Arc<Config>, stop: CancellationToken) -> Result<(), 
     let credentials = tls::load(config, &node)?;
     let tasks = TaskTracker::new();
     let reigns = leader::follow(&node, config, &tasks, stop.clone());
-    let routes = routes(&node, &reigns, &stop);
+    let sealing_keys = Arc::new(sealing::Store::new(&config.data_dir));
+    let sealing = Arc::new(Sealing::new(&node, &sealing_keys));
+    let routes = routes(&node, &reigns, &sealing, sealing_keys, &stop);
+    {
+        let stop = stop.clone();
+        tasks.spawn(async move { sealing.keep(&stop).await });
+    }
     if let Some(remote) = config.remote.clone() {
         let (node, config, stop) = (Arc::clone(&node), Arc::clone(config), stop.clone());
         tasks.spawn(async move {
@@ -153,21 +161,33 @@ pub(crate) fn builder() -> Server {
 }
 
 /// Returns every service, each for those who may call it.
-fn routes(node: &Arc<Node>, reigns: &Reigns, stop: &CancellationToken) -> Routes {
+fn routes(
+    node: &Arc<Node>,
+    reigns: &Reigns,
+    sealing: &Arc<Sealing>,
+    sealing_keys: Arc<sealing::Store>,
+    stop: &CancellationToken,
+) -> Routes {
     const USERS: &[Role] = &[Role::Operator];
     let relay = LogRelay::default();
     let agents = Agents::new(node, reigns, &relay, stop.clone());
-    let load_balancers = LoadBalancers::new(node, reigns, stop.clone());
+    let load_balancers = LoadBalancers::new(node, reigns, stop.clone()).sealed_by(sealing);
     let console = Console::new(node, reigns, &relay, stop.clone());
-    let raft = RaftServer::new(RaftService(Arc::clone(node)))
+    let service = RaftService {
+        node: Arc::clone(node),
+        sealing_keys,
+    };
+    let raft = RaftServer::new(service)
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
     let agents = AgentSessionServer::new(agents).max_decoding_message_size(MAX_MESSAGE);
     let load_balancers =
         LoadBalancerSessionServer::new(load_balancers).max_decoding_message_size(MAX_MESSAGE);
+    let api = Api::new(node, sealing);
     Routes::new(JoinServer::new(Join::new(node)))
-        .add_service(allow(EcsServer::new(Ecs::new(node)), USERS))
-        .add_service(allow(ElbServer::new(Elb::new(node)), USERS))
+        .add_service(allow(EcsServer::new(Ecs::new(&api)), USERS))
+        .add_service(allow(ElbServer::new(Elb::new(&api)), USERS))
+        .add_service(allow(AcmServer::new(Acm::new(&api)), USERS))
         .add_service(allow(ConsoleServer::new(console), USERS))
         .add_service(allow(
             MembershipServer::new(Membership(Arc::clone(node))),

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use roadstead_client::join::{Applicant, Joined, Token, join};
 use roadstead_client::{ControlPlane, Credentials, Endpoint, SERVER_NAME};
+use roadstead_proto::acm::ListCertificatesRequest;
+use roadstead_proto::acm::acm_client::AcmClient;
 use roadstead_proto::agent::agent_message::Message;
 use roadstead_proto::agent::agent_session_client::AgentSessionClient;
 use roadstead_proto::agent::{AgentMessage, Register};
@@ -168,7 +170,10 @@ async fn open_to(channel: &Channel) -> BTreeSet<&'static str> {
     let mut nodes = LoadBalancerSessionClient::new(channel.clone());
     let balancers = DescribeLoadBalancersRequest::default();
     let control_plane = DescribeControlPlaneRequest {};
-    let answers: [(&'static str, Option<Status>); 7] = [
+    let mut acm = AcmClient::new(channel.clone());
+    let certificates = ListCertificatesRequest::default();
+    let answers: [(&'static str, Option<Status>); 8] = [
+        ("acm", acm.list_certificates(certificates).await.err()),
         (
             "ecs",
             ecs.list_clusters(ListClustersRequest::default())
@@ -226,11 +231,11 @@ async fn each_certificate_opens_what_its_role_needs_and_nothing_else() {
         assert_eq!(open, services.iter().copied().collect(), "{role}");
     }
     let open = open_to(&server.channel(&operator).await).await;
-    assert_eq!(open, ["console", "ecs", "elb", "membership"].into());
+    assert_eq!(open, ["acm", "console", "ecs", "elb", "membership"].into());
     let nobody = server.nobody(&operator.authority).await;
     assert_eq!(open_to(&nobody).await, BTreeSet::new());
     let local = server.local.connect().await.unwrap();
-    assert_eq!(open_to(&local).await.len(), 7);
+    assert_eq!(open_to(&local).await.len(), 8);
 }
 
 #[tokio::test]

@@ -135,13 +135,17 @@ fn listeners(fixture: &Fixture) -> Vec<Case> {
             INVALID,
             "redirectConfig",
         ),
-        create(json!({"DefaultActions": no_group}), NO_GROUP, "nothing"),
+        create(
+            json!({"DefaultActions": no_group.clone()}),
+            NO_GROUP,
+            "nothing",
+        ),
         refused("ModifyListener", unknown.clone(), NO_LISTENER, "listener"),
         refused(
             "ModifyListener",
-            json!({"ListenerArn": fixture.listener, "DefaultActions": forward(&fixture.loose_target_group)}),
-            IN_USE,
-            "web",
+            json!({"ListenerArn": fixture.listener, "DefaultActions": no_group}),
+            NO_GROUP,
+            "nothing",
         ),
         refused("DeleteListener", unknown, NO_LISTENER, "listener"),
     ]

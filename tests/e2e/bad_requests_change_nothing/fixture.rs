@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use roadstead_tests::certificate::{Authority, Certificate};
 use roadstead_tests::web::free_port;
 use roadstead_tests::{Client, eventually};
 use serde_json::{Value, json};
@@ -17,6 +20,12 @@ const EQUAL_LOOKS: u32 = 20;
 #[derive(Debug, Default)]
 pub(crate) struct Fixture {
     pub(crate) load_balancer: String,
+    /// Of the secure listener.
+    pub(crate) shop: Certificate,
+    /// Of another certificate.
+    pub(crate) other_key: String,
+    pub(crate) certificate: String,
+    pub(crate) secure_listener: String,
     pub(crate) listener: String,
     pub(crate) rule: String,
     pub(crate) port: u16,
@@ -52,6 +61,22 @@ impl Fixture {
         let loose_target_group = arn(&group, "/TargetGroups/0/TargetGroupArn")?;
         let balancer = accepted(client, "CreateLoadBalancer", json!({"Name": "web"})).await?;
         let load_balancer = arn(&balancer, "/LoadBalancers/0/LoadBalancerArn")?;
+        let authority = Authority::new("test")?;
+        let shop = authority.issue(&["shop.example"])?;
+        let other_key = authority.issue(&["other.example"])?.private_key;
+        let request = json!({
+            "Certificate": STANDARD.encode(&shop.certificate), "PrivateKey": STANDARD.encode(&shop.private_key),
+        });
+        let imported = accepted(client, "ImportCertificate", request).await?;
+        let certificate = arn(&imported, "/CertificateArn")?;
+        let secure_port = free_port()?;
+        let request = json!({
+            "LoadBalancerArn": load_balancer, "Protocol": "HTTPS", "Port": secure_port,
+            "Certificates": [{"CertificateArn": certificate}],
+            "DefaultActions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}],
+        });
+        let created = accepted(client, "CreateListener", request).await?;
+        let secure_listener = arn(&created, "/Listeners/0/ListenerArn")?;
         let port = free_port()?;
         let forward = json!([{"Type": "forward", "TargetGroupArn": target_group}]);
         let request = json!({
@@ -74,6 +99,10 @@ impl Fixture {
         accepted(client, "CreateService", request).await?;
         Ok(Self {
             load_balancer,
+            shop,
+            other_key,
+            certificate,
+            secure_listener,
             listener,
             rule,
             port,
@@ -108,6 +137,7 @@ pub(crate) async fn everything(client: &Client) -> anyhow::Result<Value> {
         "ListContainerInstances",
         "DescribeLoadBalancers",
         "DescribeTargetGroups",
+        "ListCertificates",
     ] {
         seen.push(accepted(client, operation, json!({})).await?);
     }

@@ -1,6 +1,7 @@
 //! A bad request to any operation is refused with ECS's or ELB's exception and a message that names what is wrong,
 //! and every description and list says afterwards what it said before.
 
+mod acm;
 mod ecs;
 mod elb;
 mod fixture;
@@ -50,7 +51,7 @@ fn cases(fixture: &Fixture) -> impl Iterator<Item = Case> {
     let ecs = task_definition::cases()
         .into_iter()
         .chain(ecs::cases(fixture));
-    ecs.chain(elb::cases(fixture))
+    ecs.chain(elb::cases(fixture)).chain(acm::cases(fixture))
 }
 
 /// Sets members of a request.

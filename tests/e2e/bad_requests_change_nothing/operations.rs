@@ -2,13 +2,19 @@
 
 use anyhow::bail;
 use roadstead_tests::Client;
+use roadstead_tests::proto::acm::{
+    DeleteCertificateRequest, DescribeCertificateRequest, ImportCertificateRequest,
+    ListCertificatesRequest,
+};
 use roadstead_tests::proto::ecs::*;
 use roadstead_tests::proto::elb::{
-    CreateListenerRequest, CreateLoadBalancerRequest, CreateRuleRequest, CreateTargetGroupRequest,
-    DeleteListenerRequest, DeleteLoadBalancerRequest, DeleteRuleRequest, DeleteTargetGroupRequest,
+    AddListenerCertificatesRequest, CreateListenerRequest, CreateLoadBalancerRequest,
+    CreateRuleRequest, CreateTargetGroupRequest, DeleteListenerRequest, DeleteLoadBalancerRequest,
+    DeleteRuleRequest, DeleteTargetGroupRequest, DescribeListenerCertificatesRequest,
     DescribeListenersRequest, DescribeLoadBalancersRequest, DescribeRulesRequest,
     DescribeTargetGroupsRequest, DescribeTargetHealthRequest, ModifyListenerRequest,
-    ModifyRuleRequest, ModifyTargetGroupRequest, SetRulePrioritiesRequest,
+    ModifyRuleRequest, ModifyTargetGroupRequest, RemoveListenerCertificatesRequest,
+    SetRulePrioritiesRequest,
 };
 use serde_json::Value;
 use tonic::Status;
@@ -65,6 +71,11 @@ operations! {
     "DeregisterContainerInstance" => ecs.deregister_container_instance(DeregisterContainerInstanceRequest);
     "UpdateContainerInstancesState" => ecs.update_container_instances_state(UpdateContainerInstancesStateRequest);
 
+    "ImportCertificate" => acm.import_certificate(ImportCertificateRequest);
+    "DescribeCertificate" => acm.describe_certificate(DescribeCertificateRequest);
+    "ListCertificates" => acm.list_certificates(ListCertificatesRequest);
+    "DeleteCertificate" => acm.delete_certificate(DeleteCertificateRequest);
+
     "CreateLoadBalancer" => elb.create_load_balancer(CreateLoadBalancerRequest);
     "DescribeLoadBalancers" => elb.describe_load_balancers(DescribeLoadBalancersRequest);
     "DeleteLoadBalancer" => elb.delete_load_balancer(DeleteLoadBalancerRequest);
@@ -76,6 +87,9 @@ operations! {
     "CreateListener" => elb.create_listener(CreateListenerRequest);
     "DescribeListeners" => elb.describe_listeners(DescribeListenersRequest);
     "ModifyListener" => elb.modify_listener(ModifyListenerRequest);
+    "AddListenerCertificates" => elb.add_listener_certificates(AddListenerCertificatesRequest);
+    "RemoveListenerCertificates" => elb.remove_listener_certificates(RemoveListenerCertificatesRequest);
+    "DescribeListenerCertificates" => elb.describe_listener_certificates(DescribeListenerCertificatesRequest);
     "DeleteListener" => elb.delete_listener(DeleteListenerRequest);
     "CreateRule" => elb.create_rule(CreateRuleRequest);
     "DescribeRules" => elb.describe_rules(DescribeRulesRequest);

@@ -5,7 +5,7 @@ use roadstead_core::id::{
 };
 use roadstead_core::resources::Protocol;
 use roadstead_core::scheduler::default_strategy;
-use roadstead_core::state::load_balancer::Action;
+use roadstead_core::state::load_balancer::{Action, ListenerProtocol};
 use roadstead_core::state::service::{DeploymentConfiguration, ServiceLoadBalancer, ServiceSpec};
 use roadstead_core::state::target_group::{TargetGroupSpec, TargetHealthCheck};
 use roadstead_core::state::task_definition::{
@@ -39,7 +39,12 @@ pub(super) fn commands(at: Timestamp) -> Vec<Command> {
             listener: ListenerId::new(group),
         };
         let default = Action::forward_to(name);
-        commands.push(Command::CreateListener { id, port, default });
+        commands.push(Command::CreateListener {
+            id,
+            port,
+            protocol: ListenerProtocol::Http,
+            default,
+        });
     }
     commands
 }

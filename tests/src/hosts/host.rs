@@ -270,7 +270,13 @@ impl Host {
         ["nsenter".to_owned(), into, ctl]
     }
 
+    /// Returns the data directory of a role, by the command that starts it.
+    #[must_use]
+    pub fn data_directory(&self, command: &str) -> PathBuf {
+        self.directory.join(command)
+    }
+
     fn data(&self, command: &str) -> String {
-        self.directory.join(command).display().to_string()
+        self.data_directory(command).display().to_string()
     }
 }

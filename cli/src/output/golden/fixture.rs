@@ -233,6 +233,7 @@ pub(super) fn listener() -> elb::Listener {
         port: Some(8080),
         protocol: text("HTTP"),
         default_actions: vec![forward()],
+        ..elb::Listener::default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod action;
 mod condition;
+mod protocol;
 mod rule;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::id::{ListenerRef, LoadBalancerName, RuleId, TargetGroupName};
 use crate::{Event, Exception, Rejection, Timestamp};
 pub use action::{Action, FixedResponse, Forward, Redirect};
 pub use condition::{Condition, QueryParameter};
+pub use protocol::{ListenerProtocol, Tls};
 pub use rule::Rule;
 
 /// A named set of listeners.
@@ -29,6 +31,8 @@ pub struct LoadBalancer {
 pub struct Listener {
     pub id: ListenerRef,
     pub port: u16,
+    #[serde(default)]
+    pub protocol: ListenerProtocol,
     /// What happens to a request that no rule takes.
     #[serde(deserialize_with = "action::stored")]
     pub default: Action,
@@ -97,12 +101,14 @@ impl ClusterState {
         &mut self,
         id: ListenerRef,
         port: u16,
+        protocol: ListenerProtocol,
         default: Action,
     ) -> Result<Vec<Event>, Rejection> {
         self.load_balancer(&id.load_balancer)?;
         if port == 0 {
             return Err(Rejection::validation("port must be 1 to 65535"));
         }
+        self.check_protocol(&protocol)?;
         self.check_action(&default)?;
         // Every node serves every listener, so a port is unique over all load balancers.
         if self
@@ -118,6 +124,7 @@ impl ClusterState {
         let listener = Listener {
             id: id.clone(),
             port,
+            protocol,
             default,
             rules: Vec::new(),
         };
@@ -149,9 +156,14 @@ impl ClusterState {
     pub(super) fn modify_listener(
         &mut self,
         id: &ListenerRef,
+        protocol: Option<ListenerProtocol>,
         default: Option<Action>,
     ) -> Result<Vec<Event>, Rejection> {
         let mut changed = self.listener(id)?.as_ref().clone();
+        if let Some(protocol) = protocol {
+            self.check_protocol(&protocol)?;
+            changed.protocol = protocol;
+        }
         if let Some(default) = default {
             self.check_action(&default)?;
             changed.default = default;

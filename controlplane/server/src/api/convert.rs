@@ -1,11 +1,13 @@
 //! Between the wire's types and the core's. Nothing else knows both.
 
 pub(crate) mod action;
+pub(crate) mod certificate;
 mod condition;
 pub(crate) mod container_instance;
 pub(crate) mod listener;
 pub(crate) mod name;
 pub(crate) mod number;
+pub(crate) mod protocol;
 pub(crate) mod service;
 pub(crate) mod target_group;
 pub(crate) mod task;

@@ -3,21 +3,28 @@
 use roadstead_core::id::ListenerRef;
 use roadstead_core::{Command, Exception, Rejection};
 use roadstead_proto::elb::{
+    AddListenerCertificatesRequest, AddListenerCertificatesResponse, Certificate,
     CreateListenerRequest, CreateListenerResponse, DeleteListenerRequest, DeleteListenerResponse,
+    DescribeListenerCertificatesRequest, DescribeListenerCertificatesResponse,
     DescribeListenersRequest, DescribeListenersResponse, ModifyListenerRequest,
-    ModifyListenerResponse,
+    ModifyListenerResponse, RemoveListenerCertificatesRequest, RemoveListenerCertificatesResponse,
 };
 
-use super::convert::{action, listener as convert, name};
+use super::convert::{action, listener as convert, name, protocol};
 use super::status::Refusal;
-use super::{Api, check_protocol, within};
+use super::{Api, within};
 use crate::id;
 
 pub(super) async fn create(
     api: &Api,
     request: CreateListenerRequest,
 ) -> Result<CreateListenerResponse, Refusal> {
-    check_protocol(request.protocol.as_deref())?;
+    let wanted = protocol::Wanted {
+        protocol: request.protocol.as_deref(),
+        certificates: &request.certificates,
+        mutual_authentication: request.mutual_authentication.as_ref(),
+    };
+    let protocol = wanted.create()?;
     let load_balancer = name::load_balancer(request.load_balancer_arn.as_deref())?;
     let port = request
         .port
@@ -33,6 +40,7 @@ pub(super) async fn create(
         .write(Command::CreateListener {
             id: id.clone(),
             port,
+            protocol,
             default,
         })
         .await?;
@@ -90,8 +98,15 @@ pub(super) async fn modify(
         [] => None,
         actions => Some(action::from_proto(actions)?),
     };
+    let wanted = protocol::Wanted {
+        protocol: request.protocol.as_deref(),
+        certificates: &request.certificates,
+        mutual_authentication: request.mutual_authentication.as_ref(),
+    };
+    let known = api.read().await?;
     let command = Command::ModifyListener {
         id: id.clone(),
+        protocol: wanted.modify(&known.listener(&id)?.protocol)?,
         default,
     };
     let state = api.write(command).await?;
@@ -108,4 +123,49 @@ pub(super) async fn delete(
     let id = name::listener(request.listener_arn.as_deref())?;
     api.write(Command::DeleteListener { id }).await?;
     Ok(DeleteListenerResponse {})
+}
+
+pub(super) async fn add_certificates(
+    api: &Api,
+    request: AddListenerCertificatesRequest,
+) -> Result<AddListenerCertificatesResponse, Refusal> {
+    within(request.certificates.len(), 25, "certificates")?;
+    let id = name::listener(request.listener_arn.as_deref())?;
+    let certificates = protocol::certificates(&request.certificates)?;
+    let command = Command::AddListenerCertificates {
+        id,
+        certificates: certificates.clone(),
+    };
+    let arns = api.write(command).await?.arns();
+    let added = certificates.iter().map(|id| Certificate {
+        certificate_arn: Some(arns.certificate(id)),
+        is_default: Some(false),
+    });
+    Ok(AddListenerCertificatesResponse {
+        certificates: added.collect(),
+    })
+}
+
+pub(super) async fn remove_certificates(
+    api: &Api,
+    request: RemoveListenerCertificatesRequest,
+) -> Result<RemoveListenerCertificatesResponse, Refusal> {
+    within(request.certificates.len(), 25, "certificates")?;
+    let id = name::listener(request.listener_arn.as_deref())?;
+    let certificates = protocol::certificates(&request.certificates)?;
+    api.write(Command::RemoveListenerCertificates { id, certificates })
+        .await?;
+    Ok(RemoveListenerCertificatesResponse {})
+}
+
+pub(super) async fn describe_certificates(
+    api: &Api,
+    request: DescribeListenerCertificatesRequest,
+) -> Result<DescribeListenerCertificatesResponse, Refusal> {
+    let id = name::listener(request.listener_arn.as_deref())?;
+    let state = api.read().await?;
+    let certificates = state.listener(&id)?.protocol.certificates();
+    Ok(DescribeListenerCertificatesResponse {
+        certificates: protocol::certificates_to_proto(&state.arns(), certificates),
+    })
 }

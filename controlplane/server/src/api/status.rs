@@ -5,6 +5,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use crate::raft::RaftError;
+use crate::sealing::SealingError;
 
 /// Metadata of a refusal: the name of the ECS or ELB exception.
 const EXCEPTION_METADATA: &str = "roadstead-error";
@@ -21,6 +22,12 @@ impl From<Rejection> for Refusal {
 
 impl From<RaftError> for Refusal {
     fn from(error: RaftError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<SealingError> for Refusal {
+    fn from(error: SealingError) -> Self {
         Self(error.into())
     }
 }
@@ -55,7 +62,8 @@ fn code(exception: Exception) -> Code {
         | Exception::LoadBalancerNotFound
         | Exception::TargetGroupNotFound
         | Exception::ListenerNotFound
-        | Exception::RuleNotFound => Code::NotFound,
+        | Exception::RuleNotFound
+        | Exception::CertificateNotFound => Code::NotFound,
         Exception::DuplicateLoadBalancerName
         | Exception::DuplicateTargetGroupName
         | Exception::DuplicateListener
@@ -64,8 +72,11 @@ fn code(exception: Exception) -> Code {
         | Exception::ClusterContainsContainerInstancesException
         | Exception::ClusterContainsTasksException
         | Exception::ServiceNotActiveException
+        | Exception::OperationNotPermitted
         | Exception::ResourceInUse => Code::FailedPrecondition,
-        Exception::TooManyRules => Code::ResourceExhausted,
+        Exception::TooManyRules | Exception::TooManyCertificates | Exception::LimitExceeded => {
+            Code::ResourceExhausted
+        }
         Exception::Stale => Code::Aborted,
     }
 }

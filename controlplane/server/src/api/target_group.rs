@@ -13,7 +13,7 @@ use roadstead_proto::elb::{
 
 use super::convert::{name, target_group as convert};
 use super::status::Refusal;
-use super::{Api, check_protocol, within};
+use super::{Api, within};
 
 pub(super) async fn create(
     api: &Api,
@@ -181,4 +181,14 @@ fn not_found(name: &TargetGroupName) -> Rejection {
         Exception::TargetGroupNotFound,
         format!("Target group '{name}' not found"),
     )
+}
+
+/// Refuses what targets do not speak yet.
+fn check_protocol(protocol: Option<&str>) -> Result<(), Rejection> {
+    match protocol {
+        None | Some("HTTP") => Ok(()),
+        Some(other) => Err(Rejection::validation(format!(
+            "protocol '{other}' is not supported; use HTTP"
+        ))),
+    }
 }

@@ -274,7 +274,7 @@ impl Node {
     }
 
     /// Returns a client of another server.
-    pub(super) fn client(&self, endpoint: &Endpoint) -> Result<RaftClient<Channel>, RaftError> {
+    pub(crate) fn client(&self, endpoint: &Endpoint) -> Result<RaftClient<Channel>, RaftError> {
         // Without credentials nobody was asked anything.
         self.peers.client(endpoint).map_err(|error| {
             warn!(%endpoint, error = &error as &dyn std::error::Error, "cannot reach a server");

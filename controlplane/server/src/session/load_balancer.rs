@@ -3,11 +3,11 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use roadstead_core::Command;
 use roadstead_core::id::NodeId;
 use roadstead_core::state::join::Role;
+use roadstead_core::{ClusterState, Command};
 use roadstead_proto::lb::load_balancer_session_server::LoadBalancerSession;
-use roadstead_proto::lb::{NodeReport, Table};
+use roadstead_proto::lb::{Certificate, NodeReport, Table};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
@@ -20,6 +20,7 @@ use crate::api::status;
 use crate::leader::{Reign, Reigns};
 use crate::log::Log;
 use crate::raft::Node;
+use crate::sealing::{self, Sealing};
 use crate::{authorize, clock};
 
 /// Tables on their way to one load balancer.
@@ -30,6 +31,8 @@ const QUEUE: usize = 4;
 pub(crate) struct LoadBalancers<L = Node> {
     log: Arc<L>,
     reigns: Reigns<L>,
+    /// Opens what a table has of secrets; the simulation has none.
+    sealing: Option<Arc<Sealing>>,
     stop: CancellationToken,
 }
 
@@ -38,8 +41,16 @@ impl<L: Log> LoadBalancers<L> {
         Self {
             log: Arc::clone(log),
             reigns: reigns.clone(),
+            sealing: None,
             stop,
         }
+    }
+
+    /// Lets tables have the certificates of listeners.
+    #[must_use]
+    pub(crate) fn sealed_by(self, sealing: &Arc<Sealing>) -> Self {
+        let sealing = Some(Arc::clone(sealing));
+        Self { sealing, ..self }
     }
 
     /// Opens a session with a load balancer for which `itself` lets the caller speak.
@@ -65,6 +76,7 @@ impl<L: Log> LoadBalancers<L> {
         let session = Session {
             log: Arc::clone(&self.log),
             reign: Arc::clone(&reign),
+            sealing: self.sealing.clone(),
             id: id.clone(),
             tables,
             sent: None,
@@ -107,6 +119,7 @@ impl LoadBalancerSession for LoadBalancers {
 struct Session<L> {
     log: Arc<L>,
     reign: Arc<Reign>,
+    sealing: Option<Arc<Sealing>>,
     id: NodeId,
     tables: mpsc::Sender<Table>,
     /// The routing version and the servers of the table that was sent last.
@@ -126,7 +139,9 @@ impl<L: Log> Session<L> {
             let current = Some((state.routing_version, named.clone()));
             if self.sent != current {
                 self.sent = current;
-                let sent = self.tables.send(convert::table(&state, named)).await;
+                let mut table = convert::table(&state, named);
+                table.certificates = self.certificates(&state).await?;
+                let sent = self.tables.send(table).await;
                 sent.map_err(|_| Status::cancelled("the load balancer has hung up"))?;
             }
             tokio::select! {
@@ -140,6 +155,25 @@ impl<L: Log> Session<L> {
                 changed = servers.changed() => changed.map_err(|_| Status::unavailable("the server stops"))?,
             }
         }
+    }
+
+    /// Returns the certificates that listeners use, with their keys.
+    async fn certificates(&self, state: &ClusterState) -> Result<Vec<Certificate>, Status> {
+        let Some(sealing) = &self.sealing else {
+            return Ok(Vec::new());
+        };
+        let mut opened = Vec::new();
+        let used = state.certificates.values();
+        for one in used.filter(|one| state.listeners_with(&one.id).next().is_some()) {
+            let name = sealing::certificate(&one.id);
+            let key = sealing.open(state, &name, &one.sealed_key).await?;
+            opened.push(Certificate {
+                certificate_arn: state.arns().certificate(&one.id),
+                chain: one.chain.clone(),
+                private_key: String::from_utf8_lossy(&key).into_owned(),
+            });
+        }
+        Ok(opened)
     }
 
     async fn receive(&mut self, report: NodeReport) -> Result<(), Status> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use roadstead_core::arn::Arns;
 use roadstead_core::id::{DeploymentId, NodeId, TargetGroupName, TaskId};
-use roadstead_core::state::load_balancer::Listener;
+use roadstead_core::state::load_balancer::{Listener, ListenerProtocol};
 use roadstead_core::state::service::Counts;
 use roadstead_core::state::target_group::TargetHealthCheck;
 use roadstead_core::state::task::TargetHealth;
@@ -47,12 +47,18 @@ fn listener(arns: &Arns, listener: &Listener) -> lb::Listener {
         default,
         &listener.default,
     ));
+    let certificates = listener.protocol.certificates().iter();
+    let client_authority = match &listener.protocol {
+        ListenerProtocol::Http => None,
+        ListenerProtocol::Https(tls) => tls.client_authority.clone(),
+    };
     lb::Listener {
         listener_arn: arns.listener(&listener.id),
         port: u32::from(listener.port),
-        protocol: "HTTP".to_owned(),
+        protocol: listener.protocol.name().to_owned(),
         rules,
-        ..lb::Listener::default()
+        certificate_arns: certificates.map(|id| arns.certificate(id)).collect(),
+        client_authority: client_authority.unwrap_or_default(),
     }
 }
 

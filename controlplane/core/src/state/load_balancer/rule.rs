@@ -188,7 +188,7 @@ fn priority_in_use(priority: u32) -> Rejection {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Forward;
+    use super::super::{Forward, ListenerProtocol};
     use super::*;
     use crate::id::{ListenerId, LoadBalancerName, TargetGroupName};
     use crate::state::target_group::{TargetGroupSpec, TargetHealthCheck};
@@ -235,6 +235,7 @@ mod tests {
             Command::CreateListener {
                 id: listener(),
                 port: 80,
+                protocol: ListenerProtocol::Http,
                 default,
             },
         ] {

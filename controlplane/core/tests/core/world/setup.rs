@@ -13,7 +13,7 @@ use roadstead_core::scheduler::default_strategy;
 use roadstead_core::state::Identity;
 use roadstead_core::state::container_instance::InstanceRegistration;
 use roadstead_core::state::join::{Authority, JoinToken, Role, Server};
-use roadstead_core::state::load_balancer::{Action, Condition, Redirect, Rule};
+use roadstead_core::state::load_balancer::{Action, Condition, ListenerProtocol, Redirect, Rule};
 use roadstead_core::state::service::{DeploymentConfiguration, ServiceLoadBalancer, ServiceSpec};
 use roadstead_core::state::target_group::{TargetGroupSpec, TargetHealthCheck};
 use roadstead_core::state::task_definition::{
@@ -211,6 +211,7 @@ impl World {
         self.must(&Command::CreateListener {
             id: id.clone(),
             port: 8080,
+            protocol: ListenerProtocol::Http,
             default: Action::forward_to(group()),
         });
         self.must(&Command::CreateRule {

@@ -6,7 +6,7 @@ use roadstead_core::id::RuleId;
 use roadstead_core::state::load_balancer::{Condition, Listener, LoadBalancer, Rule};
 use roadstead_proto::elb;
 
-use super::{action, condition, seconds};
+use super::{action, condition, protocol, seconds};
 
 /// Describes a load balancer.
 pub(crate) fn load_balancer_to_proto(arns: &Arns, balancer: &LoadBalancer) -> elb::LoadBalancer {
@@ -23,12 +23,20 @@ pub(crate) fn load_balancer_to_proto(arns: &Arns, balancer: &LoadBalancer) -> el
 
 /// Describes a listener.
 pub(crate) fn to_proto(arns: &Arns, listener: &Listener) -> elb::Listener {
+    // As ELB does, without saying that it is the default one.
+    let default = listener.protocol.certificates().iter().take(1);
+    let default = default.map(|id| elb::Certificate {
+        certificate_arn: Some(arns.certificate(id)),
+        is_default: None,
+    });
     elb::Listener {
         listener_arn: Some(arns.listener(&listener.id)),
         load_balancer_arn: Some(arns.load_balancer(&listener.id.load_balancer)),
         port: Some(i32::from(listener.port)),
-        protocol: Some("HTTP".to_owned()),
+        protocol: Some(listener.protocol.name().to_owned()),
         default_actions: vec![action::to_proto(arns, &listener.default)],
+        certificates: default.collect(),
+        mutual_authentication: protocol::mutual_authentication(&listener.protocol),
     }
 }
 

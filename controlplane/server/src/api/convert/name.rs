@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 
 use roadstead_core::id::{
-    ClusterName, ContainerInstanceId, Family, ListenerId, ListenerRef, LoadBalancerName, RuleId,
-    ServiceName, TargetGroupName, TaskId,
+    CertificateId, ClusterName, ContainerInstanceId, Family, ListenerId, ListenerRef,
+    LoadBalancerName, RuleId, ServiceName, TargetGroupName, TaskId,
 };
 use roadstead_core::{Exception, Rejection, arn};
 
@@ -71,6 +71,18 @@ pub(crate) fn target_group(reference: Option<&str>) -> Result<TargetGroupName, R
             text,
         )),
         None => Ok(TargetGroupName::new(text)),
+    }
+}
+
+pub(crate) fn certificate(reference: Option<&str>) -> Result<CertificateId, Rejection> {
+    let text = required_by_elb(reference, "certificateArn")?;
+    match arn::resource(text).as_deref() {
+        Some(["certificate", id]) => Ok(CertificateId::new(*id)),
+        Some(_) | None => Err(bad_arn(
+            Exception::CertificateNotFound,
+            "certificateArn",
+            text,
+        )),
     }
 }
 
