@@ -7,10 +7,11 @@ mod http1;
 mod http2;
 mod link;
 mod rewind;
+mod tunnel;
 mod watch;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +26,7 @@ use crate::tls::{HTTP_2, Tls};
 use crate::upstream::Forwarded;
 pub(crate) use link::{Interrupted, Link};
 use rewind::Rewind;
+pub(crate) use tunnel::Tunnel;
 
 /// How long a handshake may take, even where a client may take longer for a request.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
@@ -45,6 +47,8 @@ pub(crate) struct Client {
     /// Whether there are other requests on the connection: then only what is the request's own is a sign of its life.
     pub(crate) is_stream: bool,
     pub(crate) link: Link,
+    /// What the connection becomes when its client has read that it does.
+    tunnel: Mutex<Option<Box<Tunnel>>>,
 }
 
 impl Client {
@@ -70,6 +74,7 @@ impl Client {
             scheme,
             is_stream: false,
             link,
+            tunnel: Mutex::default(),
         }
     }
 
@@ -86,7 +91,18 @@ impl Client {
             scheme: self.scheme,
             is_stream: true,
             link: Link::new(config.client_timeout, config.target_timeout),
+            tunnel: Mutex::default(),
         }
+    }
+
+    /// After the answer that is under way the connection is a tunnel.
+    pub(crate) fn open_tunnel(&self, tunnel: Tunnel) {
+        *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tunnel));
+    }
+
+    fn take_tunnel(&self) -> Option<Box<Tunnel>> {
+        let mut tunnel = self.tunnel.lock().unwrap_or_else(PoisonError::into_inner);
+        tunnel.take()
     }
 
     /// Returns what its targets are told about it.

@@ -54,6 +54,9 @@ pub(crate) async fn answer(
         .map(|log| Entry::begin(log.clone(), &client, &request, begun));
     let mut exchange = Exchange::new(client, entry);
     match forward(&mut exchange, request, begun).await {
+        Ok(answered) if answered.head.status == StatusCode::SWITCHING_PROTOCOLS => {
+            Ok(body::switch(answered, exchange))
+        }
         Ok(answered) => Ok(body::relay(answered, exchange)),
         Err(own) => Ok(body::answer(own.into_response(), exchange)),
     }
@@ -262,10 +265,7 @@ async fn attempt(
         },
     };
     match client.link.guard(&target, wire.send(outgoing)).await {
-        Ok(Ok(head)) if head.status != StatusCode::SWITCHING_PROTOCOLS => {
-            Ok(Some(Answered { head, wire, ticket }))
-        }
-        Ok(Ok(_unasked_upgrade)) => Err(fail(client, ticket, Refusal::BadGateway)),
+        Ok(Ok(head)) => Ok(Some(Answered { head, wire, ticket })),
         // Its body ended early: whatever is answered now, nobody will read it.
         Ok(Err(SendFailure {
             error: ExchangeError::Client(error),

@@ -1,4 +1,4 @@
-//! One connection to a target, and HTTP/1.1 on it.
+//! One connection to a target, and HTTP/1.1 on it, until the target switches to another protocol.
 //!
 //! The request's own task moves the bytes in both directions: no task for the connection, no channel
 //! between the two. A connection in the pool is watched by nobody; what has happened to it meanwhile is
@@ -10,6 +10,7 @@ mod head;
 mod hop;
 mod outgoing;
 mod pool;
+mod upgrade;
 
 use std::fmt;
 use std::io;
@@ -20,7 +21,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use http::response;
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderValue, StatusCode, response};
 use hyper::body::Frame;
 use socket2::SockRef;
 use tokio::io::AsyncWrite as _;
@@ -148,6 +150,22 @@ impl Wire {
         let mut progress = Progress::default();
         let answered = std::future::poll_fn(|cx| self.poll_answer(outgoing, &mut progress, cx));
         match answered.await {
+            Ok(Head {
+                parts,
+                upgrade: taken,
+                ..
+            }) if parts.status == StatusCode::SWITCHING_PROTOCOLS => {
+                self.reusable = false;
+                let asked = outgoing.upgrade.as_ref();
+                match taken.filter(|taken| upgrade::agree(asked, Some(taken))) {
+                    Some(taken) => Ok(switching(parts, taken)),
+                    None => Err(SendFailure {
+                        error: ExchangeError::Malformed(Malformed::Upgrade),
+                        sent: true,
+                        answered: true,
+                    }),
+                }
+            }
             Ok(head) => {
                 let whole = progress.sent == outgoing.head.len() && progress.broken.is_none();
                 self.reusable = head.keep_alive && whole;
@@ -220,6 +238,11 @@ impl Wire {
         outgoing.body.poll_send(&mut self.stream, cx)
     }
 
+    /// Returns the connection after its target has switched to another protocol, with what it has sent since.
+    pub(crate) fn into_tunnel(self) -> (TcpStream, BytesMut) {
+        (self.stream, self.input)
+    }
+
     /// Returns the next frame of the answer's body, and goes on sending what is left of the request.
     pub(crate) fn poll_frame(
         &mut self,
@@ -284,6 +307,14 @@ impl Wire {
         }
         Poll::Ready(Ok(read))
     }
+}
+
+/// Returns the head of an answer with what it says to this hop, which the next one must hear.
+fn switching(mut parts: response::Parts, protocol: HeaderValue) -> response::Parts {
+    let upgrade = HeaderValue::from_static("upgrade");
+    parts.headers.insert(CONNECTION, upgrade);
+    parts.headers.insert(UPGRADE, protocol);
+    parts
 }
 
 /// Returns whether a read found an open connection with nothing on it.

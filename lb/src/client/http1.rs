@@ -1,4 +1,4 @@
-//! A client's connection with HTTP/1.1: one request at a time.
+//! A client's connection with HTTP/1.1: one request at a time, until one of them makes a tunnel of it.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -34,9 +34,16 @@ where
         .header_read_timeout(None)
         .max_header_size(client.shared.config.max_header_bytes)
         .serve_connection(io, service);
-    let ended = drive(&client, &mut connection).await;
-    if let Err(error) = ended {
-        if error.is_parse_version_h2() {
+    let ended = drive(&client, &mut connection).await?;
+    match ended {
+        Ok(()) => {
+            let tunnel = client.take_tunnel()?;
+            let parts = connection.into_parts();
+            let stream = parts.io.into_inner();
+            // Apart, so that a connection without a tunnel has no room for it.
+            Box::pin(tunnel.run(&client, stream, parts.read_buf)).await;
+        }
+        Err(error) if error.is_parse_version_h2() => {
             let parts = connection.into_parts();
             let stream = parts.io.into_inner().into_inner();
             return stream
@@ -44,15 +51,18 @@ where
                 .then(|| Rewind::to(parts.read_buf, stream.into_inner()));
         }
         // Clients hang up and send nonsense all the time: nothing that an operator could act on.
-        debug!(client = %client.address, error = &error as &dyn std::error::Error, "client connection broke");
+        Err(error) => {
+            debug!(client = %client.address, error = &error as &dyn std::error::Error, "client connection broke");
+        }
     }
     None
 }
 
+/// Returns how the connection has ended; `None` when it has not, and must.
 async fn drive<I, S>(
     client: &Client,
     connection: &mut http1::Connection<TokioIo<Metered<I>>, S>,
-) -> hyper::Result<()>
+) -> Option<hyper::Result<()>>
 where
     I: AsyncRead + AsyncWrite + Unpin,
     S: HttpService<Incoming, ResBody = proxy::ResponseBody>,
@@ -67,11 +77,11 @@ where
     std::future::poll_fn(|cx| {
         loop {
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                return Poll::Ready(ended);
+                return Poll::Ready(Some(ended));
             }
             if std::mem::take(&mut alarmed) && client.link.is_cut() {
                 // The request saw for itself that it is cut, and cannot answer: its client does not read.
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(None);
             }
             match ready!(watch.poll(cx)) {
                 Notice::Alarm => {
@@ -82,7 +92,7 @@ where
                 }
                 Notice::Timer => match client.link.due(Instant::now()) {
                     Due::At(moment) | Due::Expired(moment) => watch.next(moment),
-                    Due::Overdue => return Poll::Ready(Ok(())),
+                    Due::Overdue => return Poll::Ready(None),
                 },
             }
         }

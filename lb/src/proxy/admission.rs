@@ -1,11 +1,11 @@
 //! Refuses requests that cannot be passed on in good faith.
 //!
 //! hyper has checked the syntax and the framing. What remains is what a proxy must not guess: which
-//! host is meant, and protocols that it does not speak.
+//! host is meant, and codings that it does not speak.
 
-use http::header::{HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Request, Version};
+use http::{HeaderValue, Method, Request, Version};
 
 use super::refusal::Refusal;
 
@@ -51,23 +51,11 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
             "this transfer coding is not supported",
         ));
     }
-    if wants_other_protocol(headers) {
-        return Err(Refusal::NotImplemented("upgrades are not supported yet"));
-    }
     Ok(())
 }
 
 fn is_another(host: &HeaderValue, authority: Option<&str>) -> bool {
     authority.is_some_and(|authority| !authority.as_bytes().eq_ignore_ascii_case(host.as_bytes()))
-}
-
-/// Some clients offer HTTP/2 with each request and take HTTP/1.1 gladly; an offer may be ignored
-/// (RFC 9110 7.8). A websocket's client cannot go on without.
-fn wants_other_protocol(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(UPGRADE)
-        .iter()
-        .any(|protocol| !protocol.as_bytes().eq_ignore_ascii_case(b"h2c"))
 }
 
 #[cfg(test)]
@@ -117,16 +105,6 @@ mod tests {
             let checked = checked(uri, host);
             assert!(matches!(checked, Err(Refusal::BadRequest(_))), "{uri}");
         }
-    }
-
-    #[test]
-    fn a_websocket_is_refused_and_an_offer_of_http_2_is_not() {
-        let upgrade = |to| checked(&[("host", "a"), ("upgrade", to)]);
-        assert!(matches!(
-            upgrade("websocket"),
-            Err(Refusal::NotImplemented(_))
-        ));
-        assert_eq!(upgrade("h2c"), Ok(()));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tracing::debug;
 
 use super::Answered;
 use crate::access_log::Entry;
-use crate::client::Client;
+use crate::client::{Client, Tunnel};
 use crate::target::{Target, Ticket};
 use crate::upstream::{ExchangeError, Incomplete, Wire};
 
@@ -102,6 +102,22 @@ pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Response<Resp
     } else {
         Source::Target(Box::new(stream))
     };
+    Response::from_parts(head, ResponseBody { source, exchange })
+}
+
+/// Passes on that a target has switched to another protocol. When the client knows, the connection is a tunnel.
+pub(super) fn switch(answered: Answered, mut exchange: Exchange) -> Response<ResponseBody> {
+    let Answered { head, wire, ticket } = answered;
+    let mut entry = exchange.entry.take();
+    if let Some(entry) = &mut entry {
+        entry.status(head.status);
+    }
+    exchange.client.open_tunnel(Tunnel {
+        wire,
+        ticket,
+        entry,
+    });
+    let source = Source::Done;
     Response::from_parts(head, ResponseBody { source, exchange })
 }
 

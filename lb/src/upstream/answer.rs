@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, response};
 use httparse::{ParserConfig, Status};
 use hyper::body::Frame;
@@ -34,6 +34,8 @@ pub(crate) enum Malformed {
     ChunkEnd,
     #[error("the trailers cannot be read")]
     Trailers,
+    #[error("the target switched to a protocol that was not asked for")]
+    Upgrade,
 }
 
 /// What of an answer's body is still to come.
@@ -74,6 +76,8 @@ pub(super) struct Head {
     pub(super) body: Body,
     /// Whether the target lets the connection be used again.
     pub(super) keep_alive: bool,
+    /// Which protocol it switches to, or could.
+    pub(super) upgrade: Option<HeaderValue>,
 }
 
 /// Takes the head of the answer to a request with `method` from `input`; `None` when more input is
@@ -148,6 +152,7 @@ struct Fields {
     keep_alive: bool,
     length: Option<u64>,
     chunked: bool,
+    upgrade: Option<HeaderValue>,
 }
 
 impl Fields {
@@ -160,6 +165,7 @@ impl Fields {
             keep_alive: false,
             length: None,
             chunked: false,
+            upgrade: None,
         }
     }
 
@@ -185,6 +191,8 @@ impl Fields {
                 Some(before) if before == length => {}
                 Some(_) => return Err(Malformed::Length),
             }
+        } else if name == UPGRADE {
+            self.upgrade = Some(value);
         } else if !hop::is_hop_by_hop(&name) {
             self.headers.append(name, value);
         }
@@ -218,6 +226,7 @@ impl Fields {
             parts,
             body,
             keep_alive,
+            upgrade: self.upgrade,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Writes the head of a request as its target gets it (RFC 9112 3).
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, request};
 
 use super::hop;
@@ -30,8 +30,13 @@ pub(crate) struct Forwarded<'a> {
 }
 
 /// Writes the head of a request for the next hop: in origin form, without what concerned the client's
-/// connection, and with what the target is told about the client.
-pub(super) fn encode(head: &request::Parts, forwarded: Forwarded<'_>, framing: Framing) -> Vec<u8> {
+/// connection, and with what the target is told about the client. `upgrade` is asked for on this hop again.
+pub(super) fn encode(
+    head: &request::Parts,
+    forwarded: Forwarded<'_>,
+    framing: Framing,
+    upgrade: Option<&HeaderValue>,
+) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(USUAL_LENGTH);
     bytes.extend_from_slice(head.method.as_str().as_bytes());
     bytes.push(b' ');
@@ -81,6 +86,10 @@ pub(super) fn encode(head: &request::Parts, forwarded: Forwarded<'_>, framing: F
     }
     bytes.extend_from_slice(forwarded.address.as_bytes());
     bytes.extend_from_slice(b"\r\n");
+    if let Some(protocols) = upgrade {
+        line(&mut bytes, CONNECTION.as_str(), UPGRADE.as_str().as_bytes());
+        line(&mut bytes, UPGRADE.as_str(), protocols.as_bytes());
+    }
     match framing {
         Framing::Chunked => line(&mut bytes, "transfer-encoding", b"chunked"),
         Framing::NoBody if lacks_a_length(&head.method, &head.headers) => {
@@ -123,7 +132,7 @@ mod tests {
             port: &HeaderValue::from_static("80"),
             scheme: "http",
         };
-        let text = String::from_utf8(encode(&head, forwarded, framing)).unwrap();
+        let text = String::from_utf8(encode(&head, forwarded, framing, None)).unwrap();
         expected.assert_eq(&text.replace("\r\n", "\n"));
     }
 
@@ -176,6 +185,34 @@ mod tests {
     }
 
     #[test]
+    fn an_upgrade_is_asked_for_on_this_hop() {
+        let request = Request::get("/chat")
+            .header("connection", "upgrade, x-private")
+            .header("upgrade", "websocket")
+            .header("x-private", "1")
+            .header("sec-websocket-key", "k");
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let forwarded = Forwarded {
+            address: &HeaderValue::from_static("10.0.0.9"),
+            port: &HeaderValue::from_static("443"),
+            scheme: "https",
+        };
+        let upgrade = &head.headers[UPGRADE];
+        let bytes = encode(&head, forwarded, Framing::NoBody, Some(upgrade));
+        let expected = expect![[r"
+            GET /chat HTTP/1.1
+            sec-websocket-key: k
+            x-forwarded-proto: https
+            x-forwarded-port: 443
+            x-forwarded-for: 10.0.0.9
+            connection: upgrade
+            upgrade: websocket
+
+        "]];
+        expected.assert_eq(&String::from_utf8(bytes).unwrap().replace("\r\n", "\n"));
+    }
+
+    #[test]
     fn the_target_is_in_origin_form() {
         let line = |uri: &str| {
             let request = Request::options(uri).body(()).unwrap();
@@ -184,7 +221,7 @@ mod tests {
                 port: &HeaderValue::from_static("80"),
                 scheme: "http",
             };
-            let bytes = encode(&request.into_parts().0, forwarded, Framing::NoBody);
+            let bytes = encode(&request.into_parts().0, forwarded, Framing::NoBody, None);
             let text = String::from_utf8(bytes).unwrap();
             text.split("\r\n").next().unwrap().to_owned()
         };

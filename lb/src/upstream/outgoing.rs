@@ -7,13 +7,13 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
 use http::header::EXPECT;
-use http::{HeaderMap, Method, request};
+use http::{HeaderMap, HeaderValue, Method, request};
 use hyper::body::{Body as _, Frame};
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 
 use super::head::{Forwarded, Framing, encode};
-use super::hop;
+use super::{hop, upgrade};
 use crate::io::{JOINED, Received};
 
 /// So much of a body waits here to be written, in so many parts; then its client has to wait.
@@ -30,6 +30,8 @@ pub(crate) struct Outgoing {
     pub(super) head: Vec<u8>,
     pub(super) body: RequestBody,
     pub(super) method: Method,
+    /// The protocols that its client would rather speak.
+    pub(super) upgrade: Option<HeaderValue>,
     replayable: bool,
 }
 
@@ -45,14 +47,17 @@ impl Outgoing {
         };
         // Safe (RFC 9110 9.2.1), so that there is nothing to act on, and without a body.
         let replayable = head.method.is_safe() && framing == Framing::NoBody;
+        // With a body it is an ordinary request: a target may take the upgrade before it has read that.
+        let upgrade = upgrade::asked(head).filter(|_| framing == Framing::NoBody);
         Self {
-            head: encode(head, forwarded, framing),
+            head: encode(head, forwarded, framing, upgrade.as_ref()),
             body: RequestBody {
                 left: body.size_hint().exact(),
                 incoming: (framing != Framing::NoBody).then_some(body),
                 queue: Queue::default(),
             },
             method: head.method.clone(),
+            upgrade,
             replayable,
         }
     }

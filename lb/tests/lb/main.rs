@@ -24,3 +24,5 @@ mod routing;
 mod tables;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod tunnels;

@@ -124,7 +124,7 @@ async fn two_different_lengths_never_reach_a_target() {
 }
 
 #[tokio::test]
-async fn connect_is_a_405_and_a_websocket_a_501() {
+async fn connect_is_a_405() {
     let backend = Backend::text("hello").await;
     let lb = Lb::start(&[target("b", backend.address)]).await;
     let mut connection = lb.connect().await;
@@ -132,11 +132,6 @@ async fn connect_is_a_405_and_a_websocket_a_501() {
         .send("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n")
         .await;
     assert_eq!(connection.answer().await.status, 405);
-    let mut connection = lb.connect().await;
-    connection
-        .send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-        .await;
-    assert_eq!(connection.answer().await.status, 501);
     assert_eq!(backend.connections(), 0);
 }
 

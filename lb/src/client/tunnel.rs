@@ -1,0 +1,87 @@
+//! A connection that has switched to another protocol: bytes, in both directions.
+//!
+//! The ticket is held until the end, so that a target waits for its tunnels as it waits for its requests, and cuts them at
+//! the deadline. What nobody uses any more ends after the target timeout without a byte.
+
+mod pump;
+
+use std::pin::pin;
+use std::task::{Poll, ready};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::sleep_until;
+use tracing::debug;
+
+use super::Client;
+use super::link::Due;
+use super::watch::{Notice, Watch};
+use crate::access_log::Entry;
+use crate::io::Metered;
+use crate::target::Ticket;
+use crate::upstream::Wire;
+use pump::Pump;
+
+/// What a tunnel has of its request.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    pub(crate) wire: Wire,
+    pub(crate) ticket: Ticket,
+    pub(crate) entry: Option<Box<Entry>>,
+}
+
+impl Tunnel {
+    /// Moves bytes until both sides have ended, one breaks off, or the time is over. `read` came from the client before.
+    pub(super) async fn run<S>(self, client: &Client, mut near: Metered<S>, read: Bytes)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Self {
+            wire,
+            mut ticket,
+            mut entry,
+        } = self;
+        let (mut far, behind) = wire.into_tunnel();
+        let (mut up, mut down) = (Pump::new(BytesMut::from(read)), Pump::new(behind));
+        let begun = client.link.begin();
+        let alarm = &client.shared.alarm;
+        let ring = pin!(alarm.listen());
+        let timer = pin!(sleep_until(client.link.latest(begun).into()));
+        let mut watch = Watch::new(alarm, ring, timer);
+        std::future::poll_fn(|cx| {
+            loop {
+                let ended = match (
+                    up.poll(&mut near, &mut far, cx),
+                    down.poll(&mut far, &mut near, cx),
+                ) {
+                    (Poll::Ready(Err(error)), _) | (_, Poll::Ready(Err(error))) => {
+                        debug!(client = %client.address, error = &error as &dyn std::error::Error, "tunnel broke");
+                        true
+                    }
+                    (up, down) => up.is_ready() && down.is_ready(),
+                };
+                if ended {
+                    return Poll::Ready(());
+                }
+                match ready!(watch.poll(cx)) {
+                    // A listener that closes waits for its tunnels.
+                    Notice::Alarm if ticket.target().is_cut() => return Poll::Ready(()),
+                    Notice::Alarm => {}
+                    Notice::Timer => match client.link.due(Instant::now()) {
+                        Due::At(moment) => watch.next(moment),
+                        Due::Expired(_) | Due::Overdue => return Poll::Ready(()),
+                    },
+                }
+            }
+        })
+        .await;
+        if !ticket.target().is_cut() {
+            ticket.served();
+        }
+        if let Some(entry) = &mut entry {
+            entry.sent(down.moved());
+        }
+        client.link.end();
+    }
+}
