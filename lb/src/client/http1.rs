@@ -92,7 +92,14 @@ where
                 }
                 Notice::Timer => match client.link.due(Instant::now()) {
                     Due::At(moment) | Due::Expired(moment) => watch.next(moment),
-                    Due::Overdue => return Poll::Ready(None),
+                    Due::Overdue => {
+                        // One that is unused ends as its protocols have it; with TLS that is a farewell.
+                        connection.as_mut().graceful_shutdown();
+                        return match connection.as_mut().poll(cx) {
+                            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                            Poll::Pending => Poll::Ready(None),
+                        };
+                    }
                 },
             }
         }

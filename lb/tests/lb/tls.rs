@@ -196,6 +196,27 @@ async fn a_client_that_does_not_shake_hands_is_disconnected_and_counts_until_the
 }
 
 #[tokio::test]
+async fn an_unused_connection_ends_with_a_farewell() {
+    use tokio::io::AsyncReadExt as _;
+    let backend = Backend::text("hello").await;
+    let change = |config: &mut roadstead_lb::Config| {
+        config.client_timeout = Duration::from_millis(300);
+    };
+    let mut lb = Lb::start_with(&[target("b", backend.address)], change).await;
+    let revision = lb.change(|table| https(table, &[certificate("shop", &["shop.example"])]));
+    lb.until(|report| report.table_revision == revision).await;
+    for requests in 0..2 {
+        let mut connection = TlsClient::new().connect(lb.address).await;
+        for _ in 0..requests {
+            assert_eq!(connection.get("/").await.status, 200);
+        }
+        // Without a farewell, rustls calls the end unexpected.
+        let ended = within(connection.stream.read(&mut [0; 8])).await;
+        assert_eq!(ended.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
 async fn nonsense_instead_of_a_handshake_ends_the_connection() {
     let backend = Backend::text("hello").await;
     let lb = start(&backend, &[certificate("shop", &["shop.example"])]).await;
