@@ -72,7 +72,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                      #[serde(rename_all = \"{case}\", default, deny_unknown_fields)]"
                 ),
             );
-            for (field, attribute) in field_attributes(message) {
+            let always_sent = if case == "camelCase" {
+                ALWAYS_SENT.as_slice()
+            } else {
+                &[]
+            };
+            for (field, attribute) in field_attributes(message, always_sent) {
                 config = config.field_attribute(format!("{path}.{field}"), attribute);
             }
         }
@@ -81,10 +86,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn field_attributes(message: &DescriptorProto) -> Vec<(String, String)> {
+fn field_attributes(message: &DescriptorProto, always_sent: &[&str]) -> Vec<(String, String)> {
     let mut attributes = Vec::new();
     for field in &message.field {
-        if let Some(skip) = skip_when_absent(field) {
+        if let Some(skip) = skip_when_absent(field, always_sent) {
             let attribute = format!("#[serde(skip_serializing_if = \"{skip}\")]");
             attributes.push((field.name().to_owned(), attribute));
         }
@@ -102,9 +107,9 @@ fn field_attributes(message: &DescriptorProto) -> Vec<(String, String)> {
     attributes
 }
 
-fn skip_when_absent(field: &FieldDescriptorProto) -> Option<&'static str> {
+fn skip_when_absent(field: &FieldDescriptorProto, always_sent: &[&str]) -> Option<&'static str> {
     match field.label() {
-        Label::Repeated if ALWAYS_SENT.contains(&field.name()) => None,
+        Label::Repeated if always_sent.contains(&field.name()) => None,
         Label::Repeated => Some("Vec::is_empty"),
         Label::Optional | Label::Required => Some("Option::is_none"),
     }

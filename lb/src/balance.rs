@@ -1,8 +1,16 @@
-//! Picks a target of a group: round robin over those that are fit.
+//! Picks a target of a group, by the group's algorithm, among those that are fit.
 //!
-//! Pure: it sees where each target stands and whose turn it is. When no target is healthy it fails
-//! open to all that are not on their way out, as ALB does: a wrong health check must not take a
-//! whole service down.
+//! Pure: it sees where each target stands, whose turn it is, and a number drawn at random. When no target is healthy it fails
+//! open to all that are not on their way out, as ALB does: a wrong health check must not take a whole service down.
+
+/// How a group's requests are spread over its targets, as ALB names it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Algorithm {
+    #[default]
+    RoundRobin,
+    LeastOutstandingRequests,
+    WeightedRandom,
+}
 
 /// Where a target stands for the request at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,72 +22,170 @@ pub(crate) enum Standing {
     Out,
 }
 
-/// Returns the index of the target whose turn it is; `None` when every one is out.
+/// The weight of a target that gets its full share; one that starts slowly has less.
+pub(crate) const FULL_WEIGHT: u32 = 100;
+
+/// What is known of the targets of a group, by their index.
+pub(crate) trait Targets {
+    fn count(&self) -> usize;
+    fn standing(&self, index: usize) -> Standing;
+    /// Returns 1 to `FULL_WEIGHT`.
+    fn weight(&self, index: usize) -> u32;
+    /// Returns how many requests are there.
+    fn requests(&self, index: usize) -> u64;
+}
+
+/// Returns the index of the target that gets the request; `None` when every one is out.
 pub(crate) fn pick(
-    targets: usize,
-    standing: impl Fn(usize) -> Standing,
+    targets: &impl Targets,
+    algorithm: Algorithm,
     turn: usize,
+    draw: u32,
 ) -> Option<usize> {
+    let (wanted, fit) = fit(targets)?;
+    let chosen = match algorithm {
+        Algorithm::RoundRobin if !starts_slowly(targets, wanted) => {
+            of_standing(targets, wanted).nth(turn % fit)
+        }
+        Algorithm::RoundRobin | Algorithm::WeightedRandom => by_weight(targets, wanted, draw),
+        Algorithm::LeastOutstandingRequests => {
+            // Turned, so that the first of equals is not always the same.
+            let first = turn % fit;
+            let turned = of_standing(targets, wanted).skip(first);
+            let turned = turned.chain(of_standing(targets, wanted).take(first));
+            turned.min_by_key(|index| targets.requests(*index))
+        }
+    };
+    // Another core changed a target meanwhile: any that is still fit will do.
+    chosen.or_else(|| (0..targets.count()).find(|index| targets.standing(*index) != Standing::Out))
+}
+
+/// Returns the standing that a target must have, and how many have it.
+fn fit(targets: &impl Targets) -> Option<(Standing, usize)> {
     let mut healthy = 0;
     let mut doubtful = 0;
-    for index in 0..targets {
-        match standing(index) {
+    for index in 0..targets.count() {
+        match targets.standing(index) {
             Standing::Healthy => healthy += 1,
             Standing::Doubtful => doubtful += 1,
             Standing::Out => {}
         }
     }
-    let (wanted, fit) = if healthy > 0 {
-        (Standing::Healthy, healthy)
-    } else {
-        (Standing::Doubtful, doubtful)
-    };
-    if fit == 0 {
-        return None;
+    match (healthy, doubtful) {
+        (0, 0) => None,
+        (0, doubtful) => Some((Standing::Doubtful, doubtful)),
+        (healthy, _) => Some((Standing::Healthy, healthy)),
     }
-    let mut before = turn % fit;
-    for index in 0..targets {
-        if standing(index) == wanted {
-            if before == 0 {
-                return Some(index);
-            }
-            before -= 1;
-        }
-    }
-    // Another core changed a target between the two passes: any that is still fit will do.
-    (0..targets).find(|index| standing(*index) != Standing::Out)
+}
+
+fn of_standing(targets: &impl Targets, wanted: Standing) -> impl Iterator<Item = usize> {
+    (0..targets.count()).filter(move |index| targets.standing(*index) == wanted)
+}
+
+fn starts_slowly(targets: &impl Targets, wanted: Standing) -> bool {
+    of_standing(targets, wanted).any(|index| targets.weight(index) < FULL_WEIGHT)
+}
+
+fn by_weight(targets: &impl Targets, wanted: Standing, draw: u32) -> Option<usize> {
+    let weights = of_standing(targets, wanted).map(|index| u64::from(targets.weight(index)));
+    let mut left = u64::from(draw).checked_rem(weights.sum())?;
+    of_standing(targets, wanted).find(|index| {
+        let weight = u64::from(targets.weight(*index));
+        let found = left < weight;
+        left = left.saturating_sub(weight);
+        found
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Algorithm::{LeastOutstandingRequests, RoundRobin, WeightedRandom};
     use super::Standing::{Doubtful, Healthy, Out};
     use super::*;
 
-    fn picks(standings: &[Standing], turns: usize) -> Vec<Option<usize>> {
+    /// Standing, weight and requests of each.
+    struct Given(Vec<(Standing, u32, u64)>);
+
+    impl Targets for Given {
+        fn count(&self) -> usize {
+            self.0.len()
+        }
+
+        fn standing(&self, index: usize) -> Standing {
+            self.0[index].0
+        }
+
+        fn weight(&self, index: usize) -> u32 {
+            self.0[index].1
+        }
+
+        fn requests(&self, index: usize) -> u64 {
+            self.0[index].2
+        }
+    }
+
+    fn standing(standings: &[Standing]) -> Given {
+        let each = standings.iter();
+        Given(each.map(|standing| (*standing, FULL_WEIGHT, 0)).collect())
+    }
+
+    fn picks(targets: &Given, turns: usize) -> Vec<Option<usize>> {
         (0..turns)
-            .map(|turn| pick(standings.len(), |index| standings[index], turn))
+            .map(|turn| pick(targets, RoundRobin, turn, 0))
             .collect()
+    }
+
+    /// Returns how often each target is picked, over every remainder that a draw can leave.
+    fn shares(targets: &Given, algorithm: Algorithm) -> Vec<usize> {
+        let mut shares = vec![0; targets.count()];
+        for draw in 0..600 {
+            let turn = usize::try_from(draw).unwrap();
+            shares[pick(targets, algorithm, turn, draw).unwrap()] += 1;
+        }
+        shares
     }
 
     #[test]
     fn healthy_targets_take_turns() {
-        assert_eq!(
-            picks(&[Healthy, Doubtful, Healthy, Out], 4),
-            [Some(0), Some(2), Some(0), Some(2)]
-        );
+        let targets = standing(&[Healthy, Doubtful, Healthy, Out]);
+        assert_eq!(picks(&targets, 4), [Some(0), Some(2), Some(0), Some(2)]);
     }
 
     #[test]
     fn without_a_healthy_target_the_group_fails_open_to_all_but_those_that_are_out() {
-        assert_eq!(
-            picks(&[Doubtful, Out, Doubtful], 3),
-            [Some(0), Some(2), Some(0)]
-        );
+        let targets = standing(&[Doubtful, Out, Doubtful]);
+        assert_eq!(picks(&targets, 3), [Some(0), Some(2), Some(0)]);
+        for algorithm in [LeastOutstandingRequests, WeightedRandom] {
+            assert_eq!(shares(&targets, algorithm), [300, 0, 300]);
+        }
     }
 
     #[test]
     fn nothing_is_picked_when_every_target_is_out_or_there_is_none() {
-        assert_eq!(picks(&[Out, Out], 1), [None]);
-        assert_eq!(picks(&[], 1), [None]);
+        for algorithm in [RoundRobin, LeastOutstandingRequests, WeightedRandom] {
+            assert_eq!(pick(&standing(&[Out, Out]), algorithm, 1, 1), None);
+            assert_eq!(pick(&standing(&[]), algorithm, 1, 1), None);
+        }
+    }
+
+    #[test]
+    fn a_target_that_starts_slowly_has_its_share_of_the_draws() {
+        let targets = Given(vec![(Healthy, 100, 0), (Healthy, 20, 0), (Doubtful, 1, 0)]);
+        for algorithm in [RoundRobin, WeightedRandom] {
+            assert_eq!(shares(&targets, algorithm), [500, 100, 0]);
+        }
+    }
+
+    #[test]
+    fn the_fewest_outstanding_requests_win_and_equals_take_turns() {
+        let targets = Given(vec![
+            (Healthy, 100, 7),
+            (Healthy, 100, 3),
+            (Out, 100, 0),
+            (Healthy, 100, 3),
+        ]);
+        let shares = shares(&targets, LeastOutstandingRequests);
+        assert_eq!((shares[0], shares[2]), (0, 0));
+        assert!(shares[1] >= 200 && shares[3] >= 200, "{shares:?}");
     }
 }

@@ -7,6 +7,7 @@
 mod admission;
 mod body;
 mod headers;
+mod pick;
 mod refusal;
 mod rule;
 mod stickiness;
@@ -18,22 +19,19 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, request, response};
+use http::{Request, Response, StatusCode, response};
 use hyper::body::Incoming;
 use tracing::debug;
 
 use crate::access_log::Entry;
-use crate::balance::{self, Standing};
 use crate::client::{Client, Interrupted};
-use crate::counts::count;
 use crate::io::Received;
-use crate::routing::{self, Action};
 use crate::target::{Target, Ticket};
 use crate::upstream::{ExchangeError, Incomplete, Outgoing, SendFailure, Wire};
 use body::Exchange;
 pub(crate) use body::ResponseBody;
+use pick::{Picked, pick};
 use refusal::Refusal;
-use stickiness::Sticky;
 
 /// A target may be tried once; no request tries more than so many.
 const MOST_ATTEMPTS: usize = 8;
@@ -109,7 +107,7 @@ async fn forward(
     let draw = rand::random();
     let mut tried = Tried::default();
     loop {
-        let Picked { ticket, sticky } = match pick(&client, &head, draw, &tried) {
+        let Picked { ticket, sticky } = match pick(&client, &head, draw, now, &tried) {
             Ok(picked) => picked,
             Err(Own::Refusal(refusal)) => return Err(tried.in_vain(refusal).into()),
             Err(answer) => return Err(answer),
@@ -162,66 +160,6 @@ impl Tried {
             ticket.failed();
         }
         self.refusal.unwrap_or(refusal)
-    }
-}
-
-/// Where a request goes.
-struct Picked {
-    ticket: Ticket,
-    sticky: Option<Sticky>,
-}
-
-/// Takes a ticket to the target whose turn it is, unless the rule answers by itself.
-fn pick(client: &Client, head: &request::Parts, draw: u32, tried: &Tried) -> Result<Picked, Own> {
-    let shared = &client.shared;
-    let asked = headers::asked(head, client.address);
-    loop {
-        let table = shared.table.load();
-        let rules = table.rules(client.door.port);
-        let rule = rules.and_then(|rules| routing::route(rules, &asked));
-        let forward = match rule.map(|rule| &rule.action) {
-            Some(Action::Forward(forward)) => forward,
-            Some(Action::Redirect(redirect)) => {
-                return Err(rule::redirect(redirect, &asked, client));
-            }
-            Some(Action::Fixed(response)) => return Err(rule::fixed(response)),
-            None => return Err(Refusal::NoTarget.into()),
-        };
-        let group = stickiness::remembered(&head.headers, forward)
-            .or_else(|| forward.choose(draw))
-            .ok_or(Refusal::NoTarget)?;
-        let standing = |index: usize| {
-            let target = &group.targets[index];
-            if target.is_draining() || tried.excludes(target) {
-                Standing::Out
-            } else if target.is_healthy() {
-                Standing::Healthy
-            } else {
-                Standing::Doubtful
-            }
-        };
-        let enough = tried.attempts >= MOST_ATTEMPTS;
-        let turn = group.turn(client.worker);
-        match balance::pick(group.targets.len(), standing, turn) {
-            Some(index) if !enough => {
-                let counts = group.counts.as_ref();
-                // No ticket: it began to drain this instant. The next look sees that.
-                if let Some(ticket) = Ticket::begin(&group.targets[index], counts, client.worker) {
-                    let sticky = Sticky::to(group, forward);
-                    return Ok(Picked { ticket, sticky });
-                }
-            }
-            // The targets of an old table drain after the new one is in place: look there first.
-            Some(_) | None if !enough && !Arc::ptr_eq(&table, &shared.table.load()) => {}
-            Some(_) | None => {
-                if tried.last.is_none()
-                    && let Some(counts) = &group.counts
-                {
-                    count(&counts.of(client.worker).failed);
-                }
-                return Err(Refusal::NoTarget.into());
-            }
-        }
     }
 }
 

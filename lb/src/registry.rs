@@ -111,8 +111,9 @@ impl Registry {
         let mut targets = Vec::with_capacity(group.targets.len());
         for draft in group.targets {
             let key = (group.arn.clone(), draft.id.clone());
-            let mut entry =
-                self.take_target(before.remove(&key), &draft, group.health_check.as_ref());
+            let mark = mark(&format!("{} {}", group.arn, draft.id));
+            let check = group.health_check.as_ref();
+            let mut entry = self.take_target(before.remove(&key), &draft, mark, check);
             targets.push(Arc::clone(&entry.target));
             if draft.draining_until.is_some() {
                 entry.draining_since.get_or_insert(number);
@@ -129,6 +130,9 @@ impl Registry {
             targets,
             counts: (!group.deployment.is_empty()).then(|| self.ledger.of(&group.deployment)),
             turns: Arc::clone(turns),
+            algorithm: group.algorithm,
+            slow_start: group.slow_start,
+            stickiness: group.stickiness,
         })
     }
 
@@ -136,6 +140,7 @@ impl Registry {
         &self,
         before: Option<Entry>,
         draft: &TargetDraft,
+        mark: String,
         check: Option<&HealthCheck>,
     ) -> Entry {
         let fresh = match check {
@@ -146,6 +151,7 @@ impl Registry {
         let mut entry = known.unwrap_or_else(|| Entry {
             target: Arc::new(Target::new(
                 draft.address,
+                mark,
                 fresh.clone(),
                 Pool::new(self.workers, self.pool_size),
                 Arc::clone(&self.changed),

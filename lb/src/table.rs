@@ -16,6 +16,7 @@ use std::time::Duration;
 use roadstead_proto::lb;
 use sha2::{Digest, Sha256};
 
+use crate::balance::Algorithm;
 use crate::counts::Counts;
 use crate::health::HealthCheck;
 use crate::routing::Rule;
@@ -44,6 +45,21 @@ pub(crate) struct TargetGroup {
     pub(crate) targets: Vec<Arc<Target>>,
     pub(crate) counts: Option<Arc<Counts>>,
     pub(crate) turns: Arc<Turns>,
+    pub(crate) algorithm: Algorithm,
+    /// A target's share grows for so long from when it became healthy.
+    pub(crate) slow_start: Option<Duration>,
+    pub(crate) stickiness: Option<Stickiness>,
+}
+
+/// By which cookie a client stays with a target, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stickiness {
+    LoadBalancer(Duration),
+    /// As long as the application's own cookie of this name is there.
+    Application {
+        name: String,
+        duration: Duration,
+    },
 }
 
 impl RoutingTable {
@@ -59,9 +75,9 @@ impl RoutingTable {
     }
 }
 
-/// Returns what stands for a group in cookies.
-pub(crate) fn mark(arn: &str) -> String {
-    let digest = Sha256::digest(arn.as_bytes());
+/// Returns what stands for something in cookies.
+pub(crate) fn mark(name: &str) -> String {
+    let digest = Sha256::digest(name.as_bytes());
     digest[..8]
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -113,6 +129,8 @@ pub enum TableError {
         what: &'static str,
         value: String,
     },
+    #[error("target group {group} has the algorithm {algorithm}, which is not known")]
+    Algorithm { group: String, algorithm: String },
     #[error("target group {group} is there twice")]
     TargetGroupTwice { group: String },
     #[error(
@@ -166,6 +184,9 @@ pub(crate) struct GroupDraft {
     pub(crate) health_check: Option<HealthCheck>,
     pub(crate) deployment: String,
     pub(crate) targets: Vec<TargetDraft>,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) slow_start: Option<Duration>,
+    pub(crate) stickiness: Option<Stickiness>,
 }
 
 #[derive(Debug)]
@@ -263,7 +284,37 @@ fn read_group(group: &lb::TargetGroup) -> Result<GroupDraft, TableError> {
         health_check: check.map(|check| read_check(arn, check)).transpose()?,
         deployment: group.deployment.clone(),
         targets,
+        algorithm: read_algorithm(group)?,
+        slow_start: seconds(group.slow_start_seconds),
+        stickiness: group.stickiness.as_ref().and_then(read_stickiness),
     })
+}
+
+fn read_algorithm(group: &lb::TargetGroup) -> Result<Algorithm, TableError> {
+    match group.algorithm.as_str() {
+        "" | "round_robin" => Ok(Algorithm::RoundRobin),
+        "least_outstanding_requests" => Ok(Algorithm::LeastOutstandingRequests),
+        "weighted_random" => Ok(Algorithm::WeightedRandom),
+        other => Err(TableError::Algorithm {
+            group: group.target_group_arn.clone(),
+            algorithm: other.to_owned(),
+        }),
+    }
+}
+
+fn read_stickiness(stickiness: &lb::Stickiness) -> Option<Stickiness> {
+    let duration = seconds(stickiness.seconds)?;
+    Some(match stickiness.application_cookie.as_str() {
+        "" => Stickiness::LoadBalancer(duration),
+        name => Stickiness::Application {
+            name: name.to_owned(),
+            duration,
+        },
+    })
+}
+
+fn seconds(seconds: u32) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
 /// Zero and nothing stand for ELB's defaults.

@@ -6,6 +6,8 @@
 //! returned no request can begin, whatever old table a core still holds; and once the number is
 //! then seen at zero it stays there.
 
+mod standing;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
@@ -14,10 +16,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use tracing::warn;
 
 use crate::counts::{Counts, count};
 use crate::health::{Health, HealthCheck, Outcome, State};
 use crate::upstream::Pool;
+use standing::Standing;
 
 const DRAINING: u64 = 1 << 63;
 const CUT: u64 = 1 << 62;
@@ -26,6 +30,8 @@ const REQUESTS: u64 = CUT - 1;
 /// One target, for as long as a table names it or a request is there.
 pub(crate) struct Target {
     address: SocketAddr,
+    /// Stands for it in cookies: the same on every load balancer, and says nothing.
+    mark: String,
     /// `DRAINING`, `CUT`, and the number of requests under way.
     word: AtomicU64,
     /// Equals `health.state`, for the cores to read without a lock.
@@ -34,22 +40,46 @@ pub(crate) struct Target {
     /// Wakes the control loop when something is to be reported.
     changed: Arc<Notify>,
     pool: Pool,
+    standing: Standing,
 }
 
 impl Target {
     pub(crate) fn new(
         address: SocketAddr,
+        mark: String,
         health: Health,
         pool: Pool,
         changed: Arc<Notify>,
     ) -> Self {
         Self {
             address,
+            mark,
             word: AtomicU64::new(0),
             state: AtomicU8::new(health.state() as u8),
             health: Mutex::new(health),
             changed,
             pool,
+            standing: Standing::new(),
+        }
+    }
+
+    pub(crate) fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// Returns the share of a full one that it gets while it starts slowly: 1 to `FULL_WEIGHT`.
+    pub(crate) fn weight(&self, now: Instant, slow_start: Duration) -> u32 {
+        self.standing.weight(now, slow_start)
+    }
+
+    /// Returns whether requests have failed there one after the other: it gets none for a while, unless the others are no better.
+    pub(crate) fn is_ejected(&self, now: Instant) -> bool {
+        self.standing.is_ejected(now)
+    }
+
+    fn has_failed(&self) {
+        if self.standing.failed(Instant::now()) {
+            warn!(target = %self.address, "requests fail there one after the other; it gets none for a while");
         }
     }
 
@@ -75,6 +105,9 @@ impl Target {
         let mut health = self.lock_health();
         let after = health.after(outcome, now, check);
         let turned = after.reason() != health.reason();
+        if after.state() == State::Healthy && health.state() != State::Healthy {
+            self.standing.became_healthy(now);
+        }
         *health = after;
         self.state.store(health.state() as u8, Release);
         if turned {
@@ -203,6 +236,11 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        match self.end {
+            End::Served => self.target.standing.answered(),
+            End::Failed | End::PassedOn if !self.target.is_draining() => self.target.has_failed(),
+            End::Open | End::Failed | End::PassedOn => {}
+        }
         if let Some(counts) = &self.counts {
             let shard = counts.of(self.worker);
             match self.end {
@@ -227,6 +265,7 @@ mod tests {
     fn target() -> Arc<Target> {
         Arc::new(Target::new(
             "127.0.0.1:1".parse().unwrap(),
+            String::new(),
             Health::new(),
             Pool::new(4, 4),
             Arc::new(Notify::new()),

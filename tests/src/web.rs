@@ -9,6 +9,7 @@ use roadstead_client::proto::ecs::{
 };
 use roadstead_client::proto::elb::{
     Action, CreateListenerRequest, CreateLoadBalancerRequest, CreateTargetGroupRequest,
+    TargetGroupAttribute,
 };
 
 use crate::Client;
@@ -121,7 +122,10 @@ async fn listen(client: &Client, port: u16) -> anyhow::Result<String> {
         health_check_path: Some("/health".to_owned()),
         health_check_interval_seconds: Some(5),
         health_check_timeout_seconds: Some(2),
-        deregistration_delay_seconds: Some(30),
+        attributes: vec![TargetGroupAttribute {
+            key: Some("deregistration_delay.timeout_seconds".to_owned()),
+            value: Some("30".to_owned()),
+        }],
         ..CreateTargetGroupRequest::default()
     };
     let groups = elb

@@ -3,13 +3,13 @@
 use clap::Subcommand;
 use roadstead_client::proto::elb::{
     CreateTargetGroupRequest, DeleteTargetGroupRequest, DescribeTargetGroupsRequest,
-    DescribeTargetHealthRequest, Matcher, ModifyTargetGroupRequest,
+    DescribeTargetHealthRequest, Matcher, ModifyTargetGroupRequest, TargetGroupAttribute,
 };
 
 use super::name;
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::output;
+use crate::{config, output};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -19,7 +19,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         settings: Settings,
     },
-    /// Change how the targets of a group are probed and drained.
+    /// Change how the targets of a group are probed, chosen and drained.
     Modify {
         #[arg(value_name = "TARGET_GROUP")]
         target_group: String,
@@ -44,7 +44,7 @@ pub(crate) enum Command {
     },
 }
 
-/// The health check and the drain; what is not given keeps ELB's default.
+/// What is not given keeps ELB's default, or stays as it is.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Settings {
     #[arg(long, value_name = "PATH")]
@@ -65,12 +65,63 @@ pub(crate) struct Settings {
     /// How long requests in flight may take when a target is removed.
     #[arg(long, value_name = "SECONDS")]
     deregistration_delay: Option<i32>,
+    /// How requests are spread: round_robin, least_outstanding_requests or weighted_random.
+    #[arg(long, value_name = "NAME")]
+    algorithm: Option<String>,
+    /// For how long the share of a new target grows; 0 gives it all at once.
+    #[arg(long, value_name = "SECONDS")]
+    slow_start: Option<i32>,
+    /// For how long a client stays with the target that it got first, such as 1h; or `off`.
+    #[arg(long, value_name = "DURATION")]
+    stickiness: Option<String>,
+    /// It stays as long as it has this cookie of the application.
+    #[arg(long, value_name = "NAME", requires = "stickiness")]
+    stickiness_cookie: Option<String>,
+}
+
+impl Settings {
+    /// Returns the attributes that were given.
+    fn attributes(&self) -> Result<Vec<TargetGroupAttribute>, Error> {
+        let number = |number: Option<i32>| number.map(|number| number.to_string());
+        let mut given = vec![
+            (
+                "deregistration_delay.timeout_seconds",
+                number(self.deregistration_delay),
+            ),
+            ("load_balancing.algorithm.type", self.algorithm.clone()),
+            ("slow_start.duration_seconds", number(self.slow_start)),
+        ];
+        match (self.stickiness.as_deref(), &self.stickiness_cookie) {
+            (None, _) => {}
+            (Some("off"), _) => given.push(("stickiness.enabled", Some("false".to_owned()))),
+            (Some(text), cookie) => {
+                let seconds = config::duration("stickiness", text)?.as_secs().to_string();
+                let (kind, duration) = match cookie {
+                    Some(_) => ("app_cookie", "stickiness.app_cookie.duration_seconds"),
+                    None => ("lb_cookie", "stickiness.lb_cookie.duration_seconds"),
+                };
+                given.extend([
+                    ("stickiness.enabled", Some("true".to_owned())),
+                    ("stickiness.type", Some(kind.to_owned())),
+                    (duration, Some(seconds)),
+                    ("stickiness.app_cookie.cookie_name", cookie.clone()),
+                ]);
+            }
+        }
+        let given = given.into_iter().filter(|(_, value)| value.is_some());
+        Ok(given
+            .map(|(key, value)| TargetGroupAttribute {
+                key: Some(key.to_owned()),
+                value,
+            })
+            .collect())
+    }
 }
 
 pub(super) async fn run(command: Command, connection: &Connection) -> Result<(), Error> {
     match command {
         Command::Create { name, settings } => {
-            let request = create_request(name, settings);
+            let request = create_request(name, settings)?;
             let response = connection
                 .elb(async |mut elb| elb.create_target_group(request.clone()).await)
                 .await?;
@@ -83,7 +134,7 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
             settings,
         } => {
             let arn = name::target_group(connection, &target_group).await?;
-            let request = modify_request(arn, settings);
+            let request = modify_request(arn, settings)?;
             let response = connection
                 .elb(async |mut elb| elb.modify_target_group(request.clone()).await)
                 .await?;
@@ -133,8 +184,9 @@ async fn list(connection: &Connection, named: Vec<String>) -> Result<(), Error> 
     })
 }
 
-fn create_request(name: String, settings: Settings) -> CreateTargetGroupRequest {
-    CreateTargetGroupRequest {
+fn create_request(name: String, settings: Settings) -> Result<CreateTargetGroupRequest, Error> {
+    let attributes = settings.attributes()?;
+    Ok(CreateTargetGroupRequest {
         name: Some(name),
         protocol: Some("HTTP".to_owned()),
         health_check_path: settings.health_check_path,
@@ -145,12 +197,13 @@ fn create_request(name: String, settings: Settings) -> CreateTargetGroupRequest 
         matcher: settings.matcher.map(|codes| Matcher {
             http_code: Some(codes),
         }),
-        deregistration_delay_seconds: settings.deregistration_delay,
-    }
+        attributes,
+    })
 }
 
-fn modify_request(arn: String, settings: Settings) -> ModifyTargetGroupRequest {
-    ModifyTargetGroupRequest {
+fn modify_request(arn: String, settings: Settings) -> Result<ModifyTargetGroupRequest, Error> {
+    let attributes = settings.attributes()?;
+    Ok(ModifyTargetGroupRequest {
         target_group_arn: Some(arn),
         health_check_path: settings.health_check_path,
         health_check_interval_seconds: settings.health_check_interval,
@@ -160,6 +213,57 @@ fn modify_request(arn: String, settings: Settings) -> ModifyTargetGroupRequest {
         matcher: settings.matcher.map(|codes| Matcher {
             http_code: Some(codes),
         }),
-        deregistration_delay_seconds: settings.deregistration_delay,
+        attributes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(settings: &Settings) -> Vec<(String, String)> {
+        let attributes = settings.attributes().unwrap().into_iter();
+        let pairs = attributes.filter_map(|one| Some((one.key?, one.value?)));
+        pairs.collect()
+    }
+
+    #[test]
+    fn only_attributes_that_were_given_are_sent() {
+        assert_eq!(given(&Settings::default()), []);
+        let settings = Settings {
+            algorithm: Some("weighted_random".into()),
+            slow_start: Some(0),
+            ..Settings::default()
+        };
+        let keys = given(&settings).into_iter().map(|(key, _)| key);
+        let expected = [
+            "load_balancing.algorithm.type",
+            "slow_start.duration_seconds",
+        ];
+        assert!(keys.eq(expected));
+    }
+
+    #[test]
+    fn stickiness_is_a_duration_by_either_cookie_or_off() {
+        let sticky = |text: &str, cookie: Option<&str>| {
+            given(&Settings {
+                stickiness: Some(text.into()),
+                stickiness_cookie: cookie.map(str::to_owned),
+                ..Settings::default()
+            })
+        };
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(sticky("off", None), [pair("stickiness.enabled", "false")]);
+        let own = pair("stickiness.lb_cookie.duration_seconds", "3600");
+        assert!(sticky("1h", None).contains(&own));
+        let application = sticky("30s", Some("SESSION"));
+        let cookie = pair("stickiness.app_cookie.cookie_name", "SESSION");
+        assert!(application.contains(&pair("stickiness.type", "app_cookie")));
+        assert!(application.contains(&cookie));
+        let settings = Settings {
+            stickiness: Some("long".into()),
+            ..Settings::default()
+        };
+        assert!(settings.attributes().is_err());
     }
 }

@@ -87,7 +87,12 @@ pub(crate) fn target_groups(target_groups: &[TargetGroup]) -> String {
                 number(group.unhealthy_threshold_count)
             ),
             text(matcher.and_then(|matcher| matcher.http_code.as_ref())),
-            seconds(group.deregistration_delay_seconds),
+            attribute(group, "load_balancing.algorithm.type"),
+            stickiness(group),
+            format!(
+                "{}s",
+                attribute(group, "deregistration_delay.timeout_seconds")
+            ),
             text(group.target_group_arn.as_ref()),
         ]
     });
@@ -98,10 +103,31 @@ pub(crate) fn target_groups(target_groups: &[TargetGroup]) -> String {
         "TIMEOUT",
         "THRESHOLDS",
         "MATCHER",
+        "ALGORITHM",
+        "STICKY",
         "DELAY",
         "ARN",
     ];
     grid(headings, rows)
+}
+
+fn attribute(group: &TargetGroup, key: &str) -> String {
+    let mut attributes = group.attributes.iter();
+    let found = attributes.find(|one| one.key.as_deref() == Some(key));
+    text(found.and_then(|one| one.value.as_ref()))
+}
+
+/// `off`, or how long and by which cookie of the application.
+fn stickiness(group: &TargetGroup) -> String {
+    if attribute(group, "stickiness.enabled") != "true" {
+        return "off".to_owned();
+    }
+    let of = |kind: &str| attribute(group, &format!("stickiness.{kind}.duration_seconds"));
+    if attribute(group, "stickiness.type") == "app_cookie" {
+        let cookie = attribute(group, "stickiness.app_cookie.cookie_name");
+        return format!("{}s by {cookie}", of("app_cookie"));
+    }
+    format!("{}s", of("lb_cookie"))
 }
 
 /// Returns one row for each target of a group.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::balance::Algorithm;
 use crate::target::Ticket;
 
 fn registry() -> Registry {
@@ -23,6 +24,9 @@ fn draft(targets: &[(&str, u16, Option<i64>)]) -> Draft {
             health_check: None,
             deployment: "d1".to_owned(),
             targets: targets.collect(),
+            algorithm: Algorithm::default(),
+            slow_start: None,
+            stickiness: None,
         }],
     }
 }

@@ -19,6 +19,9 @@
 //! name = "web"
 //! targets = ["10.0.0.1:8080", "10.0.0.2:8080"]
 //! health_check = { path = "/health", interval = "5s", matcher = "200-299" }   # or false
+//! algorithm = "least_outstanding_requests"                # or weighted_random; round_robin without it
+//! slow_start = "30s"
+//! stickiness = { duration = "1h" }                        # application_cookie = "SESSION" goes with that one
 //! ```
 //!
 //! A listener with certificates speaks HTTPS. Names of files are relative to the table file:
@@ -158,6 +161,20 @@ struct TargetGroup {
     targets: Vec<SocketAddr>,
     #[serde(default)]
     health_check: HealthCheck,
+    #[serde(default)]
+    algorithm: String,
+    #[serde(default, with = "humantime_serde")]
+    slow_start: Duration,
+    stickiness: Option<Stickiness>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stickiness {
+    #[serde(with = "humantime_serde")]
+    duration: Duration,
+    #[serde(default)]
+    application_cookie: String,
 }
 
 /// `false`, or what differs from ELB's defaults.
@@ -300,8 +317,19 @@ impl TargetGroup {
             health_check,
             deployment: String::new(),
             targets: targets.collect(),
+            algorithm: self.algorithm,
+            slow_start_seconds: whole_seconds(self.slow_start),
+            stickiness: self.stickiness.map(|stickiness| lb::Stickiness {
+                seconds: whole_seconds(stickiness.duration),
+                application_cookie: stickiness.application_cookie,
+            }),
         })
     }
+}
+
+/// What is more than a hundred years is as good as that.
+fn whole_seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
 impl HealthCheckKeys {

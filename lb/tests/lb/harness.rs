@@ -185,6 +185,7 @@ pub(crate) fn group(name: &str, targets: &[lb::Target]) -> lb::TargetGroup {
         health_check: None,
         deployment: "d1".to_owned(),
         targets: targets.to_vec(),
+        ..lb::TargetGroup::default()
     }
 }
 

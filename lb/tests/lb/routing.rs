@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
-
-use tokio::io::AsyncWriteExt;
+use std::time::Duration;
 
 use roadstead_proto::lb;
+use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Backend, Lb, get, group, request, rule, target, text};
+use crate::harness::{Backend, Lb, draining, get, group, request, rule, target, text};
 
 #[tokio::test]
 async fn requests_go_by_host_and_path_to_their_target_group() {
@@ -244,4 +244,118 @@ async fn a_client_stays_with_the_target_group_that_it_got_first() {
         ))
         .await;
     assert_eq!(connection.answer().await.text(), other);
+}
+
+#[tokio::test]
+async fn a_client_stays_with_its_target_until_that_one_drains() {
+    let (a, b) = (Backend::text("a").await, Backend::text("b").await);
+    let targets = [target("a", a.address), target("b", b.address)];
+    let mut lb = Lb::start(&targets).await;
+    let revision = lb.change(|table| {
+        table.target_groups[0].stickiness = Some(lb::Stickiness {
+            seconds: 60,
+            application_cookie: String::new(),
+        });
+    });
+    lb.until(|report| report.table_revision == revision).await;
+    let mut connection = lb.connect().await;
+    let first = connection.get("/").await;
+    let cookie = first.header("set-cookie").unwrap();
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    assert!(cookie.starts_with("AWSALB="), "{cookie}");
+    for _ in 0..8 {
+        connection
+            .send(&format!(
+                "GET / HTTP/1.1\r\nHost: h\r\nCookie: x=y; {cookie}\r\n\r\n"
+            ))
+            .await;
+        assert_eq!(connection.answer().await.text(), first.text());
+    }
+    let leaving = usize::from(first.text() == "b");
+    let revision = lb.change(|table| {
+        let target = &mut table.target_groups[0].targets[leaving];
+        *target = draining(target, Duration::from_secs(30));
+    });
+    lb.until(|report| report.table_revision == revision).await;
+    connection
+        .send(&format!(
+            "GET / HTTP/1.1\r\nHost: h\r\nCookie: {cookie}\r\n\r\n"
+        ))
+        .await;
+    let next = connection.answer().await;
+    assert_ne!(next.text(), first.text());
+    assert!(!next.header("set-cookie").unwrap().starts_with(&cookie));
+}
+
+#[tokio::test]
+async fn a_session_of_the_application_stays_with_its_target() {
+    let session = |name: &'static str| {
+        Backend::http(move |request| async move {
+            let mut answer = text(name.to_owned());
+            if request.uri().path() == "/login" {
+                let cookie = http::HeaderValue::from_static("session=1; Path=/");
+                answer.headers_mut().append("set-cookie", cookie);
+            }
+            answer
+        })
+    };
+    let (a, b) = (session("a").await, session("b").await);
+    let mut lb = Lb::start(&[target("a", a.address), target("b", b.address)]).await;
+    let revision = lb.change(|table| {
+        table.target_groups[0].stickiness = Some(lb::Stickiness {
+            seconds: 60,
+            application_cookie: "session".to_owned(),
+        });
+    });
+    lb.until(|report| report.table_revision == revision).await;
+    let mut connection = lb.connect().await;
+    assert_eq!(connection.get("/").await.header("set-cookie"), None);
+    let login = connection.get("/login").await;
+    let cookies = login
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "set-cookie");
+    let pairs: Vec<_> = cookies
+        .filter_map(|(_, value)| value.split(';').next())
+        .collect();
+    assert_eq!(pairs.len(), 2, "{pairs:?}");
+    let (both, alone) = (pairs.join("; "), pairs[1]);
+    let mut ask = async |cookies: &str| {
+        connection
+            .send(&format!(
+                "GET / HTTP/1.1\r\nHost: h\r\nCookie: {cookies}\r\n\r\n"
+            ))
+            .await;
+        connection.answer().await.text().to_owned()
+    };
+    for _ in 0..8 {
+        assert_eq!(ask(&both).await, login.text());
+    }
+    let mut seen = BTreeSet::new();
+    for _ in 0..4 {
+        seen.insert(ask(alone).await);
+    }
+    assert_eq!(
+        seen.len(),
+        2,
+        "without the application's cookie the session is over"
+    );
+}
+
+#[tokio::test]
+async fn a_target_that_fails_one_request_after_the_other_gets_none_for_a_while() {
+    let good = Backend::text("good").await;
+    // It reads a request and hangs up.
+    let bad = Backend::raw(|mut stream, _| async move {
+        request(&mut stream).await;
+    })
+    .await;
+    let lb = Lb::start(&[target("bad", bad.address), target("good", good.address)]).await;
+    let mut failures = 0;
+    for _ in 0..40 {
+        // Of a POST nobody knows whether it was acted on: it is not sent twice.
+        let answer = lb.connect().await.post("/", "body").await;
+        failures += usize::from(answer.status == 502);
+    }
+    assert_eq!(failures, 5);
 }

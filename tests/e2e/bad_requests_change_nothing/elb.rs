@@ -82,15 +82,34 @@ fn target_groups(fixture: &Fixture) -> Vec<Case> {
         ),
         create(json!({"Matcher": {"HttpCode": "teapot"}}), "httpCode"),
         create(
-            json!({"DeregistrationDelaySeconds": 3601}),
+            attribute("deregistration_delay.timeout_seconds", "3601"),
             "deregistration",
         ),
+        create(
+            attribute("load_balancing.algorithm.type", "fastest"),
+            "round_robin",
+        ),
+        create(attribute("stickiness.type", "app_cookie"), "cookie_name"),
+        modify(attribute("slow_start.duration_seconds", "29"), "slow_start"),
+        modify(attribute("cross_zone", "true"), "cross_zone"),
         modify(
             json!({"HealthCheckIntervalSeconds": 301}),
             "healthCheckIntervalSeconds",
         ),
         modify(json!({"HealthCheckPath": "health"}), "healthCheckPath"),
         refused("ModifyTargetGroup", unknown(), NO_GROUP, "nothing"),
+        refused(
+            "ModifyTargetGroupAttributes",
+            unknown(),
+            NO_GROUP,
+            "nothing",
+        ),
+        refused(
+            "DescribeTargetGroupAttributes",
+            unknown(),
+            NO_GROUP,
+            "nothing",
+        ),
         refused(
             "DescribeTargetGroups",
             json!({"Names": ["nothing"]}),
@@ -236,6 +255,10 @@ fn rules(fixture: &Fixture) -> Vec<Case> {
         ),
         refused("DeleteRule", json!({"RuleArn": no_rule}), NO_RULE, "rule"),
     ]
+}
+
+fn attribute(key: &str, value: &str) -> Value {
+    json!({"Attributes": [{"Key": key, "Value": value}]})
 }
 
 fn forward(target_group: &str) -> Value {

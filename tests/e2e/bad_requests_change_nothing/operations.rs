@@ -12,9 +12,9 @@ use roadstead_tests::proto::elb::{
     CreateRuleRequest, CreateTargetGroupRequest, DeleteListenerRequest, DeleteLoadBalancerRequest,
     DeleteRuleRequest, DeleteTargetGroupRequest, DescribeListenerCertificatesRequest,
     DescribeListenersRequest, DescribeLoadBalancersRequest, DescribeRulesRequest,
-    DescribeTargetGroupsRequest, DescribeTargetHealthRequest, ModifyListenerRequest,
-    ModifyRuleRequest, ModifyTargetGroupRequest, RemoveListenerCertificatesRequest,
-    SetRulePrioritiesRequest,
+    DescribeTargetGroupAttributesRequest, DescribeTargetGroupsRequest, DescribeTargetHealthRequest,
+    ModifyListenerRequest, ModifyRuleRequest, ModifyTargetGroupAttributesRequest,
+    ModifyTargetGroupRequest, RemoveListenerCertificatesRequest, SetRulePrioritiesRequest,
 };
 use serde_json::Value;
 use tonic::Status;
@@ -82,6 +82,8 @@ operations! {
     "CreateTargetGroup" => elb.create_target_group(CreateTargetGroupRequest);
     "DescribeTargetGroups" => elb.describe_target_groups(DescribeTargetGroupsRequest);
     "ModifyTargetGroup" => elb.modify_target_group(ModifyTargetGroupRequest);
+    "ModifyTargetGroupAttributes" => elb.modify_target_group_attributes(ModifyTargetGroupAttributesRequest);
+    "DescribeTargetGroupAttributes" => elb.describe_target_group_attributes(DescribeTargetGroupAttributesRequest);
     "DeleteTargetGroup" => elb.delete_target_group(DeleteTargetGroupRequest);
     "DescribeTargetHealth" => elb.describe_target_health(DescribeTargetHealthRequest);
     "CreateListener" => elb.create_listener(CreateListenerRequest);

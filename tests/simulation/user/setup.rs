@@ -7,7 +7,9 @@ use roadstead_core::resources::Protocol;
 use roadstead_core::scheduler::default_strategy;
 use roadstead_core::state::load_balancer::{Action, ListenerProtocol};
 use roadstead_core::state::service::{DeploymentConfiguration, ServiceLoadBalancer, ServiceSpec};
-use roadstead_core::state::target_group::{TargetGroupSpec, TargetHealthCheck};
+use roadstead_core::state::target_group::{
+    Algorithm, Stickiness, TargetGroupSpec, TargetHealthCheck,
+};
 use roadstead_core::state::task_definition::{
     ContainerDefinition, ContainerHealthCheck, NetworkMode, NewTaskDefinition, PortMapping,
 };
@@ -60,6 +62,9 @@ fn target_group() -> TargetGroupSpec {
             success_codes: vec![(200, 200)],
         },
         deregistration_delay: 5,
+        algorithm: Algorithm::RoundRobin,
+        slow_start: 0,
+        stickiness: Stickiness::default(),
     }
 }
 

@@ -326,7 +326,19 @@ pub(super) fn target_group() -> elb::TargetGroup {
             http_code: text("200-299"),
         }),
         load_balancer_arns: Vec::new(),
-        deregistration_delay_seconds: Some(300),
+        attributes: [
+            ("deregistration_delay.timeout_seconds", "300"),
+            ("load_balancing.algorithm.type", "round_robin"),
+            ("stickiness.enabled", "true"),
+            ("stickiness.type", "app_cookie"),
+            ("stickiness.app_cookie.cookie_name", "SESSION"),
+            ("stickiness.app_cookie.duration_seconds", "3600"),
+        ]
+        .map(|(key, value)| elb::TargetGroupAttribute {
+            key: text(key),
+            value: text(value),
+        })
+        .into(),
     }
 }
 

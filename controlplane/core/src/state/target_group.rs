@@ -10,6 +10,9 @@ use crate::id::TargetGroupName;
 use crate::{Event, Exception, Rejection};
 
 const LONGEST_NAME: usize = 32;
+/// ALB: a week.
+const LONGEST_STICKINESS: u32 = 604_800;
+const LONGEST_COOKIE_NAME: usize = 128;
 
 /// How targets are probed. Times are seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,12 +26,73 @@ pub struct TargetHealthCheck {
     pub success_codes: Vec<(u16, u16)>,
 }
 
+/// How requests are spread over the targets of a group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Algorithm {
+    #[default]
+    RoundRobin,
+    LeastOutstandingRequests,
+    WeightedRandom,
+}
+
+impl Algorithm {
+    /// Every algorithm.
+    pub const ALL: [Self; 3] = [
+        Self::RoundRobin,
+        Self::LeastOutstandingRequests,
+        Self::WeightedRandom,
+    ];
+
+    /// Returns its name, as ELB has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round_robin",
+            Self::LeastOutstandingRequests => "least_outstanding_requests",
+            Self::WeightedRandom => "weighted_random",
+        }
+    }
+}
+
+/// How a client stays with the target that it got first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stickiness {
+    pub enabled: bool,
+    /// Seconds that the load balancer's own cookie lasts.
+    pub duration: u32,
+    /// The cookie of the application that it goes with, and how long at most; empty: it goes with none.
+    pub application_cookie: String,
+    pub application_duration: u32,
+    /// Whether it is the application's cookie that counts.
+    pub by_application: bool,
+}
+
+impl Default for Stickiness {
+    /// ELB's defaults.
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            duration: 86_400,
+            application_cookie: String::new(),
+            application_duration: 86_400,
+            by_application: false,
+        }
+    }
+}
+
 /// What the user says of a target group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetGroupSpec {
     pub health_check: TargetHealthCheck,
     /// Seconds that requests under way may take after a target has left.
     pub deregistration_delay: u32,
+    #[serde(default)]
+    pub algorithm: Algorithm,
+    /// Seconds over which the share of a new target grows; 0: at once.
+    #[serde(default)]
+    pub slow_start: u32,
+    #[serde(default)]
+    pub stickiness: Stickiness,
 }
 
 /// Targets that serve the same thing.
@@ -130,17 +194,75 @@ impl TargetGroupSpec {
         within("healthyThresholdCount", check.healthy_threshold, 2, 10)?;
         within("unhealthyThresholdCount", check.unhealthy_threshold, 2, 10)?;
         within(
-            "deregistrationDelaySeconds",
+            "deregistration_delay.timeout_seconds",
             self.deregistration_delay,
             0,
             3600,
         )?;
+        self.check_slow_start()?;
+        self.stickiness.check()?;
         let ordered =
             |(from, to): &(u16, u16)| (200..=499).contains(from) && from <= to && *to <= 499;
         if check.success_codes.is_empty() || !check.success_codes.iter().all(ordered) {
             return Err(Rejection::validation(
                 "matcher.httpCode must name codes from 200 to 499",
             ));
+        }
+        Ok(())
+    }
+}
+
+impl TargetGroupSpec {
+    fn check_slow_start(&self) -> Result<(), Rejection> {
+        if !matches!(self.slow_start, 0 | 30..=900) {
+            return Err(Rejection::validation(format!(
+                "slow_start.duration_seconds must be 0 or 30 to 900, not {}",
+                self.slow_start
+            )));
+        }
+        if self.slow_start > 0 && self.algorithm != Algorithm::RoundRobin {
+            return Err(Rejection::validation(format!(
+                "slow_start.duration_seconds goes with the algorithm round_robin, not with {}",
+                self.algorithm.name()
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Stickiness {
+    fn check(&self) -> Result<(), Rejection> {
+        for (key, seconds) in [
+            ("stickiness.lb_cookie.duration_seconds", self.duration),
+            (
+                "stickiness.app_cookie.duration_seconds",
+                self.application_duration,
+            ),
+        ] {
+            if !(1..=LONGEST_STICKINESS).contains(&seconds) {
+                return Err(Rejection::validation(format!(
+                    "{key} must be 1 to {LONGEST_STICKINESS}, not {seconds}"
+                )));
+            }
+        }
+        let name = &self.application_cookie;
+        if self.by_application && name.is_empty() {
+            return Err(Rejection::validation(
+                "stickiness.type app_cookie needs stickiness.app_cookie.cookie_name",
+            ));
+        }
+        // RFC 6265 4.1.1: a token.
+        let is_token =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.len() > LONGEST_COOKIE_NAME || !name.bytes().all(is_token) {
+            return Err(Rejection::validation(format!(
+                "stickiness.app_cookie.cookie_name '{name}' is no cookie name of at most {LONGEST_COOKIE_NAME} characters"
+            )));
+        }
+        if name.starts_with("AWSALB") {
+            return Err(Rejection::validation(format!(
+                "stickiness.app_cookie.cookie_name '{name}' begins with AWSALB, as only the load balancer's own do"
+            )));
         }
         Ok(())
     }

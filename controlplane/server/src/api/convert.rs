@@ -1,6 +1,7 @@
 //! Between the wire's types and the core's. Nothing else knows both.
 
 pub(crate) mod action;
+pub(crate) mod attribute;
 pub(crate) mod certificate;
 mod condition;
 pub(crate) mod container_instance;

@@ -13,6 +13,8 @@ operations! {
         create_target_group: CreateTargetGroupRequest => CreateTargetGroupResponse, target_group::create,
         describe_target_groups: DescribeTargetGroupsRequest => DescribeTargetGroupsResponse, target_group::describe,
         modify_target_group: ModifyTargetGroupRequest => ModifyTargetGroupResponse, target_group::modify,
+        modify_target_group_attributes: ModifyTargetGroupAttributesRequest => ModifyTargetGroupAttributesResponse, target_group::modify_attributes,
+        describe_target_group_attributes: DescribeTargetGroupAttributesRequest => DescribeTargetGroupAttributesResponse, target_group::describe_attributes,
         delete_target_group: DeleteTargetGroupRequest => DeleteTargetGroupResponse, target_group::delete,
         describe_target_health: DescribeTargetHealthRequest => DescribeTargetHealthResponse, target_group::health,
         create_listener: CreateListenerRequest => CreateListenerResponse, listener::create,

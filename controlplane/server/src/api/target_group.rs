@@ -6,9 +6,11 @@ use roadstead_core::targets::{self, Target};
 use roadstead_core::{ClusterState, Command, Exception, Rejection};
 use roadstead_proto::elb::{
     self, CreateTargetGroupRequest, CreateTargetGroupResponse, DeleteTargetGroupRequest,
-    DeleteTargetGroupResponse, DescribeTargetGroupsRequest, DescribeTargetGroupsResponse,
-    DescribeTargetHealthRequest, DescribeTargetHealthResponse, ModifyTargetGroupRequest,
-    ModifyTargetGroupResponse,
+    DeleteTargetGroupResponse, DescribeTargetGroupAttributesRequest,
+    DescribeTargetGroupAttributesResponse, DescribeTargetGroupsRequest,
+    DescribeTargetGroupsResponse, DescribeTargetHealthRequest, DescribeTargetHealthResponse,
+    ModifyTargetGroupAttributesRequest, ModifyTargetGroupAttributesResponse,
+    ModifyTargetGroupRequest, ModifyTargetGroupResponse,
 };
 
 use super::convert::{name, target_group as convert};
@@ -29,7 +31,7 @@ pub(super) async fn create(
         healthy_threshold_count: request.healthy_threshold_count,
         unhealthy_threshold_count: request.unhealthy_threshold_count,
         matcher: request.matcher,
-        deregistration_delay_seconds: request.deregistration_delay_seconds,
+        attributes: request.attributes,
     };
     let spec = convert::changed(convert::default_spec(), &settings)?;
     let state = api
@@ -62,6 +64,33 @@ pub(super) async fn modify(
         .await?;
     Ok(ModifyTargetGroupResponse {
         target_groups: described(&state, &[name])?,
+    })
+}
+
+pub(super) async fn modify_attributes(
+    api: &Api,
+    request: ModifyTargetGroupAttributesRequest,
+) -> Result<ModifyTargetGroupAttributesResponse, Refusal> {
+    let change = ModifyTargetGroupRequest {
+        target_group_arn: request.target_group_arn,
+        attributes: request.attributes,
+        ..ModifyTargetGroupRequest::default()
+    };
+    let groups = modify(api, change).await?.target_groups.into_iter();
+    Ok(ModifyTargetGroupAttributesResponse {
+        attributes: groups.flat_map(|group| group.attributes).collect(),
+    })
+}
+
+pub(super) async fn describe_attributes(
+    api: &Api,
+    request: DescribeTargetGroupAttributesRequest,
+) -> Result<DescribeTargetGroupAttributesResponse, Refusal> {
+    let name = name::target_group(request.target_group_arn.as_deref())?;
+    let state = api.read().await?;
+    let groups = described(&state, &[name])?.into_iter();
+    Ok(DescribeTargetGroupAttributesResponse {
+        attributes: groups.flat_map(|group| group.attributes).collect(),
     })
 }
 

@@ -6,7 +6,7 @@ use roadstead_core::arn::Arns;
 use roadstead_core::id::{DeploymentId, NodeId, TargetGroupName, TaskId};
 use roadstead_core::state::load_balancer::{Listener, ListenerProtocol};
 use roadstead_core::state::service::Counts;
-use roadstead_core::state::target_group::TargetHealthCheck;
+use roadstead_core::state::target_group::{Stickiness, TargetHealthCheck};
 use roadstead_core::state::task::TargetHealth;
 use roadstead_core::targets::{self, GroupTargets};
 use roadstead_core::verdict::{NodeView, TargetView};
@@ -71,15 +71,36 @@ fn target_group(arns: &Arns, found: GroupTargets) -> lb::TargetGroup {
         suspect: target.suspect,
         drain_deadline: target.draining_until.map_or(0, |until| until.0),
     });
+    let spec = &found.group.spec;
     lb::TargetGroup {
         target_group_arn: arns.target_group(&found.group.name),
-        health_check: Some(health_check(&found.group.spec.health_check)),
+        health_check: Some(health_check(&spec.health_check)),
         deployment: found
             .deployment
             .map(|id| id.to_string())
             .unwrap_or_default(),
         targets: targets.collect(),
+        algorithm: spec.algorithm.name().to_owned(),
+        slow_start_seconds: spec.slow_start,
+        stickiness: stickiness(&spec.stickiness),
     }
+}
+
+fn stickiness(stickiness: &Stickiness) -> Option<lb::Stickiness> {
+    if !stickiness.enabled {
+        return None;
+    }
+    Some(if stickiness.by_application {
+        lb::Stickiness {
+            seconds: stickiness.application_duration,
+            application_cookie: stickiness.application_cookie.clone(),
+        }
+    } else {
+        lb::Stickiness {
+            seconds: stickiness.duration,
+            application_cookie: String::new(),
+        }
+    })
 }
 
 fn health_check(check: &TargetHealthCheck) -> lb::HealthCheck {

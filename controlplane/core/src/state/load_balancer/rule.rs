@@ -191,7 +191,7 @@ mod tests {
     use super::super::{Forward, ListenerProtocol};
     use super::*;
     use crate::id::{ListenerId, LoadBalancerName, TargetGroupName};
-    use crate::state::target_group::{TargetGroupSpec, TargetHealthCheck};
+    use crate::state::target_group::{Algorithm, Stickiness, TargetGroupSpec, TargetHealthCheck};
     use crate::{Command, Timestamp};
 
     fn listener() -> ListenerRef {
@@ -224,6 +224,9 @@ mod tests {
         let spec = TargetGroupSpec {
             health_check,
             deregistration_delay: 30,
+            algorithm: Algorithm::RoundRobin,
+            slow_start: 0,
+            stickiness: Stickiness::default(),
         };
         let (load_balancer, at) = (listener().load_balancer, Timestamp(0));
         for command in [

@@ -15,7 +15,9 @@ use roadstead_core::state::container_instance::InstanceRegistration;
 use roadstead_core::state::join::{Authority, JoinToken, Role, Server};
 use roadstead_core::state::load_balancer::{Action, Condition, ListenerProtocol, Redirect, Rule};
 use roadstead_core::state::service::{DeploymentConfiguration, ServiceLoadBalancer, ServiceSpec};
-use roadstead_core::state::target_group::{TargetGroupSpec, TargetHealthCheck};
+use roadstead_core::state::target_group::{
+    Algorithm, Stickiness, TargetGroupSpec, TargetHealthCheck,
+};
 use roadstead_core::state::task_definition::{
     ContainerDefinition, NetworkMode, NewTaskDefinition, PortMapping,
 };
@@ -195,6 +197,9 @@ impl World {
         let spec = TargetGroupSpec {
             health_check,
             deregistration_delay: 30,
+            algorithm: Algorithm::RoundRobin,
+            slow_start: 0,
+            stickiness: Stickiness::default(),
         };
         self.must(&Command::CreateTargetGroup {
             name: group(),

@@ -1,10 +1,12 @@
 //! Target groups.
 
-use roadstead_core::state::target_group::{TargetGroup, TargetGroupSpec, TargetHealthCheck};
+use roadstead_core::state::target_group::{
+    Algorithm, Stickiness, TargetGroup, TargetGroupSpec, TargetHealthCheck,
+};
 use roadstead_core::{ClusterState, Rejection};
 use roadstead_proto::elb;
 
-use super::count;
+use super::{attribute, count};
 
 /// ELB's defaults for an HTTP target group.
 pub(crate) fn default_spec() -> TargetGroupSpec {
@@ -18,6 +20,9 @@ pub(crate) fn default_spec() -> TargetGroupSpec {
             success_codes: vec![(200, 200)],
         },
         deregistration_delay: 300,
+        algorithm: Algorithm::RoundRobin,
+        slow_start: 0,
+        stickiness: Stickiness::default(),
     }
 }
 
@@ -57,11 +62,6 @@ pub(crate) fn changed(
         changes.unhealthy_threshold_count,
         "unhealthyThresholdCount",
     )?;
-    set(
-        &mut spec.deregistration_delay,
-        changes.deregistration_delay_seconds,
-        "deregistrationDelaySeconds",
-    )?;
     if let Some(codes) = changes
         .matcher
         .as_ref()
@@ -69,6 +69,7 @@ pub(crate) fn changed(
     {
         spec.health_check.success_codes = success_codes(codes)?;
     }
+    attribute::change(&mut spec, &changes.attributes)?;
     Ok(spec)
 }
 
@@ -123,6 +124,6 @@ pub(crate) fn to_proto(state: &ClusterState, group: &TargetGroup) -> elb::Target
             .into_iter()
             .map(|name| arns.load_balancer(name))
             .collect(),
-        deregistration_delay_seconds: Some(count(group.spec.deregistration_delay)),
+        attributes: attribute::to_proto(&group.spec),
     }
 }

@@ -1,0 +1,145 @@
+//! The attributes of target groups: keys and values, as ELB has them.
+
+use roadstead_core::Rejection;
+use roadstead_core::state::target_group::{Algorithm, TargetGroupSpec};
+use roadstead_proto::elb::TargetGroupAttribute;
+
+const DELAY: &str = "deregistration_delay.timeout_seconds";
+const SLOW_START: &str = "slow_start.duration_seconds";
+const ALGORITHM: &str = "load_balancing.algorithm.type";
+const STICKY: &str = "stickiness.enabled";
+const STICKY_BY: &str = "stickiness.type";
+const STICKY_FOR: &str = "stickiness.lb_cookie.duration_seconds";
+const COOKIE: &str = "stickiness.app_cookie.cookie_name";
+const COOKIE_FOR: &str = "stickiness.app_cookie.duration_seconds";
+const BY_LOAD_BALANCER: &str = "lb_cookie";
+const BY_APPLICATION: &str = "app_cookie";
+
+/// Describes the attributes of a group.
+pub(crate) fn to_proto(spec: &TargetGroupSpec) -> Vec<TargetGroupAttribute> {
+    let sticky = &spec.stickiness;
+    let by = if sticky.by_application {
+        BY_APPLICATION
+    } else {
+        BY_LOAD_BALANCER
+    };
+    [
+        (DELAY, spec.deregistration_delay.to_string()),
+        (SLOW_START, spec.slow_start.to_string()),
+        (ALGORITHM, spec.algorithm.name().to_owned()),
+        (STICKY, sticky.enabled.to_string()),
+        (STICKY_BY, by.to_owned()),
+        (STICKY_FOR, sticky.duration.to_string()),
+        (COOKIE, sticky.application_cookie.clone()),
+        (COOKIE_FOR, sticky.application_duration.to_string()),
+    ]
+    .map(|(key, value)| TargetGroupAttribute {
+        key: Some(key.to_owned()),
+        value: Some(value),
+    })
+    .into()
+}
+
+/// Changes what is given.
+pub(crate) fn change(
+    spec: &mut TargetGroupSpec,
+    attributes: &[TargetGroupAttribute],
+) -> Result<(), Rejection> {
+    for attribute in attributes {
+        let key = attribute.key.as_deref().unwrap_or_default();
+        let value = attribute.value.as_deref().unwrap_or_default();
+        let sticky = &mut spec.stickiness;
+        match key {
+            DELAY => spec.deregistration_delay = seconds(key, value)?,
+            SLOW_START => spec.slow_start = seconds(key, value)?,
+            ALGORITHM => spec.algorithm = algorithm(value)?,
+            STICKY => sticky.enabled = one_of(key, value, ["false", "true"])?,
+            STICKY_BY => {
+                sticky.by_application = one_of(key, value, [BY_LOAD_BALANCER, BY_APPLICATION])?;
+            }
+            STICKY_FOR => sticky.duration = seconds(key, value)?,
+            COOKIE => value.clone_into(&mut sticky.application_cookie),
+            COOKIE_FOR => sticky.application_duration = seconds(key, value)?,
+            other => {
+                return Err(Rejection::validation(format!(
+                    "target group attribute key '{other}' is not supported"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn seconds(key: &str, value: &str) -> Result<u32, Rejection> {
+    value
+        .parse()
+        .map_err(|_| Rejection::validation(format!("{key} '{value}' is not a number of seconds")))
+}
+
+/// Returns whether it is the second of the two.
+fn one_of(key: &str, value: &str, [no, yes]: [&str; 2]) -> Result<bool, Rejection> {
+    match value {
+        _ if value == no => Ok(false),
+        _ if value == yes => Ok(true),
+        _ => Err(Rejection::validation(format!(
+            "{key} must be {no} or {yes}, not '{value}'"
+        ))),
+    }
+}
+
+fn algorithm(value: &str) -> Result<Algorithm, Rejection> {
+    let found = Algorithm::ALL.into_iter().find(|one| one.name() == value);
+    found.ok_or_else(|| {
+        let names = Algorithm::ALL.map(Algorithm::name).join(", ");
+        Rejection::validation(format!("{ALGORITHM} must be one of {names}, not '{value}'"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::target_group::default_spec;
+    use super::*;
+
+    fn changed(pairs: &[(&str, &str)]) -> Result<TargetGroupSpec, Rejection> {
+        let attributes: Vec<_> = pairs
+            .iter()
+            .map(|(key, value)| TargetGroupAttribute {
+                key: Some((*key).to_owned()),
+                value: Some((*value).to_owned()),
+            })
+            .collect();
+        let mut spec = default_spec();
+        change(&mut spec, &attributes)?;
+        Ok(spec)
+    }
+
+    #[test]
+    fn what_is_described_can_be_given_again() {
+        let spec = changed(&[
+            (DELAY, "5"),
+            (ALGORITHM, "weighted_random"),
+            (STICKY, "true"),
+            (STICKY_BY, "app_cookie"),
+            (COOKIE, "SESSION"),
+        ])
+        .unwrap();
+        let mut again = default_spec();
+        change(&mut again, &to_proto(&spec)).unwrap();
+        assert_eq!(again, spec);
+        assert_eq!(spec.stickiness.application_cookie, "SESSION");
+    }
+
+    #[test]
+    fn a_key_or_a_value_that_is_not_known_is_named() {
+        for (key, value, names) in [
+            ("load_balancing.cross_zone.enabled", "true", "cross_zone"),
+            (ALGORITHM, "fastest", "least_outstanding_requests"),
+            (STICKY, "yes", "true"),
+            (DELAY, "5s", "5s"),
+            (SLOW_START, "-1", "-1"),
+        ] {
+            let message = changed(&[(key, value)]).unwrap_err().message;
+            assert!(message.contains(names), "{message}");
+        }
+    }
+}

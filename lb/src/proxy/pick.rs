@@ -1,0 +1,114 @@
+//! Finds the target of a request, and takes a ticket to it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::request;
+
+use super::refusal::Refusal;
+use super::stickiness::{self, Sticky};
+use super::{MOST_ATTEMPTS, Own, Tried, headers, rule};
+use crate::balance::{self, Standing, Targets};
+use crate::client::Client;
+use crate::counts::count;
+use crate::routing::{self, Action};
+use crate::table::TargetGroup;
+use crate::target::Ticket;
+
+/// Where a request goes.
+pub(super) struct Picked {
+    pub(super) ticket: Ticket,
+    pub(super) sticky: Option<Sticky>,
+}
+
+/// Takes a ticket to the target whose turn it is, unless the rule answers by itself.
+pub(super) fn pick(
+    client: &Client,
+    head: &request::Parts,
+    draw: u32,
+    now: Instant,
+    tried: &Tried,
+) -> Result<Picked, Own> {
+    let shared = &client.shared;
+    let asked = headers::asked(head, client.address);
+    loop {
+        let table = shared.table.load();
+        let rules = table.rules(client.door.port);
+        let rule = rules.and_then(|rules| routing::route(rules, &asked));
+        let forward = match rule.map(|rule| &rule.action) {
+            Some(Action::Forward(forward)) => forward,
+            Some(Action::Redirect(redirect)) => {
+                return Err(rule::redirect(redirect, &asked, client));
+            }
+            Some(Action::Fixed(response)) => return Err(rule::fixed(response)),
+            None => return Err(Refusal::NoTarget.into()),
+        };
+        let group = stickiness::group(&head.headers, forward)
+            .or_else(|| forward.choose(draw))
+            .ok_or(Refusal::NoTarget)?;
+        let seen = Seen { group, tried, now };
+        let enough = tried.attempts >= MOST_ATTEMPTS;
+        let chosen = stickiness::target(&head.headers, group)
+            .filter(|index| seen.standing(*index) == Standing::Healthy)
+            .or_else(|| {
+                let turn = group.turn(client.worker);
+                // Another number than the one that chose the group: the two must not go together.
+                balance::pick(&seen, group.algorithm, turn, draw.rotate_left(16))
+            });
+        match chosen {
+            Some(index) if !enough => {
+                let target = &group.targets[index];
+                // No ticket: it began to drain this instant. The next look sees that.
+                if let Some(ticket) = Ticket::begin(target, group.counts.as_ref(), client.worker) {
+                    let sticky = Sticky::to(forward, group, target);
+                    return Ok(Picked { ticket, sticky });
+                }
+            }
+            // The targets of an old table drain after the new one is in place: look there first.
+            Some(_) | None if !enough && !Arc::ptr_eq(&table, &shared.table.load()) => {}
+            Some(_) | None => {
+                if tried.last.is_none()
+                    && let Some(counts) = &group.counts
+                {
+                    count(&counts.of(client.worker).failed);
+                }
+                return Err(Refusal::NoTarget.into());
+            }
+        }
+    }
+}
+
+/// The targets of a group, as one request sees them.
+struct Seen<'a> {
+    group: &'a TargetGroup,
+    tried: &'a Tried,
+    now: Instant,
+}
+
+impl Targets for Seen<'_> {
+    fn count(&self) -> usize {
+        self.group.targets.len()
+    }
+
+    fn standing(&self, index: usize) -> Standing {
+        let target = &self.group.targets[index];
+        if target.is_draining() || self.tried.excludes(target) {
+            Standing::Out
+        } else if target.is_healthy() && !target.is_ejected(self.now) {
+            Standing::Healthy
+        } else {
+            Standing::Doubtful
+        }
+    }
+
+    fn weight(&self, index: usize) -> u32 {
+        let slow_start = self.group.slow_start;
+        slow_start.map_or(balance::FULL_WEIGHT, |duration| {
+            self.group.targets[index].weight(self.now, duration)
+        })
+    }
+
+    fn requests(&self, index: usize) -> u64 {
+        self.group.targets[index].requests()
+    }
+}

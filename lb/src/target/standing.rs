@@ -1,0 +1,119 @@
+//! What requests themselves tell of a target, and since when it is healthy: in atomics, for every core to read.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::{Duration, Instant};
+
+use crate::balance::FULL_WEIGHT;
+
+/// So many failures in a row, without an answer between them, take a target out of the turns for a while.
+const STRIKES: u32 = 5;
+const FIRST_EJECTION: Duration = Duration::from_secs(10);
+const LONGEST_EJECTION: Duration = Duration::from_secs(300);
+
+/// Times are milliseconds since `born`, and one more, so that 0 is never.
+#[derive(Debug)]
+pub(super) struct Standing {
+    born: Instant,
+    healthy_since: AtomicU64,
+    /// Failures in a row.
+    strikes: AtomicU32,
+    ejections: AtomicU32,
+    ejected_until: AtomicU64,
+}
+
+impl Standing {
+    pub(super) fn new() -> Self {
+        Self {
+            born: Instant::now(),
+            healthy_since: AtomicU64::new(1),
+            strikes: AtomicU32::new(0),
+            ejections: AtomicU32::new(0),
+            ejected_until: AtomicU64::new(0),
+        }
+    }
+
+    fn at(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.born);
+        u64::try_from(since.as_millis()).map_or(u64::MAX, |since| since + 1)
+    }
+
+    pub(super) fn became_healthy(&self, now: Instant) {
+        self.healthy_since.store(self.at(now), Relaxed);
+    }
+
+    /// Returns the weight while it starts slowly: it grows in a straight line.
+    pub(super) fn weight(&self, now: Instant, slow_start: Duration) -> u32 {
+        let healthy_for = self
+            .at(now)
+            .saturating_sub(self.healthy_since.load(Relaxed));
+        let whole = u64::try_from(slow_start.as_millis()).unwrap_or(u64::MAX);
+        let share = healthy_for.saturating_mul(FULL_WEIGHT.into()) / whole.max(1);
+        u32::try_from(share).map_or(FULL_WEIGHT, |share| share.clamp(1, FULL_WEIGHT))
+    }
+
+    /// A request was answered.
+    pub(super) fn answered(&self) {
+        // Mostly there is nothing to write, and the cores share the line.
+        if self.strikes.load(Relaxed) > 0 {
+            self.strikes.store(0, Relaxed);
+            self.ejections.store(0, Relaxed);
+        }
+    }
+
+    /// A request got no answer; returns whether that takes the target out of the turns.
+    pub(super) fn failed(&self, now: Instant) -> bool {
+        if self.strikes.fetch_add(1, Relaxed) + 1 < STRIKES {
+            return false;
+        }
+        // One more failure after it is back takes it out again.
+        self.strikes.store(STRIKES - 1, Relaxed);
+        let doublings = self.ejections.fetch_add(1, Relaxed).min(8);
+        let pause = (FIRST_EJECTION * 2_u32.pow(doublings)).min(LONGEST_EJECTION);
+        self.ejected_until.store(self.at(now + pause), Relaxed);
+        true
+    }
+
+    pub(super) fn is_ejected(&self, now: Instant) -> bool {
+        let until = self.ejected_until.load(Relaxed);
+        until > 0 && self.at(now) < until
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_share_grows_in_a_straight_line_from_when_the_target_became_healthy() {
+        let standing = Standing::new();
+        let start = standing.born + 100 * SECOND;
+        standing.became_healthy(start);
+        let weight = |seconds| standing.weight(start + seconds * SECOND, 30 * SECOND);
+        assert_eq!([0, 3, 15, 30, 99].map(weight), [1, 10, 50, 100, 100]);
+    }
+
+    #[test]
+    fn failures_in_a_row_eject_a_target_for_longer_each_time() {
+        let standing = Standing::new();
+        let mut now = standing.born + SECOND;
+        for _ in 1..STRIKES {
+            assert!(!standing.failed(now));
+        }
+        standing.answered();
+        for _ in 1..STRIKES {
+            assert!(!standing.failed(now));
+        }
+        assert!(standing.failed(now));
+        assert!(standing.is_ejected(now + 9 * SECOND));
+        now += 10 * SECOND;
+        assert!(!standing.is_ejected(now));
+        assert!(standing.failed(now), "it was on probation");
+        assert!(standing.is_ejected(now + 19 * SECOND));
+        assert!(!standing.is_ejected(now + 20 * SECOND));
+        standing.answered();
+        assert!(!standing.failed(now + 20 * SECOND));
+    }
+}
