@@ -51,6 +51,7 @@ for_mode() {
             need_command mkfs.ext4 e2fsprogs "makes a disk that can be filled"
             need_tool cargo-nextest "runs the tests, each in a process of its own with a time limit"
             need_package busybox-static "the container of the agent's tests"
+            need_command openssl openssl "makes the certificates of the load balancer's guide"
             need_command docker-registry docker-registry "a real registry to pull from, on loopback"
             need_command htpasswd apache2-utils "makes the registry's password file"
             need_command systemd-nspawn systemd-container "starts the hosts of the provisioning script's test"

@@ -1,0 +1,186 @@
+//! Every example of docs/load-balancer.md does what the page says.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use roadstead_tests::proto::ecs::{CreateServiceRequest, LoadBalancer};
+use roadstead_tests::web::{container, definition, free_port};
+use roadstead_tests::{Client, Cluster, binaries, eventually};
+
+const GUIDE: &str = include_str!("../../docs/load-balancer.md");
+const DEADLINE: Duration = Duration::from_secs(30);
+/// What any text may stand for.
+const ANYTHING: char = '…';
+
+/// A command of the guide, and what it says the command prints.
+struct Example {
+    command: String,
+    printed: Vec<String>,
+}
+
+/// Returns the examples: of what is indented, lines that begin with `$`, each with those behind it.
+fn examples(guide: &str) -> Vec<Example> {
+    let mut examples: Vec<Example> = Vec::new();
+    for line in guide.lines().filter_map(|line| line.strip_prefix("    ")) {
+        match (line.strip_prefix("$ "), examples.last_mut()) {
+            (Some(command), _) => examples.push(Example {
+                command: command.to_owned(),
+                printed: Vec::new(),
+            }),
+            (None, Some(example)) => example.printed.push(line.to_owned()),
+            (None, None) => {}
+        }
+    }
+    examples
+}
+
+/// Returns whether a line is as the guide has it. How far columns are apart depends on what stands in them.
+fn is_as_told(told: &str, line: &str) -> bool {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (told, mut rest) = (words(told), words(line));
+    let mut parts = told.split(ANYTHING);
+    let first = parts.next().unwrap_or_default().trim_end().to_owned();
+    if !rest.starts_with(&first) {
+        return false;
+    }
+    rest.drain(..first.len());
+    let mut open_end = false;
+    for part in parts {
+        let part = part.trim();
+        open_end = part.is_empty();
+        let Some(at) = rest.find(part) else {
+            return false;
+        };
+        rest.drain(..at + part.len());
+    }
+    open_end || rest.is_empty()
+}
+
+/// Runs a command as a reader would; returns its standard output.
+fn run(cluster: &Cluster, folder: &Path, command: &str) -> anyhow::Result<String> {
+    let ctl = binaries::ctl();
+    let path = ctl.parent().context("ctl is in a folder")?.display();
+    let path = format!("{path}:{}", std::env::var("PATH")?);
+    let output = Command::new("bash")
+        .args(["-c", command])
+        .current_dir(folder)
+        .env("PATH", path)
+        .env("HOME", folder)
+        .env(
+            "ROADSTEAD_ENDPOINT",
+            format!("unix:{}", cluster.socket().display()),
+        )
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "`{command}` ended with {}: {said}",
+        output.status
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+async fn carry_out(cluster: &Cluster, folder: &Path, example: &Example) -> anyhow::Result<()> {
+    let compare = |printed: &str| {
+        let lines: Vec<&str> = printed.lines().collect();
+        let told = &example.printed;
+        let told: Vec<&String> = told.iter().filter(|line| !line.is_empty()).collect();
+        let same = lines.len() >= told.len();
+        let mut pairs = told.iter().zip(&lines);
+        let same = same && pairs.all(|(told, line)| is_as_told(told, line));
+        ensure!(same, "`{}` printed:\n{printed}", example.command);
+        Ok(())
+    };
+    // A look may be repeated until what was changed is in force; a change is made once.
+    let looks = [
+        "curl ",
+        "ctl listener list",
+        "ctl target-group list",
+        "ctl target-group health",
+    ];
+    if !looks.iter().any(|look| example.command.starts_with(look)) {
+        return compare(&run(cluster, folder, &example.command)?);
+    }
+    eventually(DEADLINE, &example.command, async || {
+        compare(&run(cluster, folder, &example.command)?)?;
+        Ok(Some(()))
+    })
+    .await
+}
+
+async fn serve(client: &Client, name: &str, image: &str) -> anyhow::Result<()> {
+    let mut definition = definition(&[container(image, &[])]);
+    definition.family = Some(name.to_owned());
+    let revision = client.register(definition).await?;
+    let request = CreateServiceRequest {
+        service_name: Some(name.to_owned()),
+        task_definition: Some(revision.clone()),
+        desired_count: Some(2),
+        load_balancers: vec![LoadBalancer {
+            target_group_arn: Some(name.to_owned()),
+            container_name: Some("web".to_owned()),
+            container_port: Some(8080),
+        }],
+        ..CreateServiceRequest::default()
+    };
+    client.ecs().await?.create_service(request).await?;
+    client.wait_for_rollout(name, &revision).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_example_of_the_guide_does_what_it_says() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    let folder = tempfile::tempdir()?;
+    // Those of the guide may be somebody's on this machine.
+    let ports = [
+        ("8080", free_port()?.to_string()),
+        ("8443", free_port()?.to_string()),
+    ];
+    let port = &ports[0].1;
+    for command in [
+        "ctl load-balancer create shop".to_owned(),
+        "ctl target-group create web --health-check-path /health --health-check-interval 5"
+            .to_owned(),
+        "ctl target-group create next --health-check-path /health --health-check-interval 5"
+            .to_owned(),
+        format!("ctl listener create --load-balancer shop --port {port} --target-group web"),
+        format!(
+            "ctl rule create --listener shop:{port} --priority 50000 --header x-attached=no --target-group next"
+        ),
+    ] {
+        run(&cluster, folder.path(), &command)?;
+    }
+    serve(&cluster.client, "web", "sample:v1").await?;
+    serve(&cluster.client, "next", "sample:v2").await?;
+
+    let guide = ports.iter().fold(GUIDE.to_owned(), |guide, (told, free)| {
+        guide.replace(told, free)
+    });
+    let examples = examples(&guide);
+    ensure!(
+        examples.len() > 20,
+        "only {} examples were found",
+        examples.len()
+    );
+    for example in &examples {
+        carry_out(&cluster, folder.path(), example).await?;
+    }
+    cluster.finish().await
+}
+
+#[test]
+fn anything_stands_for_anything_and_the_rest_for_itself() {
+    for (told, line, same) in [
+        ("v1 …", "v1 a1b2", true),
+        ("v1 …", "v2 a1b2", false),
+        ("a=…; Path=/", "a=1; Max-Age=2; Path=/", true),
+        ("a=…; Path=/", "a=1; Path=/x", false),
+        ("web   /health  …  x", "web  /health  30s  x", true),
+        ("open", "opened", false),
+    ] {
+        assert_eq!(is_as_told(told, line), same, "{told} on {line}");
+    }
+}
