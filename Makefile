@@ -4,7 +4,7 @@ SHELL := /bin/bash
 machine := $(shell uname -m)-unknown-linux-gnu
 binaries := $(CURDIR)/target/$(machine)/release
 
-.PHONY: build demo demo-down test test-systemd check bench
+.PHONY: build demo demo-down test test-systemd check bench bench-lb
 
 # Static, so that the same file runs on every host, and so that the sample service can be an image of its own.
 build:
@@ -45,3 +45,9 @@ bench:
 	tests/setup.sh build run bench
 	$(MAKE) build
 	tests/bench.sh $(binaries)
+
+# The load balancer against nginx and HAProxy, on every kind of work.
+bench-lb:
+	tests/setup.sh build run bench
+	$(MAKE) build
+	tests/bench/lb.sh $(binaries) all

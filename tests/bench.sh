@@ -10,4 +10,4 @@ binaries=$(realpath "$1")
 
 echo "Machine: $(nproc) cores ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)), $(uname -sr), $(date +%F)"
 ROADSTEAD_CTL=$binaries/ctl "$binaries/bench"
-"$(dirname "$0")/bench/proxy.sh" "$binaries/ctl"
+"$(dirname "$0")/bench/lb.sh" "$binaries"

@@ -67,6 +67,9 @@ for_mode() {
             need_command nginx nginx-light "the load balancer to compare with"
             need_command haproxy haproxy "the other load balancer to compare with"
             need_command wrk wrk "the load on all of them"
+            need_command h2load nghttp2-client "the same in HTTP/2"
+            need_command openssl openssl "makes the certificate that they show"
+            need_command python3 python3 "holds idle connections"
             ;;
         *)
             echo "usage: $0 build|run|test|check|bench ..." >&2

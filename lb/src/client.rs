@@ -6,6 +6,7 @@
 mod http1;
 mod http2;
 mod link;
+mod park;
 mod rewind;
 mod tunnel;
 mod watch;

@@ -22,6 +22,8 @@ pub struct Config {
     /// How long a client may take from the end of one answer to the end of the next request's head,
     /// before its connection is closed. Default 60 s, as ALB's idle timeout.
     pub client_timeout: Duration,
+    /// A client's connection that is unused for so long gives back its buffers until it is used again. Default 1 s.
+    pub park_after: Duration,
     /// How long a target may take to accept a connection. Default 10 s, as ALB.
     pub connect_timeout: Duration,
     /// How long nothing may move in either direction while a request is with a target; 504 after
@@ -46,6 +48,7 @@ impl Default for Config {
             max_header_bytes: 64 * 1024,
             max_connections: 65_536,
             client_timeout: Duration::from_secs(60),
+            park_after: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(10),
             target_timeout: Duration::from_secs(60),
             pool_timeout: Duration::from_secs(4),

@@ -91,7 +91,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
-            self.client.link.moved();
+            self.client.link.has_read();
         }
         polled
     }
@@ -104,9 +104,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        if matches!(polled, Poll::Ready(Ok(_))) {
-            self.client.link.moved();
-        }
+        self.client.link.has_written(polled.is_ready());
         polled
     }
 
@@ -120,9 +118,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
             return self.poll_write(cx, &joined[..length]);
         }
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        if matches!(polled, Poll::Ready(Ok(_))) {
-            self.client.link.moved();
-        }
+        self.client.link.has_written(polled.is_ready());
         polled
     }
 

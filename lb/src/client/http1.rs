@@ -13,10 +13,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep_until;
 use tracing::debug;
 
-use super::Client;
 use super::link::Due;
 use super::rewind::Rewind;
 use super::watch::{Notice, Watch};
+use super::{Client, park};
 use crate::io::Metered;
 use crate::proxy;
 
@@ -29,40 +29,65 @@ where
         let client = Arc::clone(&client);
         service_fn(move |request| proxy::answer(Arc::clone(&client), request))
     };
-    let io = TokioIo::new(Metered::new(stream, Arc::clone(&client)));
-    let mut connection = http1::Builder::new()
+    let mut builder = http1::Builder::new();
+    builder
         .header_read_timeout(None)
-        .max_header_size(client.shared.config.max_header_bytes)
-        .serve_connection(io, service);
-    let ended = drive(&client, &mut connection).await?;
-    match ended {
-        Ok(()) => {
-            let tunnel = client.take_tunnel()?;
-            let parts = connection.into_parts();
-            let stream = parts.io.into_inner();
-            // Apart, so that a connection without a tunnel has no room for it.
-            Box::pin(tunnel.run(&client, stream, parts.read_buf)).await;
-        }
-        Err(error) if error.is_parse_version_h2() => {
-            let parts = connection.into_parts();
-            let stream = parts.io.into_inner().into_inner();
-            return stream
-                .is_http2()
-                .then(|| Rewind::to(parts.read_buf, stream.into_inner()));
-        }
-        // Clients hang up and send nonsense all the time: nothing that an operator could act on.
-        Err(error) => {
-            debug!(client = %client.address, error = &error as &dyn std::error::Error, "client connection broke");
+        .max_header_size(client.shared.config.max_header_bytes);
+    let mut stream = stream;
+    loop {
+        let io = TokioIo::new(Metered::new(stream, Arc::clone(&client)));
+        let mut connection = builder.serve_connection(io, &service);
+        let end = drive(&client, &mut connection).await;
+        match end {
+            End::Cut => return None,
+            End::Unused => {
+                let parts = connection.into_parts();
+                let mut unused = parts.io.into_inner().into_inner().into_inner();
+                let mut first = parts.read_buf;
+                if first.is_empty() {
+                    first = park::wait(&client, &mut unused).await?;
+                }
+                client.link.has_read();
+                stream = Rewind::to(first, unused);
+            }
+            End::Over(Ok(())) => {
+                let tunnel = client.take_tunnel()?;
+                let parts = connection.into_parts();
+                let stream = parts.io.into_inner();
+                // Apart, so that a connection without a tunnel has no room for it.
+                Box::pin(tunnel.run(&client, stream, parts.read_buf)).await;
+                return None;
+            }
+            End::Over(Err(error)) if error.is_parse_version_h2() => {
+                let parts = connection.into_parts();
+                let stream = parts.io.into_inner().into_inner();
+                return stream
+                    .is_http2()
+                    .then(|| Rewind::to(parts.read_buf, stream.into_inner()));
+            }
+            // Clients hang up and send nonsense all the time: nothing that an operator could act on.
+            End::Over(Err(error)) => {
+                debug!(client = %client.address, error = &error as &dyn std::error::Error, "client connection broke");
+                return None;
+            }
         }
     }
-    None
 }
 
-/// Returns how the connection has ended; `None` when it has not, and must.
+/// How far a connection has been driven.
+enum End {
+    Over(hyper::Result<()>),
+    /// It has not ended, and must.
+    Cut,
+    /// It waits for its next request, and has for a while.
+    Unused,
+}
+
+/// Drives a connection until something is to be done with it as a whole.
 async fn drive<I, S>(
     client: &Client,
     connection: &mut http1::Connection<TokioIo<Metered<I>>, S>,
-) -> Option<hyper::Result<()>>
+) -> End
 where
     I: AsyncRead + AsyncWrite + Unpin,
     S: HttpService<Incoming, ResBody = proxy::ResponseBody>,
@@ -71,17 +96,19 @@ where
     let alarm = &client.shared.alarm;
     let mut connection = Pin::new(connection);
     let ring = pin!(alarm.listen());
-    let timer = pin!(sleep_until(client.link.first_look().into()));
+    let park_after = client.shared.config.park_after;
+    let soon = Instant::now() + park_after;
+    let timer = pin!(sleep_until(client.link.first_look().min(soon).into()));
     let mut watch = Watch::new(alarm, ring, timer);
     let mut alarmed = false;
     std::future::poll_fn(|cx| {
         loop {
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                return Poll::Ready(Some(ended));
+                return Poll::Ready(End::Over(ended));
             }
             if std::mem::take(&mut alarmed) && client.link.is_cut() {
                 // The request saw for itself that it is cut, and cannot answer: its client does not read.
-                return Poll::Ready(None);
+                return Poll::Ready(End::Cut);
             }
             match ready!(watch.poll(cx)) {
                 Notice::Alarm => {
@@ -91,13 +118,17 @@ where
                     }
                 }
                 Notice::Timer => match client.link.due(Instant::now()) {
-                    Due::At(moment) | Due::Expired(moment) => watch.next(moment),
+                    Due::At(_) if client.link.is_unused(Instant::now(), park_after) => {
+                        return Poll::Ready(End::Unused);
+                    }
+                    Due::At(moment) => watch.next(moment.min(Instant::now() + park_after)),
+                    Due::Expired(moment) => watch.next(moment),
                     Due::Overdue => {
                         // One that is unused ends as its protocols have it; with TLS that is a farewell.
                         connection.as_mut().graceful_shutdown();
                         return match connection.as_mut().poll(cx) {
-                            Poll::Ready(ended) => Poll::Ready(Some(ended)),
-                            Poll::Pending => Poll::Ready(None),
+                            Poll::Ready(ended) => Poll::Ready(End::Over(ended)),
+                            Poll::Pending => Poll::Ready(End::Cut),
                         };
                     }
                 },

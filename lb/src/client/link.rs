@@ -41,6 +41,10 @@ pub(crate) struct Link {
     /// Nanoseconds from `born` to the moment since which nothing has moved.
     quiet_since: AtomicU64,
     exchanging: AtomicBool,
+    /// Something of a request has come, but not its whole head.
+    begun: AtomicBool,
+    /// The client does not take what is written.
+    blocked: AtomicBool,
     expired: AtomicBool,
     target: Mutex<Option<Arc<Target>>>,
 }
@@ -53,6 +57,8 @@ impl Link {
             target_timeout,
             quiet_since: AtomicU64::new(0),
             exchanging: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
             expired: AtomicBool::new(false),
             target: Mutex::new(None),
         }
@@ -61,6 +67,7 @@ impl Link {
     /// A request's head has come; returns the time.
     pub(crate) fn begin(&self) -> Instant {
         self.exchanging.store(true, Relaxed);
+        self.begun.store(false, Relaxed);
         self.expired.store(false, Relaxed);
         self.touch()
     }
@@ -113,9 +120,35 @@ impl Link {
         target.as_ref().is_some_and(|target| target.is_cut())
     }
 
-    /// Returns when the timer is to fire first: no limit can be over before.
+    /// Returns when the timer is to fire first: nothing can be due before.
     pub(super) fn first_look(&self) -> Instant {
-        self.born + self.client_timeout.min(self.target_timeout)
+        self.latest(self.born)
+    }
+
+    /// Returns whether nothing is under way, in either direction, and has not been for a while.
+    pub(super) fn is_unused(&self, now: Instant, a_while: Duration) -> bool {
+        let busy = [&self.exchanging, &self.begun, &self.blocked];
+        !busy.iter().any(|flag| flag.load(Relaxed)) && now >= self.quiet_since() + a_while
+    }
+
+    fn quiet_since(&self) -> Instant {
+        self.born + Duration::from_nanos(self.quiet_since.load(Relaxed))
+    }
+
+    /// Bytes have come; those of a head that is not whole yet are no sign of life.
+    pub(crate) fn has_read(&self) {
+        if !self.exchanging.load(Relaxed) {
+            self.begun.store(true, Relaxed);
+        }
+        self.moved();
+    }
+
+    /// The client takes what is written, or does not.
+    pub(crate) fn has_written(&self, some: bool) {
+        self.blocked.store(!some, Relaxed);
+        if some {
+            self.moved();
+        }
     }
 
     pub(super) fn due(&self, now: Instant) -> Due {
@@ -125,7 +158,7 @@ impl Link {
         } else {
             self.client_timeout
         };
-        let end = self.born + Duration::from_nanos(self.quiet_since.load(Relaxed)) + limit;
+        let end = self.quiet_since() + limit;
         let latest = self.latest(now);
         if now < end {
             return Due::At(end.min(latest));
@@ -172,6 +205,28 @@ mod tests {
         assert_eq!(link.due(born + TARGET), Due::At(born + 2 * TARGET));
         assert_eq!(link.due(born + CLIENT - TARGET / 2), Due::At(born + CLIENT));
         assert_eq!(link.due(born + CLIENT), Due::Overdue);
+    }
+
+    #[test]
+    fn a_connection_is_unused_when_nothing_is_half_done() {
+        let link = Link::new(CLIENT, TARGET);
+        let second = Duration::from_secs(1);
+        let later = link.born + 2 * second;
+        assert!(!link.is_unused(link.born, second));
+        assert!(link.is_unused(later, second));
+        link.has_read();
+        assert!(!link.is_unused(later, second), "a head has begun");
+        link.begin();
+        assert!(!link.is_unused(later, second), "a request is under way");
+        link.has_written(false);
+        link.end();
+        let later = later + 2 * second;
+        assert!(
+            !link.is_unused(later, second),
+            "its client has not taken the answer yet"
+        );
+        link.has_written(true);
+        assert!(link.is_unused(later, second));
     }
 
     #[test]

@@ -147,6 +147,8 @@ pub(crate) fn config(data_dir: &std::path::Path) -> Config {
         data_dir: data_dir.join("lb"),
         bind: [127, 0, 0, 1].into(),
         workers: 2,
+        // At once, so that every test that asks twice is a test of this too.
+        park_after: Duration::from_millis(1),
         ..Config::default()
     }
 }

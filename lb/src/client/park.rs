@@ -1,0 +1,65 @@
+//! A connection that waits for its next request, without what only a request needs.
+//!
+//! hyper keeps a buffer for what may come. Most connections wait most of the time, so one that has been unused for a moment
+//! gives everything back but its stream; the first bytes make an ordinary connection of it again.
+
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::sleep_until;
+
+use super::Client;
+use super::link::Due;
+use super::watch::{Notice, Watch};
+
+/// What is read first; the rest comes into a buffer that is made for it.
+const FIRST_BYTES: usize = 64;
+
+/// Waits for the first bytes of the next request; `None` when the connection is over.
+pub(super) async fn wait<S>(client: &Client, stream: &mut S) -> Option<Bytes>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let alarm = &client.shared.alarm;
+    let ring = pin!(alarm.listen());
+    let timer = pin!(sleep_until(client.link.latest(Instant::now()).into()));
+    let mut watch = Watch::new(alarm, ring, timer);
+    std::future::poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(read) = poll_first(stream, cx) {
+                return Poll::Ready(read);
+            }
+            let over = match ready!(watch.poll(cx)) {
+                Notice::Alarm => client.door.closing.is_cancelled(),
+                Notice::Timer => match client.link.due(Instant::now()) {
+                    Due::At(moment) => {
+                        watch.next(moment);
+                        false
+                    }
+                    Due::Expired(_) | Due::Overdue => true,
+                },
+            };
+            if over {
+                // Whether the client takes the farewell of its protocol is not waited for.
+                let _told = Pin::new(&mut *stream).poll_shutdown(cx);
+                return Poll::Ready(None);
+            }
+        }
+    })
+    .await
+}
+
+fn poll_first<S: AsyncRead + Unpin>(stream: &mut S, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    let mut bytes = [0; FIRST_BYTES];
+    let mut buffer = ReadBuf::new(&mut bytes);
+    match ready!(Pin::new(stream).poll_read(cx, &mut buffer)) {
+        Ok(()) if !buffer.filled().is_empty() => {
+            Poll::Ready(Some(Bytes::copy_from_slice(buffer.filled())))
+        }
+        // It has ended, or broke.
+        Ok(()) | Err(_) => Poll::Ready(None),
+    }
+}

@@ -1,0 +1,21 @@
+"""Holds connections that have each asked once: prints a line when all are there, and ends with its standard input.
+
+    idle.py PORT CONNECTIONS
+"""
+
+import resource
+import socket
+import sys
+
+port, count = int(sys.argv[1]), int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100, max(count + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+held = []
+for _ in range(count):
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    connection.sendall(b"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    answer = b""
+    while len(answer) < 1024:
+        answer += connection.recv(65536)
+    held.append(connection)
+print("held", flush=True)
+sys.stdin.read()

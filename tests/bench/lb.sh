@@ -1,0 +1,242 @@
+#!/bin/bash
+# What a proxy costs: nginx, HAProxy and `ctl lb` in turn, so that whatever else the machine does falls on all of them.
+# Ratios count. CPU seconds are those of the proxy for 100,000 requests, or handshakes.
+#
+#   tests/bench/lb.sh DIRECTORY [WORK...]     DIRECTORY: where `make build` has put ctl and load
+#
+# WORK is any of  h1-64 h1-512 h1-100k https handshakes http2 latency idle;  h1-64 without it, and `all` is all.
+# ROUNDS (7) and SECONDS_EACH (4) set how often and how long.
+set -euo pipefail
+export PATH="$PATH:/usr/sbin:/sbin"
+
+binaries=${1:?usage: $0 DIRECTORY [WORK...]}
+shift
+[ $# -gt 0 ] || set -- h1-64
+[ "$*" != all ] || set -- h1-64 h1-512 h1-100k https handshakes http2 latency idle
+rounds=${ROUNDS:-7}
+seconds=${SECONDS_EACH:-4}
+cores=$(nproc)
+proxies=(nginx haproxy roadstead)
+work=$(mktemp -d)
+pids=()
+cleanup() {
+    kill "${pids[@]}" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap cleanup EXIT
+ulimit -n "$(ulimit -Hn)"
+
+declare -A port=([backend]=18080 [nginx]=18081 [haproxy]=18082 [roadstead]=18083) session=()
+declare -A secure=([nginx]=18091 [haproxy]=18092 [roadstead]=18093)
+
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
+    -addext subjectAltName=DNS:localhost -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
+cat "$work/cert.pem" "$work/key.pem" >"$work/both.pem"
+mkdir "$work/www"
+head -c 1024 /dev/zero | tr '\0' x >"$work/www/small"
+head -c 102400 /dev/zero | tr '\0' x >"$work/www/large"
+
+cat >"$work/backend.conf" <<CONF
+daemon off; worker_processes $cores; pid $work/backend.pid; error_log $work/backend.log; user root;
+events { worker_connections 8192; }
+http { access_log off; keepalive_requests 1000000000; sendfile on; open_file_cache max=16 inactive=1h;
+    server { listen 127.0.0.1:${port[backend]} reuseport; root $work/www; } }
+CONF
+cat >"$work/nginx.conf" <<CONF
+daemon off; worker_processes $cores; pid $work/nginx.pid; error_log $work/nginx.log;
+events { worker_connections 8192; }
+http { access_log off; keepalive_requests 1000000000; ssl_session_tickets off;
+    ssl_certificate $work/cert.pem; ssl_certificate_key $work/key.pem; ssl_protocols TLSv1.3;
+    upstream backend { server 127.0.0.1:${port[backend]}; keepalive 256; keepalive_requests 1000000000; }
+    server { listen 127.0.0.1:${port[nginx]} reuseport; listen 127.0.0.1:${secure[nginx]} ssl http2 reuseport;
+        location / { proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection "";
+            proxy_set_header X-Forwarded-For \$proxy_add_x_forwarded_for; } } }
+CONF
+cat >"$work/haproxy.cfg" <<CONF
+global
+    nbthread $cores
+    maxconn 9000
+    ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+    option forwardfor
+    http-reuse always
+frontend front
+    bind 127.0.0.1:${port[haproxy]}
+    bind 127.0.0.1:${secure[haproxy]} ssl crt $work/both.pem alpn h2,http/1.1
+    default_backend back
+backend back
+    server one 127.0.0.1:${port[backend]}
+CONF
+cat >"$work/table.toml" <<CONF
+[[certificate]]
+name = "own"
+chain = "cert.pem"
+key = "key.pem"
+[[listener]]
+port = ${port[roadstead]}
+[[listener.rule]]
+forward = "backend"
+[[listener]]
+port = ${secure[roadstead]}
+certificates = ["own"]
+[[listener.rule]]
+forward = "backend"
+[[target_group]]
+name = "backend"
+targets = ["127.0.0.1:${port[backend]}"]
+health_check = false
+CONF
+
+# start NAME COMMAND...: in a session of its own, by which its CPU time is found, however many processes it has.
+start() {
+    local name=$1
+    shift
+    setsid "$@" >"$work/$name.out" 2>&1 &
+    pids+=($!)
+    session[$name]=$!
+    for _ in $(seq 100); do
+        (exec 3<>"/dev/tcp/127.0.0.1/${port[$name]}") 2>/dev/null && return
+        sleep 0.1
+    done
+    cat "$work/$name.out" >&2
+    echo "$name does not listen" >&2
+    exit 1
+}
+
+# The CPU time of a session so far, in ticks of the clock.
+ticks() {
+    local pid total=0 fields
+    for pid in $(pgrep --session "$1"); do
+        read -ra fields <"/proc/$pid/stat"
+        total=$((total + fields[13] + fields[14]))
+    done
+    echo $total
+}
+
+# The memory of a session, its share of what processes have in common, in KiB.
+memory() {
+    local pid total=0 share
+    for pid in $(pgrep --session "$1"); do
+        share=$(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup")
+        total=$((total + share))
+    done
+    echo $total
+}
+
+start backend nginx -c "$work/backend.conf"
+start nginx nginx -c "$work/nginx.conf"
+start haproxy haproxy -db -f "$work/haproxy.cfg"
+start roadstead "$binaries/ctl" lb --table "$work/table.toml" --bind 127.0.0.1 --data-dir "$work/lb"
+
+failed() {
+    cat "$work/out" >&2
+    echo "$1 failed requests of $2" >&2
+    exit 1
+}
+
+# ask_wrk NAME URL CONNECTIONS [FLAG...]: returns how many requests were answered.
+ask_wrk() {
+    local name=$1 url=$2 connections=$3
+    shift 3
+    wrk --threads 1 --connections "$connections" --duration "${seconds}s" "$@" "$url" >"$work/out" 2>&1
+    ! grep -qE 'Non-2xx|Socket errors: connect [1-9]' "$work/out" || failed "$name" wrk
+    awk '/ requests in / { print $1 }' "$work/out"
+}
+
+# ask WORK NAME: one load of one kind.
+ask() {
+    local plain=http://127.0.0.1:${port[$2]} tls=https://localhost:${secure[$2]}
+    case $1 in
+        h1-64) ask_wrk "$2" "$plain/small" 64 ;;
+        h1-512) ask_wrk "$2" "$plain/small" 512 ;;
+        h1-100k) ask_wrk "$2" "$plain/large" 64 ;;
+        https) ask_wrk "$2" "$tls/small" 64 ;;
+        handshakes) ask_wrk "$2" "$tls/small" 16 --header 'Connection: close' ;;
+        http2)
+            h2load --clients=16 --max-concurrent-streams=16 --duration="$seconds" "$tls/small" >"$work/out" 2>&1
+            grep -q ' 0 failed, 0 errored, 0 timeout' "$work/out" || failed "$2" h2load
+            awk '/^requests: / { gsub(",", ""); for (i = 2; i <= NF; i++) if ($i == "succeeded") print $(i - 1) }' "$work/out"
+            ;;
+        *)
+            echo "unknown work: $1" >&2
+            exit 2
+            ;;
+    esac
+}
+
+# Reads lines of NAME VALUE; prints a table with the medians, and their ratios.
+table() {
+    printf '\n| %s | %s: median (least to most) | times nginx | times HAProxy |\n|---|---|---|---|\n' "$1" "$2"
+    sort -k1,1 -k2,2g "$work/results" | awk '
+        { value[$1, ++count[$1]] = $2 }
+        function median(name) { return value[name, int((count[name] + 1) / 2)] }
+        END {
+            split("nginx haproxy roadstead", names, " ")
+            for (i = 1; i <= 3; i++) {
+                name = names[i]
+                printf "| %s | %.3g (%.3g to %.3g) | %.2f | %.2f |\n", name, median(name), value[name, 1],
+                    value[name, count[name]], median(name) / median("nginx"), median(name) / median("haproxy")
+            }
+        }'
+}
+
+cpu() {
+    local name before requests
+    : >"$work/results"
+    for name in "${proxies[@]}"; do
+        seconds=1 ask "$1" "$name" >/dev/null # warm
+    done
+    for _ in $(seq "$rounds"); do
+        for name in "${proxies[@]}"; do
+            before=$(ticks "${session[$name]}")
+            requests=$(ask "$1" "$name")
+            awk -v name="$name" -v spent=$(($(ticks "${session[$name]}") - before)) -v requests="$requests" \
+                -v hertz="$(getconf CLK_TCK)" 'BEGIN { print name, spent / hertz / requests * 100000 }' >>"$work/results"
+        done
+    done
+    table "$1" "CPU s per 100,000"
+}
+
+latency() {
+    local quantile name
+    for _ in $(seq "$rounds"); do
+        for name in "${proxies[@]}"; do
+            "$binaries/load" --url "http://127.0.0.1:${port[$name]}/small" --rate 3000 --seconds "$seconds" --output json \
+                >"$work/out" || failed "$name" load
+            for quantile in p50 p99; do
+                grep -oE "\"$quantile\": *[0-9.]+" "$work/out" | sed "s/.*: */$name /" >>"$work/$quantile"
+            done
+        done
+    done
+    for quantile in p50 p99; do
+        mv "$work/$quantile" "$work/results"
+        table "3,000 requests/s" "$quantile, ms"
+    done
+}
+
+idle() {
+    local name before connections=5000
+    : >"$work/results"
+    for name in "${proxies[@]}"; do
+        before=$(memory "${session[$name]}")
+        coproc HOLDER { exec python3 "$(dirname "$0")/idle.py" "${port[$name]}" "$connections"; }
+        read -r _ <&"${HOLDER[0]}"
+        awk -v name="$name" -v grown=$(($(memory "${session[$name]}") - before)) -v connections=$connections \
+            'BEGIN { print name, grown / connections }' >>"$work/results"
+        eval "exec ${HOLDER[1]}>&-"
+        wait "$HOLDER_PID"
+    done
+    table "$connections idle connections" "KiB for each"
+}
+
+for kind in "$@"; do
+    case $kind in
+        latency) latency ;;
+        idle) idle ;;
+        *) cpu "$kind" ;;
+    esac
+done
