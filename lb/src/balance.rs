@@ -16,7 +16,9 @@ pub(crate) enum Algorithm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     Healthy,
-    /// Initial or unhealthy: only for want of anything better.
+    /// Healthy by its probes, but requests have failed there: for want of anything better.
+    Ejected,
+    /// Initial or unhealthy: only for want of those two.
     Doubtful,
     /// Draining, or it refused this very request: never.
     Out,
@@ -62,20 +64,21 @@ pub(crate) fn pick(
 
 /// Returns the standing that a target must have, and how many have it.
 fn fit(targets: &impl Targets) -> Option<(Standing, usize)> {
-    let mut healthy = 0;
-    let mut doubtful = 0;
+    let (mut healthy, mut ejected, mut doubtful) = (0, 0, 0);
     for index in 0..targets.count() {
         match targets.standing(index) {
             Standing::Healthy => healthy += 1,
+            Standing::Ejected => ejected += 1,
             Standing::Doubtful => doubtful += 1,
             Standing::Out => {}
         }
     }
-    match (healthy, doubtful) {
-        (0, 0) => None,
-        (0, doubtful) => Some((Standing::Doubtful, doubtful)),
-        (healthy, _) => Some((Standing::Healthy, healthy)),
-    }
+    let best_first = [
+        (Standing::Healthy, healthy),
+        (Standing::Ejected, ejected),
+        (Standing::Doubtful, doubtful),
+    ];
+    best_first.into_iter().find(|(_, count)| *count > 0)
 }
 
 fn of_standing(targets: &impl Targets, wanted: Standing) -> impl Iterator<Item = usize> {
@@ -100,7 +103,7 @@ fn by_weight(targets: &impl Targets, wanted: Standing, draw: u32) -> Option<usiz
 #[cfg(test)]
 mod tests {
     use super::Algorithm::{LeastOutstandingRequests, RoundRobin, WeightedRandom};
-    use super::Standing::{Doubtful, Healthy, Out};
+    use super::Standing::{Doubtful, Ejected, Healthy, Out};
     use super::*;
 
     /// Standing, weight and requests of each.
@@ -158,6 +161,13 @@ mod tests {
         for algorithm in [LeastOutstandingRequests, WeightedRandom] {
             assert_eq!(shares(&targets, algorithm), [300, 0, 300]);
         }
+    }
+
+    #[test]
+    fn an_ejected_target_is_better_than_one_whose_probes_fail() {
+        let targets = standing(&[Doubtful, Ejected, Doubtful]);
+        assert_eq!(picks(&targets, 2), [Some(1), Some(1)]);
+        assert_eq!(picks(&standing(&[Ejected, Healthy]), 2), [Some(1), Some(1)]);
     }
 
     #[test]

@@ -130,7 +130,12 @@ impl Control {
                 warn!(received, current, "an older routing table is refused");
                 return;
             }
-            if table.revision == current.revision {
+            // Of another content if this process was upgraded: what it could not read it has not kept either.
+            let same = Table {
+                servers: current.servers.clone(),
+                ..table.clone()
+            };
+            if table.revision == current.revision && same == **current {
                 return;
             }
         }

@@ -50,7 +50,7 @@ pub(crate) async fn answer(
         .access_log
         .as_ref()
         .map(|log| Entry::begin(log.clone(), &client, &request, begun));
-    let mut exchange = Exchange::new(client, entry);
+    let mut exchange = Exchange::new(client, request.method(), entry);
     match forward(&mut exchange, request, begun).await {
         Ok(answered) if answered.head.status == StatusCode::SWITCHING_PROTOCOLS => {
             Ok(body::switch(answered, exchange))
@@ -242,11 +242,14 @@ fn fail(client: &Client, mut ticket: Ticket, refusal: Refusal) -> Refusal {
     refusal
 }
 
-fn interrupt(client: &Client, ticket: Ticket, interrupted: Interrupted) -> Refusal {
-    let refusal = match interrupted {
+fn interrupt(client: &Client, mut ticket: Ticket, interrupted: Interrupted) -> Refusal {
+    match interrupted {
         // The ticket sees for itself that it is a cut, and not a failure.
-        Interrupted::Cut => Refusal::BadGateway,
-        Interrupted::Expired => Refusal::GatewayTimeout,
-    };
-    fail(client, ticket, refusal)
+        Interrupted::Cut => fail(client, ticket, Refusal::BadGateway),
+        Interrupted::Expired => {
+            client.link.leave();
+            ticket.expired();
+            Refusal::GatewayTimeout
+        }
+    }
 }

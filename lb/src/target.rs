@@ -183,6 +183,8 @@ enum End {
     Open,
     Served,
     Failed,
+    /// Nothing moved for too long: that may as well be the client's fault.
+    Expired,
     PassedOn,
 }
 
@@ -228,6 +230,11 @@ impl Ticket {
         self.end = End::Failed;
     }
 
+    /// The request is answered with an error of our own, because nothing moved for too long.
+    pub(crate) fn expired(&mut self) {
+        self.end = End::Expired;
+    }
+
     /// Another target gets the request.
     pub(crate) fn passed_on(mut self) {
         self.end = End::PassedOn;
@@ -239,14 +246,16 @@ impl Drop for Ticket {
         match self.end {
             End::Served => self.target.standing.answered(),
             End::Failed | End::PassedOn if !self.target.is_draining() => self.target.has_failed(),
-            End::Open | End::Failed | End::PassedOn => {}
+            End::Open | End::Failed | End::Expired | End::PassedOn => {}
         }
         if let Some(counts) = &self.counts {
             let shard = counts.of(self.worker);
             match self.end {
                 End::Served => count(&shard.served),
-                End::Open | End::Failed if self.target.is_cut() => count(&shard.cut),
-                End::Failed => count(&shard.failed),
+                End::Open | End::Failed | End::Expired if self.target.is_cut() => {
+                    count(&shard.cut);
+                }
+                End::Failed | End::Expired => count(&shard.failed),
                 End::PassedOn => count(&shard.retried),
                 End::Open => {}
             }

@@ -6,6 +6,7 @@
 import resource
 import socket
 import sys
+import time
 
 port, count = int(sys.argv[1]), int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100, max(count + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
@@ -17,5 +18,6 @@ for _ in range(count):
     while len(answer) < 1024:
         answer += connection.recv(65536)
     held.append(connection)
+time.sleep(3)  # idle is what has been so for a while
 print("held", flush=True)
 sys.stdin.read()

@@ -202,7 +202,8 @@ pub enum Command {
 
     ModifyListener {
         id: ListenerRef,
-        protocol: Option<ListenerProtocol>,
+        /// What it is to speak, and what it spoke when that was decided.
+        protocol: Option<(ListenerProtocol, ListenerProtocol)>,
         default: Option<Action>,
     },
     ModifyRule {
@@ -222,6 +223,8 @@ pub enum Command {
     /// Names the key that seals secrets, which is on the disks of a majority.
     NameSealingKey {
         fingerprint: String,
+        /// The one that it takes the place of, which no server has any more.
+        replaces: Option<String>,
     },
     ImportCertificate {
         certificate: Certificate,

@@ -207,7 +207,10 @@ impl ClusterState {
             Command::RemoveListenerCertificates { id, certificates } => {
                 self.remove_listener_certificates(&id, &certificates)
             }
-            Command::NameSealingKey { fingerprint } => self.name_sealing_key(fingerprint),
+            Command::NameSealingKey {
+                fingerprint,
+                replaces,
+            } => self.name_sealing_key(fingerprint, replaces.as_deref()),
             Command::ImportCertificate {
                 certificate,
                 replaces,

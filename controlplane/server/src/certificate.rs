@@ -1,10 +1,15 @@
 //! Reads the certificates that users bring, before they are taken in. Pure: time comes in.
 
+use std::sync::Arc;
+
+use pem::{EncodeConfig, LineEnding, Pem};
 use roadstead_core::Timestamp;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys, RootCertStore};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
@@ -80,7 +85,7 @@ pub(crate) fn read(
     let (not_before, not_after) = (leaf.validity.not_before, leaf.validity.not_after);
     let moment = |seconds: i64| Timestamp(seconds.saturating_mul(1000));
     let said = Said {
-        chain: pem(&[certificate, chain]),
+        chain: pem(&all),
         domains,
         subject: leaf.subject.to_string(),
         issuer: leaf.issuer.to_string(),
@@ -117,7 +122,10 @@ fn check_key(
     let key = provider.key_provider.load_private_key(key);
     let key = key.map_err(|_| CertificateError::KeyKind)?;
     let pair = CertifiedKey::new(chain.to_vec(), key);
-    pair.keys_match().map_err(|_| CertificateError::Mismatch)
+    pair.keys_match().map_err(|error| match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => CertificateError::Mismatch,
+        _ => CertificateError::Malformed(1),
+    })
 }
 
 fn parse<'a>(
@@ -154,18 +162,29 @@ fn domains(leaf: &X509Certificate<'_>) -> Vec<String> {
     dns.collect()
 }
 
-/// Joins PEM texts, each with its own last line.
-fn pem(parts: &[&[u8]]) -> String {
-    let mut text = String::new();
-    for part in parts {
-        let part = String::from_utf8_lossy(part);
-        let part = part.trim();
-        if !part.is_empty() {
-            text.push_str(part);
-            text.push('\n');
-        }
+/// Writes certificates anew: what else stood beside them, such as a private key, is nobody's business.
+fn pem(certificates: &[CertificateDer<'static>]) -> String {
+    let block = |der: &CertificateDer<'static>| Pem::new("CERTIFICATE", der.to_vec());
+    let blocks: Vec<Pem> = certificates.iter().map(block).collect();
+    let settings = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    pem::encode_many_config(&blocks, settings)
+}
+
+/// Reads the authorities of clients, as a load balancer will use them; returns them as PEM.
+pub(crate) fn read_authority(
+    text: &str,
+    provider: &Arc<CryptoProvider>,
+) -> Result<String, CertificateError> {
+    let read = certificates(text.as_bytes(), "client authority")?;
+    let mut roots = RootCertStore::empty();
+    for (at, der) in read.iter().enumerate() {
+        let added = roots.add(der.clone());
+        added.map_err(|_| CertificateError::Malformed(at + 1))?;
     }
-    text
+    WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(provider))
+        .build()
+        .map_err(|_| CertificateError::Pem("client authority"))?;
+    Ok(pem(&read))
 }
 
 #[cfg(test)]
@@ -229,6 +248,22 @@ mod tests {
         assert_eq!(read.issuer, "CN=test ca");
         assert_eq!(read.chain.matches("BEGIN CERTIFICATE").count(), 2);
         assert!(read.chain.starts_with(own.certificate.trim()));
+    }
+
+    #[test]
+    fn a_private_key_beside_a_certificate_goes_nowhere() {
+        let (ca, issuer) = authority();
+        let own = leaf(&issuer, &["a.example"], (99, 200));
+        let combined = format!("{}{}", own.key, own.certificate);
+        let chain = format!("{}{}", ca.certificate, own.key);
+        let read = said(&combined, &own.key, &chain).unwrap();
+        assert!(!read.chain.contains("PRIVATE KEY"), "{}", read.chain);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let authority = read_authority(&format!("{}{}", ca.certificate, ca.key), &provider);
+        assert!(!authority.unwrap().contains("PRIVATE KEY"));
+        let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let refused = read_authority(nonsense, &provider).unwrap_err();
+        assert_eq!(refused, CertificateError::Malformed(1));
     }
 
     #[test]

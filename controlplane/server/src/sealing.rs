@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roadstead_client::{Backoff, Endpoint};
+use roadstead_core::Command;
 use roadstead_core::id::CertificateId;
-use roadstead_core::{ClusterState, Command};
 use roadstead_proto::raft::{GetSealingKeyRequest, KeepSealingKeyRequest};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Code, Status};
 use tracing::{info, warn};
 
 pub(crate) use cipher::CipherError;
@@ -41,12 +42,32 @@ pub(crate) enum SealingError {
         "a new sealing key is on {kept} of {members} servers; it must be on a majority before it seals anything"
     )]
     NoMajority { kept: usize, members: usize },
+    #[error("no server that answers has the sealing key {0}; start the others")]
+    Unreachable(String),
     #[error(
-        "no server that answers has the sealing key {0}; start the others, or restore a backup that has the folder `sealing`"
+        "no server has the sealing key {0} any more: restore the folder `sealing` of a backup, or import each certificate anew"
     )]
     Lost(String),
     #[error(transparent)]
     Cipher(#[from] CipherError),
+}
+
+/// A secret that nobody can read without the key.
+#[derive(Debug, Clone)]
+pub(crate) struct Sealed {
+    pub(crate) bytes: Vec<u8>,
+    /// The key's fingerprint.
+    pub(crate) with: String,
+}
+
+impl SealingError {
+    /// Returns whether trying again changes nothing.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Lost(_) | Self::Cipher(_) => true,
+            Self::Raft(_) | Self::Disk(_) | Self::NoMajority { .. } | Self::Unreachable(_) => false,
+        }
+    }
 }
 
 /// This server's part in keeping the key.
@@ -54,6 +75,8 @@ pub(crate) enum SealingError {
 pub(crate) struct Sealing {
     node: Arc<Node>,
     store: Arc<Store>,
+    /// One at a time fetches a key, or makes one.
+    turn: Mutex<()>,
 }
 
 impl Sealing {
@@ -61,23 +84,23 @@ impl Sealing {
         Self {
             node: Arc::clone(node),
             store: Arc::clone(store),
+            turn: Mutex::new(()),
         }
     }
 
     /// Seals a secret of the thing with this name; only under the same name is it opened again.
-    pub(crate) async fn seal(&self, name: &str, secret: &[u8]) -> Result<Vec<u8>, SealingError> {
-        Ok(self.key_to_seal().await?.seal(name, secret)?)
+    pub(crate) async fn seal(&self, name: &str, secret: &[u8]) -> Result<Sealed, SealingError> {
+        let key = self.key_to_seal().await?;
+        Ok(Sealed {
+            bytes: key.seal(name, secret)?,
+            with: key.fingerprint().to_owned(),
+        })
     }
 
-    /// Opens what was sealed for the thing with this name, with the key that the state names.
-    pub(crate) async fn open(
-        &self,
-        state: &ClusterState,
-        name: &str,
-        sealed: &[u8],
-    ) -> Result<Vec<u8>, SealingError> {
-        let fingerprint = state.sealing_key.as_deref().unwrap_or_default();
-        Ok(self.named(fingerprint).await?.open(name, sealed)?)
+    /// Opens what was sealed for the thing with this name.
+    pub(crate) async fn open(&self, name: &str, sealed: &Sealed) -> Result<Vec<u8>, SealingError> {
+        let key = self.named(&sealed.with).await?;
+        Ok(key.open(name, &sealed.bytes)?)
     }
 
     /// Fetches the key that the state names as soon as it does, until `stop`.
@@ -109,9 +132,15 @@ impl Sealing {
         }
     }
 
+    /// Returns the key that the state names; makes one where it names none, or one that no server has any more.
     async fn key_to_seal(&self) -> Result<Arc<Key>, SealingError> {
-        if self.node.read().await?.sealing_key.is_none() {
-            self.make().await?;
+        let named = self.node.read().await?.sealing_key.clone();
+        match named {
+            None => self.make(None).await?,
+            Some(fingerprint) => match self.named(&fingerprint).await {
+                Err(SealingError::Lost(lost)) => self.make(Some(lost)).await?,
+                found => return found,
+            },
         }
         let state = self.node.newest();
         let fingerprint = state.sealing_key.as_deref().unwrap_or_default();
@@ -122,20 +151,38 @@ impl Sealing {
         if let Some(key) = self.store.load(fingerprint)? {
             return Ok(key);
         }
+        let _turn = self.turn.lock().await;
+        if let Some(key) = self.store.load(fingerprint)? {
+            return Ok(key);
+        }
+        let mut all_answered = true;
         for member in self.others() {
-            if let Ok(bytes) = self.fetch(&member, fingerprint).await
-                && let Ok(key) = Key::from_bytes(&bytes)
-                && key.fingerprint() == fingerprint
-            {
-                info!(%member, fingerprint, "the sealing key is here");
-                return Ok(self.store.save(key)?);
+            match self.fetch(&member, fingerprint).await {
+                Ok(bytes) => {
+                    let key = Key::from_bytes(&bytes)?;
+                    if key.fingerprint() == fingerprint {
+                        info!(%member, fingerprint, "the sealing key is here");
+                        return Ok(self.store.save(key)?);
+                    }
+                }
+                Err(status) => all_answered &= status.code() == Code::NotFound,
             }
         }
-        Err(SealingError::Lost(fingerprint.to_owned()))
+        let fingerprint = fingerprint.to_owned();
+        Err(if all_answered {
+            SealingError::Lost(fingerprint)
+        } else {
+            SealingError::Unreachable(fingerprint)
+        })
     }
 
-    /// Makes a key. Where another server does so at the same time, the log decides which one it is.
-    async fn make(&self) -> Result<(), SealingError> {
+    /// Makes a key, in the place of one that is lost. Where another server does so at the same time, the log decides which
+    /// one it is.
+    async fn make(&self, replaces: Option<String>) -> Result<(), SealingError> {
+        let _turn = self.turn.lock().await;
+        if self.node.newest().sealing_key != replaces {
+            return Ok(());
+        }
         let key = self.store.save(Key::generate()?)?;
         let members = self.node.members().len();
         let mut kept = 1;
@@ -143,16 +190,20 @@ impl Sealing {
             kept += usize::from(self.give(&member, &key).await.is_ok());
         }
         if kept * 2 <= members {
+            self.store.forget(&key)?;
             return Err(SealingError::NoMajority { kept, members });
         }
         let fingerprint = key.fingerprint().to_owned();
-        let named = self.node.write(Command::NameSealingKey { fingerprint });
-        match named.await? {
+        let command = Command::NameSealingKey {
+            fingerprint,
+            replaces,
+        };
+        match self.node.write(command).await? {
             Ok(()) => info!(
                 fingerprint = key.fingerprint(),
                 kept, "secrets are sealed with a new key"
             ),
-            Err(_another_was_first) => {}
+            Err(_another_was_first) => self.store.forget(&key)?,
         }
         Ok(())
     }
@@ -196,7 +247,10 @@ impl From<SealingError> for Status {
         let text = error.to_string();
         match error {
             SealingError::Raft(error) => error.into(),
-            SealingError::NoMajority { .. } | SealingError::Lost(_) => Self::unavailable(text),
+            SealingError::NoMajority { .. } | SealingError::Unreachable(_) => {
+                Self::unavailable(text)
+            }
+            SealingError::Lost(_) => Self::failed_precondition(text),
             SealingError::Disk(cause) => Self::internal(format!("{text}: {cause}")),
             SealingError::Cipher(_) => Self::internal(text),
         }

@@ -4,6 +4,7 @@
 mod agent;
 mod agent_convert;
 mod load_balancer;
+mod load_balancer_certificates;
 mod load_balancer_convert;
 mod load_balancer_rule;
 mod logs;

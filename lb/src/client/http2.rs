@@ -29,6 +29,9 @@ use streams::Streams;
 const MOST_STREAMS: u32 = 128;
 /// Requests that are taken back before they were looked at (rapid reset); more end the connection.
 const MOST_RESETS: usize = 20;
+/// So much of a request's body, and of all of a connection together, may come before it is taken.
+const STREAM_WINDOW: u32 = 128 * 1024;
+const CONNECTION_WINDOW: u32 = 512 * 1024;
 /// So much of an answer waits for a client that does not read.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Finds out that a client is gone while its request is slow.
@@ -54,6 +57,8 @@ where
         .max_pending_accept_reset_streams(MOST_RESETS)
         .max_header_list_size(header_bytes)
         .max_send_buf_size(SEND_BUFFER)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
         .serve_connection(

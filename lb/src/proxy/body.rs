@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::Response;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tracing::debug;
 
@@ -23,11 +24,17 @@ use crate::upstream::{ExchangeError, Incomplete, Wire};
 pub(super) struct Exchange {
     client: Arc<Client>,
     entry: Option<Box<Entry>>,
+    /// The answer has no body, whatever its head says.
+    is_head: bool,
 }
 
 impl Exchange {
-    pub(super) fn new(client: Arc<Client>, entry: Option<Box<Entry>>) -> Self {
-        Self { client, entry }
+    pub(super) fn new(client: Arc<Client>, method: &Method, entry: Option<Box<Entry>>) -> Self {
+        Self {
+            client,
+            entry,
+            is_head: *method == Method::HEAD,
+        }
     }
 
     pub(super) fn client(&self) -> &Arc<Client> {
@@ -121,16 +128,27 @@ pub(super) fn switch(answered: Answered, mut exchange: Exchange) -> Response<Res
     Response::from_parts(head, ResponseBody { source, exchange })
 }
 
-/// Answers in a target's place.
-pub(super) fn answer(response: Response<Bytes>, mut exchange: Exchange) -> Response<ResponseBody> {
+/// Answers in a target's place. Where there must be no body its length is said all the same (RFC 9110 8.6), for with HTTP/2
+/// nobody else leaves the body out.
+pub(super) fn answer(
+    mut response: Response<Bytes>,
+    mut exchange: Exchange,
+) -> Response<ResponseBody> {
     exchange.client.link.leave();
+    let status = response.status();
     if let Some(entry) = &mut exchange.entry {
-        entry.status(response.status());
+        entry.status(status);
     }
-    response.map(|text| ResponseBody {
-        source: Source::Own(text),
-        exchange,
-    })
+    let source = if [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT].contains(&status) {
+        Source::Done
+    } else if exchange.is_head {
+        let length = HeaderValue::from(response.body().len());
+        response.headers_mut().insert(CONTENT_LENGTH, length);
+        Source::Done
+    } else {
+        Source::Own(std::mem::take(response.body_mut()))
+    };
+    response.map(|_text| ResponseBody { source, exchange })
 }
 
 impl Stream {
@@ -143,7 +161,7 @@ impl Stream {
             return Poll::Ready(Some(Err(BodyError::Cut)));
         }
         if client.link.is_expired() {
-            self.ticket.failed();
+            self.ticket.expired();
             return Poll::Ready(Some(Err(BodyError::Expired)));
         }
         let frame = ready!(self.wire.poll_frame(cx));

@@ -94,10 +94,12 @@ impl Targets for Seen<'_> {
         let target = &self.group.targets[index];
         if target.is_draining() || self.tried.excludes(target) {
             Standing::Out
-        } else if target.is_healthy() && !target.is_ejected(self.now) {
-            Standing::Healthy
-        } else {
+        } else if !target.is_healthy() {
             Standing::Doubtful
+        } else if target.is_ejected(self.now) {
+            Standing::Ejected
+        } else {
+            Standing::Healthy
         }
     }
 

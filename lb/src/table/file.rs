@@ -84,7 +84,7 @@ pub enum TableFileError {
     DefaultRule { path: PathBuf, port: u16 },
     #[error("table file {}: listener {port}: each rule must have exactly one of forward, redirect and fixed_response", .path.display())]
     Action { path: PathBuf, port: u16 },
-    #[error("table file {}: target_group {group}: health_check.{key} must be whole seconds, at least 1", .path.display())]
+    #[error("table file {}: target_group {group}: {key} must be whole seconds", .path.display())]
     Seconds {
         path: PathBuf,
         group: String,
@@ -300,6 +300,17 @@ impl Listener {
 
 impl TargetGroup {
     fn into_proto(self, path: &Path) -> Result<lb::TargetGroup, TableFileError> {
+        let seconds = |key, duration| {
+            whole_seconds(duration).ok_or_else(|| TableFileError::Seconds {
+                path: path.to_owned(),
+                group: self.name.clone(),
+                key,
+            })
+        };
+        let slow_start_seconds = seconds("slow_start", self.slow_start)?;
+        let sticky = self.stickiness.as_ref();
+        let sticky_for = sticky.map(|sticky| seconds("stickiness.duration", sticky.duration));
+        let sticky_for = sticky_for.transpose()?;
         let health_check = match self.health_check {
             HealthCheck::Off => None,
             HealthCheck::On(keys) => Some(keys.into_proto(path, &self.name)?),
@@ -318,29 +329,33 @@ impl TargetGroup {
             deployment: String::new(),
             targets: targets.collect(),
             algorithm: self.algorithm,
-            slow_start_seconds: whole_seconds(self.slow_start),
-            stickiness: self.stickiness.map(|stickiness| lb::Stickiness {
-                seconds: whole_seconds(stickiness.duration),
-                application_cookie: stickiness.application_cookie,
+            slow_start_seconds,
+            stickiness: sticky_for.zip(self.stickiness).map(|(seconds, sticky)| {
+                let application_cookie = sticky.application_cookie;
+                lb::Stickiness {
+                    seconds,
+                    application_cookie,
+                }
             }),
         })
     }
 }
 
-/// What is more than a hundred years is as good as that.
-fn whole_seconds(duration: Duration) -> u32 {
-    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+/// Returns whole seconds; `None` for what is not of whole seconds.
+fn whole_seconds(duration: Duration) -> Option<u32> {
+    let seconds = u32::try_from(duration.as_secs()).ok();
+    seconds.filter(|_| duration.subsec_nanos() == 0)
 }
 
 impl HealthCheckKeys {
     fn into_proto(self, path: &Path, group: &str) -> Result<lb::HealthCheck, TableFileError> {
-        let seconds = |key, duration: Duration| match u32::try_from(duration.as_secs()) {
-            Ok(seconds @ 1..) if duration.subsec_nanos() == 0 => Ok(seconds),
-            Ok(_) | Err(_) => Err(TableFileError::Seconds {
+        let seconds = |key, duration| {
+            let seconds = whole_seconds(duration).filter(|seconds| *seconds > 0);
+            seconds.ok_or_else(|| TableFileError::Seconds {
                 path: path.to_owned(),
                 group: group.to_owned(),
                 key,
-            }),
+            })
         };
         let success_codes = code_ranges(&self.matcher).ok_or_else(|| TableFileError::Matcher {
             path: path.to_owned(),
@@ -348,8 +363,8 @@ impl HealthCheckKeys {
             matcher: self.matcher.clone(),
         })?;
         Ok(lb::HealthCheck {
-            interval_seconds: seconds("interval", self.interval)?,
-            timeout_seconds: seconds("timeout", self.timeout)?,
+            interval_seconds: seconds("health_check.interval", self.interval)?,
+            timeout_seconds: seconds("health_check.timeout", self.timeout)?,
             path: self.path,
             healthy_threshold: self.healthy_threshold,
             unhealthy_threshold: self.unhealthy_threshold,

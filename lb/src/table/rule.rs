@@ -76,6 +76,7 @@ fn read_action(
     groups: &BTreeSet<&str>,
 ) -> Result<Action<String>, TableError> {
     if let Some(redirect) = &rule.redirect {
+        check_redirect(listener, redirect)?;
         return Ok(Action::Redirect(Redirect {
             status: read_status(listener, redirect.status_code, StatusCode::is_redirection)?,
             protocol: redirect.protocol.clone(),
@@ -103,6 +104,29 @@ fn read_action(
         groups: forward,
         stickiness: (seconds > 0).then(|| Duration::from_secs(seconds)),
     }))
+}
+
+/// The control plane has checked more; this is what would send clients to where nobody meant.
+fn check_redirect(listener: &str, redirect: &lb::Redirect) -> Result<(), TableError> {
+    let protocols = ["HTTP", "HTTPS", "#{protocol}"];
+    let known = protocols.iter();
+    if !known
+        .clone()
+        .any(|one| one.eq_ignore_ascii_case(&redirect.protocol))
+    {
+        return Err(unfit(
+            listener,
+            "the protocol of a redirect",
+            &redirect.protocol,
+        ));
+    }
+    if redirect.port != "#{port}" && !matches!(redirect.port.parse::<u16>(), Ok(1..)) {
+        return Err(unfit(listener, "the port of a redirect", &redirect.port));
+    }
+    if !redirect.path.starts_with('/') {
+        return Err(unfit(listener, "a path that begins with /", &redirect.path));
+    }
+    Ok(())
 }
 
 fn read_response(

@@ -63,15 +63,27 @@ impl Standing {
 
     /// A request got no answer; returns whether that takes the target out of the turns.
     pub(super) fn failed(&self, now: Instant) -> bool {
+        // Those that were under way at the same time tell nothing new.
+        if self.is_ejected(now) {
+            return false;
+        }
         if self.strikes.fetch_add(1, Relaxed) + 1 < STRIKES {
             return false;
         }
         // One more failure after it is back takes it out again.
         self.strikes.store(STRIKES - 1, Relaxed);
-        let doublings = self.ejections.fetch_add(1, Relaxed).min(8);
+        let doublings = self.ejections.load(Relaxed).min(8);
         let pause = (FIRST_EJECTION * 2_u32.pow(doublings)).min(LONGEST_EJECTION);
-        self.ejected_until.store(self.at(now + pause), Relaxed);
-        true
+        let before = self.ejected_until.load(Relaxed);
+        let until = self.at(now + pause);
+        // Of several cores that come to this at once, one does it.
+        let first = self
+            .ejected_until
+            .compare_exchange(before, until, Relaxed, Relaxed);
+        if first.is_ok() {
+            self.ejections.fetch_add(1, Relaxed);
+        }
+        first.is_ok()
     }
 
     pub(super) fn is_ejected(&self, now: Instant) -> bool {
@@ -107,6 +119,9 @@ mod tests {
             assert!(!standing.failed(now));
         }
         assert!(standing.failed(now));
+        for _ in 0..20 {
+            assert!(!standing.failed(now), "it is ejected already");
+        }
         assert!(standing.is_ejected(now + 9 * SECOND));
         now += 10 * SECOND;
         assert!(!standing.is_ejected(now));

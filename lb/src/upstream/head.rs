@@ -57,8 +57,12 @@ pub(super) fn encode(
         .iter()
         .flat_map(|value| hop::named(value.as_bytes()))
         .collect();
+    let mut has_length = false;
     for (name, value) in &head.headers {
-        let stays = hop::is_hop_by_hop(name)
+        // Equal ones, or it would have been refused; HTTP/2 may have several (RFC 9110 8.6).
+        let again = *name == CONTENT_LENGTH && std::mem::replace(&mut has_length, true);
+        let stays = again
+            || hop::is_hop_by_hop(name)
             || private.contains(name)
             // It was meant for us: the body is asked for when the target is there.
             || *name == EXPECT
@@ -210,6 +214,27 @@ mod tests {
 
         "]];
         expected.assert_eq(&String::from_utf8(bytes).unwrap().replace("\r\n", "\n"));
+    }
+
+    #[test]
+    fn one_length_is_passed_on_of_several_equal_ones() {
+        let request = Request::builder()
+            .method("POST")
+            .uri("/")
+            .header("content-length", "4")
+            .header("content-length", "4");
+        check(
+            request,
+            Framing::Length,
+            &expect![[r"
+                POST / HTTP/1.1
+                content-length: 4
+                x-forwarded-proto: http
+                x-forwarded-port: 80
+                x-forwarded-for: 10.0.0.9
+
+            "]],
+        );
     }
 
     #[test]

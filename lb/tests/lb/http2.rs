@@ -344,6 +344,22 @@ async fn what_is_refused_is_refused_for_one_request() {
 }
 
 #[tokio::test]
+async fn an_answer_of_our_own_to_head_has_a_length_and_no_body() {
+    // Without a target.
+    let lb = Lb::start(&[]).await;
+    let mut client = Http2::connect(lb.address).await;
+    let mut head = http2::get("/");
+    *head.method_mut() = http::Method::HEAD;
+    let answer = within(client.send(head)).await.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert_ne!(answer.headers()["content-length"], "0");
+    let body = within(answer.into_body().collect()).await.unwrap();
+    assert_eq!(body.to_bytes().len(), 0);
+    let (status, text) = client.get("/").await;
+    assert_eq!((status, text.is_empty()), (503, false));
+}
+
+#[tokio::test]
 async fn each_request_is_a_line_of_the_access_log() {
     let backend = Backend::text("hello").await;
     let directory = tempfile::tempdir().unwrap();

@@ -22,8 +22,10 @@ pub struct Certificate {
     pub id: CertificateId,
     /// PEM, the leaf first.
     pub chain: String,
-    /// The private key, sealed with the key that `ClusterState::sealing_key` names.
+    /// The private key, sealed.
     pub sealed_key: Vec<u8>,
+    /// The fingerprint of the key that sealed it.
+    pub sealed_with: String,
     /// The DNS names that it is for, the first one its own.
     pub domains: Vec<String>,
     pub subject: String,
@@ -45,12 +47,13 @@ impl fmt::Debug for Certificate {
 }
 
 impl ClusterState {
-    /// Names the key that seals secrets; the first to name one wins.
+    /// Names the key that seals secrets, in the place of `replaces`; of several at once, the first wins.
     pub(super) fn name_sealing_key(
         &mut self,
         fingerprint: String,
+        replaces: Option<&str>,
     ) -> Result<Vec<Event>, Rejection> {
-        if self.sealing_key.is_some() {
+        if self.sealing_key.as_deref() != replaces {
             return Err(Rejection::stale("secrets are sealed with another key"));
         }
         self.sealing_key = Some(fingerprint);
@@ -145,6 +148,7 @@ mod tests {
             id: CertificateId::new(id),
             chain: "chain".into(),
             sealed_key: vec![1],
+            sealed_with: "one".into(),
             domains: vec!["a.example".into()],
             subject: "CN=a.example".into(),
             issuer: "CN=ca".into(),
@@ -164,15 +168,22 @@ mod tests {
     }
 
     #[test]
-    fn the_first_sealing_key_stays() {
+    fn the_first_sealing_key_stays_unless_it_is_replaced_by_name() {
         let mut state = ClusterState::default();
         assert!(import(&mut state, "c1", false).is_err());
-        for (fingerprint, named) in [("one", true), ("two", false)] {
-            let fingerprint = fingerprint.to_owned();
-            let outcome = state.apply(Command::NameSealingKey { fingerprint });
+        for (fingerprint, replaces, named) in [
+            ("one", None, true),
+            ("two", None, false),
+            ("two", Some("other"), false),
+            ("two", Some("one"), true),
+        ] {
+            let outcome = state.apply(Command::NameSealingKey {
+                fingerprint: fingerprint.to_owned(),
+                replaces: replaces.map(str::to_owned),
+            });
             assert_eq!(outcome.is_ok(), named);
         }
-        assert_eq!(state.sealing_key.as_deref(), Some("one"));
+        assert_eq!(state.sealing_key.as_deref(), Some("two"));
         import(&mut state, "c1", false).unwrap();
     }
 

@@ -156,11 +156,17 @@ impl ClusterState {
     pub(super) fn modify_listener(
         &mut self,
         id: &ListenerRef,
-        protocol: Option<ListenerProtocol>,
+        protocol: Option<(ListenerProtocol, ListenerProtocol)>,
         default: Option<Action>,
     ) -> Result<Vec<Event>, Rejection> {
         let mut changed = self.listener(id)?.as_ref().clone();
-        if let Some(protocol) = protocol {
+        if let Some((protocol, before)) = protocol {
+            if changed.protocol != before {
+                return Err(Rejection::stale(format!(
+                    "the certificates of the listener on port {} have changed meanwhile; look again, and try again",
+                    changed.port
+                )));
+            }
             self.check_protocol(&protocol)?;
             changed.protocol = protocol;
         }

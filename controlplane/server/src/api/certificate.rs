@@ -50,14 +50,15 @@ pub(super) async fn import(
         api.read().await?.certificate(id)?;
     }
     let id = replaced.unwrap_or_else(id::certificate);
-    let sealed_key = api
+    let sealed = api
         .sealing
         .seal(&sealing::certificate(&id), private_key)
         .await?;
     let certificate = Certificate {
         id: id.clone(),
         chain: said.chain,
-        sealed_key,
+        sealed_key: sealed.bytes,
+        sealed_with: sealed.with,
         domains: said.domains,
         subject: said.subject,
         issuer: said.issuer,

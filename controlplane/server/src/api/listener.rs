@@ -103,10 +103,12 @@ pub(super) async fn modify(
         certificates: &request.certificates,
         mutual_authentication: request.mutual_authentication.as_ref(),
     };
-    let known = api.read().await?;
+    let state = api.read().await?;
+    let known = &state.listener(&id)?.protocol;
+    let wanted = wanted.modify(known)?;
     let command = Command::ModifyListener {
         id: id.clone(),
-        protocol: wanted.modify(&known.listener(&id)?.protocol)?,
+        protocol: wanted.map(|wanted| (wanted, known.clone())),
         default,
     };
     let state = api.write(command).await?;

@@ -63,6 +63,15 @@ impl Store {
         Ok(self.remember(key))
     }
 
+    /// Removes a key with which nothing was sealed.
+    pub(super) fn forget(&self, key: &Key) -> io::Result<()> {
+        *self.last() = None;
+        match self.path(key.fingerprint()) {
+            Some(path) => fs::remove_file(path),
+            None => Ok(()),
+        }
+    }
+
     /// Keeps a key that another server gives.
     pub(crate) fn take(&self, bytes: &[u8]) -> io::Result<()> {
         let key = Key::from_bytes(bytes);

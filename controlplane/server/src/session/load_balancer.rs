@@ -3,11 +3,11 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use roadstead_core::Command;
 use roadstead_core::id::NodeId;
 use roadstead_core::state::join::Role;
-use roadstead_core::{ClusterState, Command};
 use roadstead_proto::lb::load_balancer_session_server::LoadBalancerSession;
-use roadstead_proto::lb::{Certificate, NodeReport, Table};
+use roadstead_proto::lb::{NodeReport, Table};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
@@ -15,12 +15,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{info, warn};
 
-use super::load_balancer_convert as convert;
+use super::{load_balancer_certificates, load_balancer_convert as convert};
 use crate::api::status;
 use crate::leader::{Reign, Reigns};
 use crate::log::Log;
 use crate::raft::Node;
-use crate::sealing::{self, Sealing};
+use crate::sealing::Sealing;
 use crate::{authorize, clock};
 
 /// Tables on their way to one load balancer.
@@ -140,7 +140,9 @@ impl<L: Log> Session<L> {
             if self.sent != current {
                 self.sent = current;
                 let mut table = convert::table(&state, named);
-                table.certificates = self.certificates(&state).await?;
+                if let Some(sealing) = &self.sealing {
+                    load_balancer_certificates::add(&mut table, &state, sealing).await?;
+                }
                 let sent = self.tables.send(table).await;
                 sent.map_err(|_| Status::cancelled("the load balancer has hung up"))?;
             }
@@ -155,25 +157,6 @@ impl<L: Log> Session<L> {
                 changed = servers.changed() => changed.map_err(|_| Status::unavailable("the server stops"))?,
             }
         }
-    }
-
-    /// Returns the certificates that listeners use, with their keys.
-    async fn certificates(&self, state: &ClusterState) -> Result<Vec<Certificate>, Status> {
-        let Some(sealing) = &self.sealing else {
-            return Ok(Vec::new());
-        };
-        let mut opened = Vec::new();
-        let used = state.certificates.values();
-        for one in used.filter(|one| state.listeners_with(&one.id).next().is_some()) {
-            let name = sealing::certificate(&one.id);
-            let key = sealing.open(state, &name, &one.sealed_key).await?;
-            opened.push(Certificate {
-                certificate_arn: state.arns().certificate(&one.id),
-                chain: one.chain.clone(),
-                private_key: String::from_utf8_lossy(&key).into_owned(),
-            });
-        }
-        Ok(opened)
     }
 
     async fn receive(&mut self, report: NodeReport) -> Result<(), Status> {

@@ -137,6 +137,12 @@ forward = "web"
         ),
         ("status = 301", "status = 200", "200"),
         ("x-version", "\"x version\"", "x version"),
+        (
+            "port = \"443\"",
+            "port = \"https\"",
+            "the port of a redirect",
+        ),
+        ("port = \"443\"", "path = \"new\"", "begins with /"),
     ] {
         let message = refused(&sound.replace(from, to));
         assert!(message.contains(named), "{message}");

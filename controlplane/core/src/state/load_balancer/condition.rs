@@ -187,8 +187,10 @@ fn is_range(text: &str) -> bool {
         Ok(IpAddr::V6(_)) => 128,
         Err(_) => return false,
     };
-    length.bytes().all(|byte| byte.is_ascii_digit())
-        && length.parse::<u8>().is_ok_and(|length| length <= most)
+    // As it is written, and not `+8` or `008`: load balancers read it by another library.
+    length
+        .parse::<u8>()
+        .is_ok_and(|number| number <= most && number.to_string() == length)
 }
 
 #[cfg(test)]
@@ -240,6 +242,7 @@ mod tests {
             (Condition::SourceIp(texts(&["10.0.0.1"])), "10.0.0.1"),
             (Condition::SourceIp(texts(&["10.0.0.0/33"])), "/33"),
             (Condition::SourceIp(texts(&["10.0.0.0/+8"])), "/+8"),
+            (Condition::SourceIp(texts(&["10.0.0.0/008"])), "/008"),
         ] {
             let message = refused(std::slice::from_ref(&condition));
             assert!(message.contains(names), "{message}");

@@ -1,14 +1,16 @@
 //! What listeners speak, and the certificates with which they do.
 
+use std::sync::Arc;
+
 use roadstead_core::Rejection;
 use roadstead_core::arn::Arns;
 use roadstead_core::id::CertificateId;
 use roadstead_core::state::load_balancer::{ListenerProtocol, Tls};
 use roadstead_proto::elb;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::crypto::ring::default_provider;
 
 use super::name;
+use crate::certificate;
 
 /// What a request says of a listener's protocol.
 #[derive(Debug, Clone, Copy)]
@@ -133,8 +135,11 @@ impl Wanted<'_> {
         match (attributes.mode.as_deref(), &attributes.client_authority) {
             (Some("off"), None) => Ok(Some(None)),
             (Some("verify"), Some(pem)) => {
-                check_authority(pem)?;
-                Ok(Some(Some(pem.clone())))
+                let read = certificate::read_authority(pem, &Arc::new(default_provider()));
+                let read = read.map_err(|error| {
+                    Rejection::validation(format!("clientAuthority cannot be used: {error}"))
+                })?;
+                Ok(Some(Some(read)))
             }
             (Some("off"), Some(_)) => Err(Rejection::validation(
                 "clientAuthority goes with mode verify, not off",
@@ -147,17 +152,6 @@ impl Wanted<'_> {
                 other.unwrap_or_default()
             ))),
         }
-    }
-}
-
-fn check_authority(pem: &str) -> Result<(), Rejection> {
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-    let read = read.map_err(|_| ());
-    match read.as_deref() {
-        Ok([_, ..]) => Ok(()),
-        Ok([]) | Err(()) => Err(Rejection::validation(
-            "clientAuthority is not PEM with a BEGIN CERTIFICATE block",
-        )),
     }
 }
 
