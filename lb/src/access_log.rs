@@ -98,12 +98,13 @@ fn write(file: File, queue: &Receiver<Option<Box<Line>>>, dropped: &AtomicU64) {
             report(out.flush(), dropped, &mut healthy);
             return;
         };
-        let written = serde_json::to_writer(&mut out, &line).map_err(io::Error::from);
-        report(
-            written.and_then(|()| out.write_all(b"\n")),
-            dropped,
-            &mut healthy,
-        );
+        // Whole, so that the buffer is never written in the middle of a line: another process may append to the file too.
+        let whole = serde_json::to_vec(&line).map_err(io::Error::from);
+        let written = whole.and_then(|mut text| {
+            text.push(b'\n');
+            out.write_all(&text)
+        });
+        report(written, dropped, &mut healthy);
     }
 }
 
