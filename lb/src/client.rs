@@ -168,7 +168,7 @@ async fn shake_hands(
 ) -> Option<TlsStream<TcpStream>> {
     let limit = shared.config.client_timeout.min(HANDSHAKE_DEADLINE);
     let shaken = tokio::select! {
-        () = door.closing.cancelled() => return None,
+        () = door.closed.cancelled() => return None,
         shaken = timeout(limit, tls.accept(stream)) => shaken,
     };
     match shaken {

@@ -5,13 +5,15 @@
 //! then on get nothing; then each worker has passed through its loop, so that none holds the old
 //! table; and only then is the revision reported. A target counts as drained when the table that says
 //! so is also on disk: a load balancer that is killed would otherwise come back with the one before, and send
-//! requests to a task that was told to stop.
+//! requests to a task that was told to stop. And none does while another process of this node serves, or may soon.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roadstead_proto::lb::{NodeReport, Table};
+use tokio::pin;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -20,12 +22,17 @@ use tracing::{info, warn};
 use crate::registry::Registry;
 use crate::session::Identity;
 use crate::shared::{Door, Shared};
+use crate::succession::{Phase, Place, Progress, share};
 use crate::table::disk::InForce;
 use crate::table::{Draft, TableError};
 use crate::tls::Keyring;
-use crate::worker::{Worker, WorkerError};
+use crate::worker::{BindError, Worker, WorkerError, listener};
 
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a successor waits for the first probe of each target; one whose host is gone answers none.
+const FIRST_PROBES: Duration = Duration::from_secs(5);
+/// The reason of a target that has not been probed.
+const UNPROBED: &str = "Elb.RegistrationInProgress";
 
 /// Why a table is not in force.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +51,9 @@ pub(crate) struct Control {
     registry: Registry,
     keyring: Keyring,
     changed: Arc<Notify>,
-    doors: BTreeMap<u16, Arc<Door>>,
+    open: BTreeMap<u16, Open>,
+    /// A predecessor's sockets, by their ports, until the first table is in force.
+    inherited: BTreeMap<u16, Vec<Arc<TcpListener>>>,
     /// The newest table; `revision` says whether it is in force.
     table: Option<Arc<Table>>,
     /// The last revision that was in force on every worker.
@@ -54,6 +63,18 @@ pub(crate) struct Control {
     newest: watch::Sender<InForce>,
     /// The number of the table that is on disk.
     saved: watch::Receiver<u64>,
+    phase: watch::Receiver<Phase>,
+    progress: watch::Sender<Progress>,
+    /// When the first table was in force, as far as it can be.
+    started: Option<Instant>,
+}
+
+/// A listener of the newest table.
+#[derive(Debug)]
+struct Open {
+    door: Arc<Door>,
+    /// What the workers accept from, kept for a successor.
+    sockets: Vec<Arc<TcpListener>>,
 }
 
 impl Control {
@@ -65,22 +86,27 @@ impl Control {
         reports: watch::Sender<NodeReport>,
         newest: watch::Sender<InForce>,
         saved: watch::Receiver<u64>,
+        place: Place,
     ) -> Self {
         let changed = Arc::new(Notify::new());
         let pool_size = shared.config.pool_size;
         Self {
             registry: Registry::new(workers.len(), pool_size, Arc::clone(&changed)),
             keyring: Keyring::new(),
-            shared,
             workers,
             changed,
-            doors: BTreeMap::new(),
+            open: BTreeMap::new(),
+            inherited: by_port(place.inherited, &shared),
             table: None,
             revision: 0,
             identity,
             reports,
             newest,
             saved,
+            phase: place.phase,
+            progress: place.progress,
+            started: None,
+            shared,
         }
     }
 
@@ -95,30 +121,67 @@ impl Control {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let deadline = self.registry.next_deadline(Instant::now());
+            let follows_tables = self.phase.borrow().follows_tables();
             tokio::select! {
                 () = stop.cancelled() => return,
-                Some(table) = tables.recv() => self.receive(table).await,
+                Some(table) = tables.recv(), if follows_tables => self.receive(table).await,
                 () = changed.notified() => {}
                 Ok(()) = self.saved.changed() => {}
+                Ok(()) = self.phase.changed() => {}
                 _ = tick.tick() => self.catch_up().await,
                 () = sleep_until_some(deadline) => {}
             }
-            if self.registry.cut_overdue(Instant::now()) {
-                self.shared.alarm.ring();
-            }
+            self.cut_overdue();
             self.report();
         }
     }
 
+    fn cut_overdue(&self) {
+        if self.registry.cut_overdue(Instant::now()) {
+            self.shared.alarm.ring();
+        }
+    }
+
+    /// The first table is in force, as far as it can be, or there is none. What it has not taken of a predecessor's sockets
+    /// is closed.
+    pub(crate) fn start(&mut self) {
+        self.inherited.clear();
+        self.started = Some(Instant::now());
+        self.report();
+    }
+
     /// Tells the current state to whoever watches.
     pub(crate) fn report(&self) {
-        self.reports.send_replace(NodeReport {
+        let phase = *self.phase.borrow();
+        let saved = *self.saved.borrow();
+        // To another process of this node no table is known to say that a target drains.
+        let known = if phase.is_alone() { saved } else { 0 };
+        let report = NodeReport {
             node_id: self.identity.node_id.clone(),
             incarnation: self.identity.incarnation.clone(),
             table_revision: self.revision,
-            targets: self.registry.report(Instant::now(), *self.saved.borrow()),
+            targets: self.registry.report(Instant::now(), known),
             counts: self.registry.counts(),
+        };
+        let probed = report.targets.iter().all(|one| one.reason != UNPROBED);
+        let ready = self.started.is_some_and(|started| {
+            phase != Phase::Waiting || probed || started.elapsed() >= FIRST_PROBES
         });
+        self.reports.send_replace(report);
+        self.progress.send_replace(Progress {
+            phase,
+            ready,
+            saved: self.newest.borrow().number <= saved,
+            sockets: match phase {
+                Phase::HandingOver => self.sockets(),
+                Phase::Waiting | Phase::Joined | Phase::Alone | Phase::Leaving => Vec::new(),
+            },
+        });
+    }
+
+    fn sockets(&self) -> Vec<Arc<TcpListener>> {
+        let sockets = self.open.values().flat_map(|open| &open.sockets);
+        sockets.map(Arc::clone).collect()
     }
 
     async fn receive(&mut self, table: Table) {
@@ -178,7 +241,8 @@ impl Control {
     /// Tries again what did not succeed.
     async fn catch_up(&mut self) {
         let wanted = self.table.as_ref().map(|table| table.revision);
-        if wanted.is_some_and(|revision| revision != self.revision)
+        if self.phase.borrow().follows_tables()
+            && wanted.is_some_and(|revision| revision != self.revision)
             && let Err(error) = self.enforce().await
         {
             warn!(
@@ -196,13 +260,13 @@ impl Control {
             .iter()
             .map(|listener| listener.port)
             .collect();
-        let closing = self.doors.extract_if(.., |port, _| !ports.contains(port));
-        if closing.inspect(|(_, door)| door.closing.cancel()).count() > 0 {
+        let closing = self.open.extract_if(.., |port, _| !ports.contains(port));
+        if closing.inspect(|(_, open)| open.door.close()).count() > 0 {
             self.shared.alarm.ring();
         }
         let mut failure = None;
         for port in ports {
-            if !self.doors.contains_key(&port)
+            if !self.open.contains_key(&port)
                 && let Err(error) = self.open(port).await
             {
                 failure.get_or_insert(error);
@@ -220,23 +284,80 @@ impl Control {
 
     /// Opens a listener on every worker, or on none.
     async fn open(&mut self, port: u16) -> Result<(), WorkerError> {
+        let inherited = self.inherited.get(&port).cloned();
+        let taken_over = inherited.is_some();
+        let sockets = match inherited {
+            Some(sockets) => sockets,
+            // No more are opened beside inherited ones, and none of those is closed: what the kernel has given to one
+            // would be lost if this process, or the other one, ended now.
+            None => bind(&self.shared, port, self.workers.len())?,
+        };
         let door = Arc::new(Door::new(port));
-        for worker in &self.workers {
-            if let Err(error) = worker.open(&door).await {
-                door.closing.cancel();
+        let shares = share(sockets.len(), self.workers.len());
+        for (worker, share) in self.workers.iter().zip(shares) {
+            let own = share.into_iter().map(|index| sockets[index].try_clone());
+            let opened = match own.collect() {
+                Ok(own) => worker.open(&door, own).await,
+                Err(cause) => Err(bind_error(&self.shared, port, cause).into()),
+            };
+            if let Err(error) = opened {
+                door.close();
                 self.shared.alarm.ring();
                 return Err(error);
             }
         }
-        info!(port, "listening");
-        self.doors.insert(port, door);
+        info!(port, taken_over, "listening");
+        self.inherited.remove(&port);
+        self.open.insert(port, Open { door, sockets });
         Ok(())
     }
 
     /// Closes every listener; returns the workers' threads, which end with their last requests.
-    pub(crate) fn stop(self) -> Vec<std::thread::JoinHandle<()>> {
-        self.workers.into_iter().map(Worker::stop).collect()
+    pub(crate) fn stop(&mut self) -> Vec<std::thread::JoinHandle<()>> {
+        // A socket that is kept here would be one from which nobody accepts.
+        self.open.clear();
+        self.progress.send_replace(Progress::default());
+        let workers = std::mem::take(&mut self.workers);
+        workers.into_iter().map(Worker::stop).collect()
     }
+
+    /// After `stop`, still cuts at deadlines; returns what `ended` does.
+    pub(crate) async fn finish<T>(&self, ended: impl Future<Output = T>) -> T {
+        pin!(ended);
+        loop {
+            let deadline = self.registry.next_deadline(Instant::now());
+            tokio::select! {
+                ended = &mut ended => return ended,
+                () = sleep_until_some(deadline) => self.cut_overdue(),
+            }
+        }
+    }
+}
+
+/// Returns those sockets that this load balancer would open itself: its address may be another than its predecessor's.
+fn by_port(inherited: Vec<TcpListener>, shared: &Shared) -> BTreeMap<u16, Vec<Arc<TcpListener>>> {
+    let mut sockets: BTreeMap<u16, Vec<_>> = BTreeMap::new();
+    for socket in inherited {
+        match socket.local_addr() {
+            Ok(address) if address.ip() == shared.config.bind => {
+                let of_port = sockets.entry(address.port()).or_default();
+                of_port.push(Arc::new(socket));
+            }
+            Ok(address) => info!(%address, "not taken over: listeners have another address now"),
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "not taken over"),
+        }
+    }
+    sockets
+}
+
+fn bind(shared: &Shared, port: u16, workers: usize) -> Result<Vec<Arc<TcpListener>>, BindError> {
+    let sockets = listener::bind(shared.config.bind, port, workers)?;
+    Ok(sockets.into_iter().map(Arc::new).collect())
+}
+
+fn bind_error(shared: &Shared, port: u16, cause: std::io::Error) -> BindError {
+    let address = SocketAddr::new(shared.config.bind, port);
+    BindError { address, cause }
 }
 
 async fn sleep_until_some(deadline: Option<Instant>) {

@@ -5,7 +5,8 @@
 //! (`client`, with `tls` where the listener speaks HTTPS), walks each request through `proxy`, and speaks to
 //! targets through `upstream`.
 //! `routing`, `balance` and `health` are the rules, and pure. `target` holds what every core shares
-//! about one target: the drain handshake rests on it.
+//! about one target: the drain handshake rests on it. `succession` is how two processes are one load balancer while one
+//! takes over from the other.
 
 mod access_log;
 mod balance;
@@ -21,6 +22,7 @@ mod routing;
 mod run;
 mod session;
 mod shared;
+mod succession;
 mod table;
 mod target;
 mod tls;
@@ -28,8 +30,9 @@ mod upstream;
 mod worker;
 
 pub use config::Config;
-pub use run::{LbError, Source, run, run_observed};
+pub use run::{LbError, Source, run, run_in_place, run_observed};
 pub use session::{IdentityError, node_id};
+pub use succession::{Handle, Phase, Place, Progress};
 pub use table::TableError;
 pub use table::file::{TableFileError, check_table_file};
 pub use tls::{CertificateError, TlsError};

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::control::{ApplyError, Control};
 use crate::session::{self, Identity, IdentityError};
 use crate::shared::Shared;
+use crate::succession::{Phase, Place};
 use crate::table::disk::InForce;
 use crate::table::file::TableFileError;
 use crate::table::{TableError, disk, file};
@@ -56,6 +57,8 @@ pub enum LbError {
     Signal(#[source] io::Error),
     #[error("worker {worker} ended unexpectedly")]
     Worker { worker: usize },
+    #[error("the predecessor has listeners, and there is no table that says what to do with them")]
+    NothingToServe,
 }
 
 /// Serves until `stop`, and then until the requests under way have ended.
@@ -79,6 +82,21 @@ pub async fn run_observed(
     reports: watch::Sender<NodeReport>,
     stop: CancellationToken,
 ) -> Result<(), LbError> {
+    let (place, _alone) = Place::alone();
+    run_in_place(config, source, reports, place, stop).await
+}
+
+/// Does what `run_observed` does, in a row of processes that are one node; `place` is where it stands in it.
+///
+/// # Errors
+/// As `run`. A successor also fails when it cannot serve what its predecessor serves.
+pub async fn run_in_place(
+    config: Config,
+    source: Source,
+    reports: watch::Sender<NodeReport>,
+    place: Place,
+    stop: CancellationToken,
+) -> Result<(), LbError> {
     let (log, writer) = config
         .access_log
         .as_deref()
@@ -91,7 +109,9 @@ pub async fn run_observed(
         Source::ControlPlane(_) => Identity::load(&data_dir)?,
         Source::File(_) => Identity::passing(),
     };
-    let shared = Arc::new(Shared::new(config, log));
+    let phase = place.phase.clone();
+    let inherits = !place.inherited.is_empty();
+    let shared = Arc::new(Shared::new(config, log, phase.clone()));
     let workers = (0..worker_count)
         .map(|index| Worker::start(Arc::clone(&shared), index))
         .collect::<Result<Vec<_>, _>>()
@@ -105,18 +125,21 @@ pub async fn run_observed(
         Source::ControlPlane(_) => watch::channel(0),
         Source::File(_) => watch::channel(u64::MAX),
     };
-    let mut control = Control::new(shared, workers, identity, reports, newest, saved);
+    let mut control = Control::new(shared, workers, identity, reports, newest, saved, place);
     let feed = match source {
         Source::ControlPlane(control_plane) => {
-            start_from_disk(&mut control, &data_dir).await;
+            let serves = start_from_disk(&mut control, &data_dir).await;
+            if !serves && inherits {
+                return Err(LbError::NothingToServe);
+            }
             control.report();
             tokio::spawn(disk::keep_saved(data_dir, to_save, saver));
-            tokio::spawn(session::keep(
-                control_plane,
-                session_reports,
-                sender,
-                stop.clone(),
-            ))
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                if in_turn(phase, &stop).await {
+                    session::keep(control_plane, session_reports, sender, stop).await;
+                }
+            })
         }
         Source::File(path) => {
             // Before the table is read: a change that is announced at once is not missed.
@@ -125,7 +148,7 @@ pub async fn run_observed(
             tokio::spawn(reread(path, hangup, sender, stop.clone()))
         }
     };
-    control.report();
+    control.start();
     control.run(tables, &stop).await;
     info!("stopping: requests under way may end");
     let threads = control.stop();
@@ -137,7 +160,7 @@ pub async fn run_observed(
         }
         panicked
     });
-    let panicked = joined.await.unwrap_or(None);
+    let panicked = control.finish(joined).await.unwrap_or(None);
     feed.abort();
     panicked.map_or(Ok(()), |worker| Err(LbError::Worker { worker }))
 }
@@ -149,17 +172,26 @@ fn open_log(path: &Path) -> Result<(AccessLog, crate::access_log::Writer), LbErr
     })
 }
 
-/// Serves the last known good table, if there is one, until the control plane sends its own.
-async fn start_from_disk(control: &mut Control, data_dir: &Path) {
+/// Waits until it is this load balancer that serves; returns false if it is to stop before that.
+async fn in_turn(mut phase: watch::Receiver<Phase>, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        // It fails when nobody speaks to this load balancer any more: there is nothing to wait for.
+        _ = phase.wait_for(|phase| phase.serves()) => true,
+    }
+}
+
+/// Serves the last known good table, if there is one, until the control plane sends its own; returns whether there is.
+async fn start_from_disk(control: &mut Control, data_dir: &Path) -> bool {
     let table = match disk::load(data_dir) {
         Ok(Some(table)) => table,
-        Ok(None) => return,
+        Ok(None) => return false,
         Err(error) => {
             warn!(
                 error = &error as &dyn std::error::Error,
                 "no last known good table"
             );
-            return;
+            return false;
         }
     };
     let revision = table.revision;
@@ -171,8 +203,11 @@ async fn start_from_disk(control: &mut Control, data_dir: &Path) {
                 error = &error as &dyn std::error::Error,
                 "the last known good table is not in force"
             );
+            // A port that is taken is opened when it is free; the rest is in force.
+            return matches!(error, ApplyError::Worker(WorkerError::Bind(_)));
         }
     }
+    true
 }
 
 async fn start_from_file(control: &mut Control, path: &Path) -> Result<(), LbError> {

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire};
 
 use arc_swap::ArcSwap;
 use tokio::sync::futures::Notified;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::access_log::AccessLog;
 use crate::config::Config;
+use crate::succession::Phase;
 use crate::table::RoutingTable;
 
 /// What the control loop and all workers have in common.
@@ -18,13 +19,19 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) table: ArcSwap<RoutingTable>,
     pub(crate) alarm: Alarm,
+    /// What this load balancer may do while there are two.
+    pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) access_log: Option<AccessLog>,
     /// One permit for each client connection that may still be accepted.
     pub(crate) connections: Arc<Semaphore>,
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, access_log: Option<AccessLog>) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        access_log: Option<AccessLog>,
+        phase: watch::Receiver<Phase>,
+    ) -> Self {
         let connections = Arc::new(Semaphore::new(
             config.max_connections.min(Semaphore::MAX_PERMITS),
         ));
@@ -32,6 +39,7 @@ impl Shared {
             config,
             table: ArcSwap::from_pointee(RoutingTable::default()),
             alarm: Alarm::default(),
+            phase,
             access_log,
             connections,
         }
@@ -66,11 +74,14 @@ impl Alarm {
     }
 }
 
-/// One listener, open on every worker until `closing` is cancelled.
+/// One listener, open on every worker until `closing` is cancelled: then nothing more is accepted, and the next answer on
+/// each connection is its last. With `closed` a connection that is unused ends too: at once, unless a successor serves,
+/// for then a request may be on its way that no other process can answer.
 #[derive(Debug)]
 pub(crate) struct Door {
     pub(crate) port: u16,
     pub(crate) closing: CancellationToken,
+    pub(crate) closed: CancellationToken,
 }
 
 impl Door {
@@ -78,6 +89,13 @@ impl Door {
         Self {
             port,
             closing: CancellationToken::new(),
+            closed: CancellationToken::new(),
         }
+    }
+
+    /// Ends it, and all its connections that are unused. Whoever calls it rings the alarm.
+    pub(crate) fn close(&self) {
+        self.closing.cancel();
+        self.closed.cancel();
     }
 }

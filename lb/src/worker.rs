@@ -1,24 +1,31 @@
 //! A worker: one thread with a runtime of its own, which accepts connections and serves them.
 //!
-//! Each worker binds every listener with SO_REUSEPORT and the kernel spreads the clients. Nothing
-//! that a request touches is moved to another core, except what `target` shares.
+//! Each worker has a socket of its own for every listener, bound with SO_REUSEPORT, and the kernel spreads the clients;
+//! after a change of their number a worker may have several, or share one. Nothing that a request touches is moved to
+//! another core, except what `target` shares.
 
-mod listener;
+pub(crate) mod listener;
 
 use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::shared::{Door, Shared};
+use crate::succession::Phase;
 pub use listener::BindError;
 
 const TRIM_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long an unused connection is kept once a successor serves. Its client may just be sending a request, and cannot be
+/// told not to; one that has sent none for so long hardly is.
+const LAST_REQUEST: Duration = Duration::from_secs(5);
 
 /// How long a worker may take for a command; it does nothing that blocks.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(10);
@@ -34,7 +41,11 @@ pub(crate) enum WorkerError {
 
 #[derive(Debug)]
 enum Command {
-    Open(Arc<Door>, oneshot::Sender<Result<(), BindError>>),
+    Open(
+        Arc<Door>,
+        Vec<TcpListener>,
+        oneshot::Sender<Result<(), BindError>>,
+    ),
     Pass(oneshot::Sender<Result<(), BindError>>),
 }
 
@@ -63,10 +74,14 @@ impl Worker {
         })
     }
 
-    /// Opens a listener.
-    pub(crate) async fn open(&self, door: &Arc<Door>) -> Result<(), WorkerError> {
+    /// Opens a listener: accepts from these sockets.
+    pub(crate) async fn open(
+        &self,
+        door: &Arc<Door>,
+        sockets: Vec<TcpListener>,
+    ) -> Result<(), WorkerError> {
         let (done, answer) = oneshot::channel();
-        self.command(Command::Open(Arc::clone(door), done), answer)
+        self.command(Command::Open(Arc::clone(door), sockets, done), answer)
             .await
     }
 
@@ -117,25 +132,45 @@ async fn work(shared: Arc<Shared>, index: usize, mut commands: mpsc::Receiver<Co
         match command {
             None => break,
             Some(Command::Pass(done)) => drop(done.send(Ok(()))),
-            Some(Command::Open(door, done)) => {
-                let opened = listener::bind(shared.config.bind, door.port);
-                drop(done.send(opened.map(|listener| {
+            Some(Command::Open(door, sockets, done)) => {
+                let address = SocketAddr::new(shared.config.bind, door.port);
+                let opened = listener::watch(sockets, address);
+                drop(done.send(opened.map(|listeners| {
                     doors.retain(|door| !door.closing.is_cancelled());
                     doors.push(Arc::clone(&door));
-                    let shared = Arc::clone(&shared);
-                    let tracker = connections.clone();
-                    connections.spawn(listener::accept(listener, shared, index, door, tracker));
+                    for listener in listeners {
+                        let (shared, door) = (Arc::clone(&shared), Arc::clone(&door));
+                        let tracker = connections.clone();
+                        connections.spawn(listener::accept(listener, shared, index, door, tracker));
+                    }
                 })));
             }
         }
     }
-    for door in doors {
+    for door in &doors {
         door.closing.cancel();
     }
+    // HTTP/2 has a word for it that loses no request.
     shared.alarm.ring();
     connections.close();
     let limit = shared.config.stop_timeout;
-    if timeout(limit, connections.wait()).await.is_err() {
+    let close_unused = async {
+        if *shared.phase.borrow() == Phase::Leaving {
+            sleep(LAST_REQUEST.min(limit)).await;
+        }
+        for door in &doors {
+            door.close();
+        }
+        shared.alarm.ring();
+        std::future::pending::<()>().await;
+    };
+    let ended = async {
+        tokio::select! {
+            () = connections.wait() => {}
+            () = close_unused => {}
+        }
+    };
+    if timeout(limit, ended).await.is_err() {
         let left = connections.len();
         warn!(
             worker = index,

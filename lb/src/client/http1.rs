@@ -1,10 +1,13 @@
 //! A client's connection with HTTP/1.1: one request at a time, until one of them makes a tunnel of it.
 
+use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Instant;
 
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
@@ -27,7 +30,7 @@ where
 {
     let service = {
         let client = Arc::clone(&client);
-        service_fn(move |request| proxy::answer(Arc::clone(&client), request))
+        service_fn(move |request| answer(Arc::clone(&client), request))
     };
     let mut builder = http1::Builder::new();
     builder
@@ -74,6 +77,20 @@ where
     }
 }
 
+/// Answers one request; with a door that closes it is the connection's last.
+async fn answer(
+    client: Arc<Client>,
+    request: Request<Incoming>,
+) -> Result<Response<proxy::ResponseBody>, Infallible> {
+    let door = Arc::clone(&client.door);
+    let mut response = proxy::answer(client, request).await?;
+    if door.closing.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    Ok(response)
+}
+
 /// How far a connection has been driven.
 enum End {
     Over(hyper::Result<()>),
@@ -113,7 +130,7 @@ where
             match ready!(watch.poll(cx)) {
                 Notice::Alarm => {
                     alarmed = true;
-                    if client.door.closing.is_cancelled() {
+                    if client.door.closed.is_cancelled() {
                         connection.as_mut().graceful_shutdown();
                     }
                 }

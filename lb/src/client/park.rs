@@ -33,7 +33,7 @@ where
                 return Poll::Ready(read);
             }
             let over = match ready!(watch.poll(cx)) {
-                Notice::Alarm => client.door.closing.is_cancelled(),
+                Notice::Alarm => client.door.closed.is_cancelled(),
                 Notice::Timer => match client.link.due(Instant::now()) {
                     Due::At(moment) => {
                         watch.next(moment);

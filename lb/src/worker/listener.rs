@@ -1,12 +1,12 @@
-//! A listening socket of one worker.
+//! The listening sockets of a port, and what a worker accepts from them.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener as Socket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use roadstead_client::Backoff;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -25,13 +25,17 @@ pub struct BindError {
     pub cause: io::Error,
 }
 
-pub(super) fn bind(address: IpAddr, port: u16) -> Result<TcpListener, BindError> {
+/// Opens so many sockets for one port.
+pub(crate) fn bind(address: IpAddr, port: u16, sockets: usize) -> Result<Vec<Socket>, BindError> {
     let address = SocketAddr::new(address, port);
-    listen(address).map_err(|cause| BindError { address, cause })
+    let opened = (0..sockets)
+        .map(|_| listen(address))
+        .collect::<io::Result<_>>();
+    opened.map_err(|cause| BindError { address, cause })
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
+fn listen(address: SocketAddr) -> io::Result<Socket> {
+    let socket = socket2::Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
@@ -44,10 +48,20 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
-/// Accepts connections until the door closes.
+/// Lets this thread's runtime watch sockets.
+pub(super) fn watch(
+    sockets: Vec<Socket>,
+    address: SocketAddr,
+) -> Result<Vec<TcpListener>, BindError> {
+    let watched = sockets.into_iter().map(TcpListener::from_std);
+    let watched = watched.collect::<io::Result<_>>();
+    watched.map_err(|cause| BindError { address, cause })
+}
+
+/// Accepts connections until the door closes; a successor's, only when its predecessor does no longer.
 pub(super) async fn accept(
     listener: TcpListener,
     shared: Arc<Shared>,
@@ -56,6 +70,12 @@ pub(super) async fn accept(
     tracker: TaskTracker,
 ) {
     let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
+    let mut phase = shared.phase.clone();
+    tokio::select! {
+        () = door.closing.cancelled() => return,
+        // Nobody speaks to this load balancer any more when it fails, so there is nothing to wait for.
+        _ = phase.wait_for(|phase| phase.serves()) => {}
+    }
     loop {
         let accepted = tokio::select! {
             () = door.closing.cancelled() => return,
@@ -68,7 +88,7 @@ pub(super) async fn accept(
                 // Only after the accept: a permit that waits for a client here is one that another
                 // listener may need.
                 let permit = tokio::select! {
-                    () = door.closing.cancelled() => return,
+                    () = door.closed.cancelled() => return,
                     permit = Arc::clone(&shared.connections).acquire_owned() => permit,
                 };
                 let (shared, door) = (Arc::clone(&shared), Arc::clone(&door));

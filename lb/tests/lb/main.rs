@@ -21,6 +21,8 @@ mod retries;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
+mod succession;
+#[cfg(test)]
 mod tables;
 #[cfg(test)]
 mod tls;

@@ -123,8 +123,16 @@ impl TlsClient {
         address: SocketAddr,
         name: &str,
     ) -> io::Result<TlsStream<TcpStream>> {
-        let name = ServerName::try_from(name.to_owned()).unwrap();
         let stream = within(TcpStream::connect(address)).await?;
+        self.shake_over(stream, name).await
+    }
+
+    pub(crate) async fn shake_over(
+        &self,
+        stream: TcpStream,
+        name: &str,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
         let connector = TlsConnector::from(Arc::clone(&self.config));
         within(connector.connect(name, stream)).await
     }
