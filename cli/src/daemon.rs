@@ -11,6 +11,8 @@ pub(crate) mod image;
 pub(crate) mod lb;
 mod open_files;
 mod stop;
+mod succession;
+mod systemd;
 
 use std::path::{Path, PathBuf};
 

@@ -1,18 +1,18 @@
 //! A data directory belongs to one process at a time.
 //!
 //! The owner holds a lock on `ctl.pid` in it and has written its process id there. The lock goes
-//! with the process, however that ends, so a held lock proves that the id is the owner's.
+//! with the process, however that ends, so a held lock proves that the id is the owner's. It belongs to the open file:
+//! a successor that inherits the descriptor has it too, and it goes with the last of them.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -43,6 +43,8 @@ pub(super) enum ClaimError {
     },
     #[error("data directory {} is in use by process {pid}", .path.display())]
     InUse { path: PathBuf, pid: i32 },
+    #[error("data directory {} is another than the predecessor's: that takes a restart", .path.display())]
+    Moved { path: PathBuf },
     #[error("process {pid} cannot be stopped")]
     Stop {
         pid: i32,
@@ -54,7 +56,23 @@ pub(super) enum ClaimError {
 /// The right to a data directory, for as long as it is kept.
 #[derive(Debug)]
 pub(super) struct Claim {
-    _lock: Flock<File>,
+    /// Not one that is unlocked when it is dropped: a successor may have it.
+    lock: File,
+}
+
+impl Claim {
+    /// Returns what a successor inherits.
+    pub(super) fn lock(&self) -> &File {
+        &self.lock
+    }
+
+    /// Writes down whose the directory is.
+    pub(super) fn name_owner(&self, pid: u32) -> io::Result<()> {
+        let mut file = &self.lock;
+        file.rewind()?;
+        file.set_len(0)?;
+        writeln!(file, "{pid}")
+    }
 }
 
 /// Claims a data directory, which is made if it is missing; only its owner may look into it.
@@ -64,20 +82,36 @@ pub(super) struct Claim {
 pub(super) fn claim(directory: &Path) -> Result<Claim, ClaimError> {
     make_private(directory)?;
     let path = directory.join(LOCK);
-    let file = open(&path)?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => owned(lock, path),
-        Err((mut file, Errno::EWOULDBLOCK)) => {
+    let mut file = open(&path)?;
+    match file.try_lock() {
+        Ok(()) => owned(file, path),
+        Err(TryLockError::WouldBlock) => {
             let pid = read_pid(&mut file).map_err(|cause| ClaimError::Lock { path, cause })?;
             Err(ClaimError::InUse {
                 path: directory.to_owned(),
                 pid,
             })
         }
-        Err((_, errno)) => Err(ClaimError::Lock {
-            path,
-            cause: errno.into(),
+        Err(TryLockError::Error(cause)) => Err(ClaimError::Lock { path, cause }),
+    }
+}
+
+/// Claims the data directory of a predecessor, by the lock that was inherited from it.
+///
+/// # Errors
+/// Fails when that lock is another directory's.
+pub(super) fn inherit(directory: &Path, lock: File) -> Result<Claim, ClaimError> {
+    let path = directory.join(LOCK);
+    let same_file = || {
+        let (ours, there) = (lock.metadata()?, fs::metadata(&path)?);
+        Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+    };
+    match same_file() {
+        Ok(true) => Ok(Claim { lock }),
+        Ok(false) => Err(ClaimError::Moved {
+            path: directory.to_owned(),
         }),
+        Err(cause) => Err(ClaimError::Lock { path, cause }),
     }
 }
 
@@ -94,7 +128,7 @@ pub(super) fn take_over(directory: &Path) -> Result<Claim, ClaimError> {
     let file = open(&path)?;
     // The lock is the condition that is waited for: it is free when the process is gone.
     let (sender, freed) = sync_channel(1);
-    thread::spawn(move || sender.send(Flock::lock(file, FlockArg::LockExclusive)));
+    thread::spawn(move || sender.send(file.lock().map(|()| file)));
     for (signal, patience) in [(Signal::SIGTERM, AFTER_TERM), (Signal::SIGKILL, AFTER_KILL)] {
         match kill(Pid::from_raw(pid), signal) {
             Ok(()) | Err(Errno::ESRCH) => {}
@@ -107,12 +141,7 @@ pub(super) fn take_over(directory: &Path) -> Result<Claim, ClaimError> {
         }
         match freed.recv_timeout(patience) {
             Ok(Ok(lock)) => return owned(lock, path),
-            Ok(Err((_, errno))) => {
-                return Err(ClaimError::Lock {
-                    path,
-                    cause: errno.into(),
-                });
-            }
+            Ok(Err(cause)) => return Err(ClaimError::Lock { path, cause }),
             Err(_) => {}
         }
     }
@@ -157,15 +186,11 @@ fn open(path: &Path) -> Result<File, ClaimError> {
         })
 }
 
-fn owned(mut lock: Flock<File>, path: PathBuf) -> Result<Claim, ClaimError> {
-    write_pid(&mut lock).map_err(|cause| ClaimError::Lock { path, cause })?;
-    Ok(Claim { _lock: lock })
-}
-
-fn write_pid(file: &mut File) -> io::Result<()> {
-    file.rewind()?;
-    file.set_len(0)?;
-    writeln!(file, "{}", std::process::id())
+fn owned(lock: File, path: PathBuf) -> Result<Claim, ClaimError> {
+    let claim = Claim { lock };
+    let named = claim.name_owner(std::process::id());
+    named.map_err(|cause| ClaimError::Lock { path, cause })?;
+    Ok(claim)
 }
 
 fn read_pid(file: &mut File) -> io::Result<i32> {
@@ -195,6 +220,26 @@ mod tests {
             other => panic!("{other}"),
         }
         drop(first);
+        claim(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_was_inherited_outlives_its_first_owner_and_is_good_for_one_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let (directory, other) = (folder.path().join("data"), folder.path().join("other"));
+        let first = claim(&directory).unwrap();
+        let second = inherit(&directory, first.lock().try_clone().unwrap()).unwrap();
+        second.name_owner(4711).unwrap();
+        drop(first);
+        let refused = claim(&directory).unwrap_err();
+        assert!(
+            matches!(refused, ClaimError::InUse { pid: 4711, .. }),
+            "{refused}"
+        );
+        let _theirs = claim(&other).unwrap();
+        let refused = inherit(&other, second.lock().try_clone().unwrap()).unwrap_err();
+        assert!(matches!(refused, ClaimError::Moved { .. }), "{refused}");
+        drop(second);
         claim(&directory).unwrap();
     }
 

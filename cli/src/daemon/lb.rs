@@ -7,7 +7,10 @@ use roadstead_client::join::Applicant;
 use roadstead_client::{ControlPlane, Credentials};
 use roadstead_lb::{Config, Source};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
+use super::data_dir::Claim;
+use super::succession::{Inheritance, Predecessor, Succession};
 use super::{absolute, data_dir, open_files, stop};
 use crate::args::Globals;
 use crate::config::{self, ConfigError};
@@ -100,6 +103,7 @@ pub(crate) fn run(args: Args, globals: &Globals, environment: &Environment) -> R
     if let Some(Command::Join { join, data_dir }) = args.command {
         return join_as_load_balancer(&join, &data_dir);
     }
+    let inheritance = Inheritance::take().map_err(anyhow::Error::from)?;
     let mut settings = config::layered(args.config.as_deref(), args.settings)?;
     let given = context::given(globals, environment);
     if !given.endpoints.is_empty() {
@@ -112,14 +116,20 @@ pub(crate) fn run(args: Args, globals: &Globals, environment: &Environment) -> R
     let source = source(&settings, join::credentials(&data_dir)?)?;
     let config = resolve(settings)?;
     open_files::raise_for(config.max_connections);
+    let (predecessor, lock) = match inheritance {
+        Some(inheritance) => (Some(inheritance.predecessor), inheritance.lock),
+        None => (None, None),
+    };
     // A table file needs no place on the disk, and any number of load balancers may serve from one.
-    let _claim = match &source {
-        Source::File(_) => None,
-        Source::ControlPlane(_) => {
-            Some(data_dir::claim(&config.data_dir).map_err(anyhow::Error::from)?)
+    let claim = match (&source, lock) {
+        (Source::File(_), _) => Ok(None),
+        (Source::ControlPlane(_), None) => data_dir::claim(&config.data_dir).map(Some),
+        (Source::ControlPlane(_), Some(lock)) => {
+            data_dir::inherit(&config.data_dir, lock).map(Some)
         }
     };
-    runtime::block_on(serve(config, source))
+    let claim = claim.map_err(anyhow::Error::from)?;
+    runtime::block_on(serve(config, source, claim, predecessor))
 }
 
 fn join_as_load_balancer(join: &join::Invitation, data_dir: &Path) -> Result<(), Error> {
@@ -138,16 +148,31 @@ fn data_dir(settings: &Settings) -> Result<PathBuf, ConfigError> {
     absolute("data_dir", settings.data_dir.as_deref().unwrap_or(default))
 }
 
-async fn serve(config: Config, source: Source) -> Result<(), Error> {
+async fn serve(
+    config: Config,
+    source: Source,
+    claim: Option<Claim>,
+    predecessor: Option<Predecessor>,
+) -> Result<(), Error> {
     let stop = stop::on_signal()?;
+    let (succession, place) =
+        Succession::new(claim, predecessor, stop.clone()).map_err(anyhow::Error::from)?;
     if let Source::ControlPlane(control_plane) = &source {
         let named = control_plane.named_servers();
         tokio::spawn(join::keep_servers(config.data_dir.clone(), named));
     }
-    Box::pin(roadstead_lb::run(config, source, stop))
-        .await
-        .map_err(anyhow::Error::from)?;
-    Ok(())
+    let succession = tokio::spawn(succession.keep());
+    let reports = watch::Sender::default();
+    Box::pin(roadstead_lb::run_in_place(
+        config, source, reports, place, stop,
+    ))
+    .await
+    .map_err(anyhow::Error::from)?;
+    // Only now its end: a successor that finds its link closed knows that no request is left here.
+    let outcome = succession.await.map_err(anyhow::Error::from)?;
+    outcome
+        .map(drop)
+        .map_err(|error| anyhow::Error::from(error).into())
 }
 
 fn source(settings: &Settings, credentials: Option<Credentials>) -> Result<Source, ConfigError> {

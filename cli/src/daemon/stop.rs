@@ -16,12 +16,14 @@ pub(super) fn on_signal() -> Result<CancellationToken, Error> {
     let stop = CancellationToken::new();
     let cancel = stop.clone();
     tokio::spawn(async move {
+        // By the signals and not by the token: a load balancer that has handed over is stopping already.
+        let mut told = false;
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if cancel.is_cancelled() {
+            if std::mem::replace(&mut told, true) {
                 std::process::exit(130);
             }
             info!("stopping; a second signal ends the process at once");

@@ -1,0 +1,243 @@
+//! How a load balancer is replaced by its successor, without a moment at which nobody serves.
+//!
+//!     predecessor                              successor
+//!     SIGUSR2: no other table from now on
+//!     starts it, with sockets and lock  ────►  opens what its table says, probes
+//!                                       ◄────  READY
+//!     GO                                ────►  accepts, and opens its session
+//!     names it to systemd,                     lets no drain end
+//!     accepts no more, ends its requests
+//!     ends: the link closes             ────►  is alone
+//!
+//! Until GO nothing has changed: when anything goes wrong before it, the predecessor serves on as it did.
+
+mod inheritance;
+mod successor;
+
+use std::io;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use roadstead_lb::{Handle, Phase, Place};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::data_dir::Claim;
+use super::systemd;
+pub(super) use inheritance::{Inheritance, Predecessor};
+use successor::Successor;
+
+/// The bytes that are said over the link.
+const READY: u8 = b'R';
+const GO: u8 = b'G';
+/// How long a successor may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why this process serves on, though it was told to hand over.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HandoverError {
+    #[error("the newest routing table is not on the disk, where a successor would read it")]
+    Unsaved,
+    #[error("cannot start a successor")]
+    Start(#[source] io::Error),
+    #[error("the successor ended with {0}; it has said why")]
+    Ended(ExitStatus),
+    #[error("the successor has closed its link and does not end")]
+    Silent,
+    #[error("the successor was not ready within {} s", PATIENCE.as_secs())]
+    Slow,
+    #[error("the successor did not hear that it shall serve")]
+    Go(#[source] io::Error),
+    #[error("this process is stopping")]
+    Stopping,
+}
+
+/// Why a successor does not serve.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SuccessionError {
+    #[error("cannot wait for SIGUSR2")]
+    Signal(#[source] io::Error),
+    #[error("cannot use the link to the predecessor")]
+    Link(#[source] io::Error),
+    #[error("the predecessor does not give way")]
+    Refused(#[source] io::Error),
+}
+
+/// A process of a load balancer between the one before it and the one after it.
+#[derive(Debug)]
+pub(super) struct Succession {
+    handle: Handle,
+    asked: Signal,
+    claim: Option<Claim>,
+    predecessor: Option<UnixStream>,
+    /// It takes the end of its link, with this value's, for the end of all requests here.
+    successor: Option<Successor>,
+    stop: CancellationToken,
+}
+
+impl Succession {
+    /// Returns the succession, and the load balancer's place in it. From now on SIGUSR2 does not end the process.
+    ///
+    /// # Errors
+    /// Fails when the system refuses the handler, or the link.
+    pub(super) fn new(
+        claim: Option<Claim>,
+        predecessor: Option<Predecessor>,
+        stop: CancellationToken,
+    ) -> Result<(Self, Place), SuccessionError> {
+        let asked = signal(SignalKind::user_defined2()).map_err(SuccessionError::Signal)?;
+        let (predecessor, (place, handle)) = match predecessor {
+            None => (None, Place::alone()),
+            Some(Predecessor { link, sockets }) => {
+                let link = watched(link).map_err(SuccessionError::Link)?;
+                (Some(link), Place::after(sockets))
+            }
+        };
+        let succession = Self {
+            handle,
+            asked,
+            claim,
+            predecessor,
+            successor: None,
+            stop,
+        };
+        Ok((succession, place))
+    }
+
+    /// Takes over from the predecessor, if there is one, and hands over when told to, until this load balancer stops. To be
+    /// kept until that has ended, with the data directory and the link to the successor.
+    ///
+    /// # Errors
+    /// Fails when the predecessor serves on; then this load balancer is stopped.
+    pub(super) async fn keep(mut self) -> Result<Self, SuccessionError> {
+        match self.predecessor.take() {
+            None => {
+                if self.handle.until(|progress| progress.ready).await.is_some() {
+                    systemd::ready();
+                }
+            }
+            Some(link) => {
+                if let Err(error) = self.take_over(link).await {
+                    self.stop.cancel();
+                    return Err(error);
+                }
+            }
+        }
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return Ok(self),
+                _ = self.asked.recv() => {}
+            }
+            match self.hand_over().await {
+                Ok(successor) => {
+                    info!(successor = successor.pid(), "handed over");
+                    self.handle.enter(Phase::Leaving);
+                    self.stop.cancel();
+                    self.successor = Some(successor);
+                    return Ok(self);
+                }
+                Err(error) => {
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "not handed over; serving on"
+                    );
+                    self.handle.enter(Phase::Alone);
+                }
+            }
+        }
+    }
+
+    async fn take_over(&mut self, mut link: UnixStream) -> Result<(), SuccessionError> {
+        if self.handle.until(|progress| progress.ready).await.is_none() {
+            // It has said why.
+            return Ok(());
+        }
+        let told = async {
+            link.write_u8(READY).await?;
+            link.read_u8().await
+        };
+        let told = tokio::select! {
+            // The link closes with this process, which tells the predecessor not to give way.
+            () = self.stop.cancelled() => return Ok(()),
+            told = told => told,
+        };
+        match told {
+            Ok(GO) => {}
+            Ok(other) => {
+                let error = io::Error::other(format!("it says {other}"));
+                return Err(SuccessionError::Refused(error));
+            }
+            Err(error) => return Err(SuccessionError::Refused(error)),
+        }
+        self.handle.enter(Phase::Joined);
+        info!("taken over; the predecessor ends its requests");
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            // Whatever it is, it is the end: a predecessor has nothing more to say.
+            _ = link.read_u8() => {
+                info!("the predecessor has ended");
+                self.handle.enter(Phase::Alone);
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a successor and lets it serve. After an error there is none.
+    async fn hand_over(&mut self) -> Result<Successor, HandoverError> {
+        info!("handing over to a successor");
+        let deadline = Instant::now() + PATIENCE;
+        self.handle.enter(Phase::HandingOver);
+        let frozen = self
+            .handle
+            .until(|progress| progress.phase == Phase::HandingOver && progress.saved);
+        let progress = tokio::select! {
+            () = self.stop.cancelled() => return Err(HandoverError::Stopping),
+            frozen = timeout_at(deadline, frozen) => frozen.map_err(|_elapsed| HandoverError::Unsaved)?,
+        };
+        let progress = progress.ok_or(HandoverError::Stopping)?;
+        let lock = self.claim.as_ref().map(Claim::lock);
+        let mut successor =
+            Successor::start(lock, &progress.sockets).map_err(HandoverError::Start)?;
+        // A socket that is kept would outlive the listener.
+        drop(progress);
+        let ready = tokio::select! {
+            () = self.stop.cancelled() => Err(HandoverError::Stopping),
+            ready = timeout_at(deadline, successor.ready()) => ready.unwrap_or(Err(HandoverError::Slow)),
+        };
+        match ready.and_then(|()| successor.go().map_err(HandoverError::Go)) {
+            Ok(()) => {
+                self.name(successor.pid());
+                Ok(successor)
+            }
+            Err(error) => {
+                if let Err(error) = successor.end().await {
+                    let error = &error as &dyn std::error::Error;
+                    warn!(error, "cannot wait for the successor's end");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Says who the load balancer is from now on. systemd must know it when this process, its main one until then, ends.
+    fn name(&self, pid: u32) {
+        systemd::main_process(pid);
+        if let Some(claim) = &self.claim
+            && let Err(error) = claim.name_owner(pid)
+        {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot write down who owns the data directory"
+            );
+        }
+    }
+}
+
+fn watched(link: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
+    link.set_nonblocking(true)?;
+    UnixStream::from_std(link)
+}

@@ -1,0 +1,79 @@
+//! The process that a load balancer starts to take its place.
+
+use std::env;
+use std::fs::File;
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream as Link;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::inheritance::{Legacy, VARIABLE};
+use super::{GO, HandoverError, READY};
+
+/// How long a process may take to end once it has closed its link.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// A successor that was started. Its link tells it, by its end, that this process has no request any more.
+#[derive(Debug)]
+pub(crate) struct Successor {
+    child: Child,
+    link: UnixStream,
+    pid: u32,
+}
+
+impl Successor {
+    /// Starts what this process was started as: the same line, and whatever file is under that name now.
+    pub(super) fn start(lock: Option<&File>, sockets: &[Arc<TcpListener>]) -> io::Result<Self> {
+        let (link, theirs) = Link::pair()?;
+        link.set_nonblocking(true)?;
+        let link = UnixStream::from_std(link)?;
+        let legacy = Legacy::new(&theirs, lock, sockets)?;
+        let mut line = env::args_os();
+        let program = line.next().ok_or(io::ErrorKind::NotFound)?;
+        let child = Command::new(program)
+            .args(line)
+            .env(VARIABLE, &legacy.variable)
+            .spawn()?;
+        let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self { child, link, pid })
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Waits until it could serve.
+    pub(super) async fn ready(&mut self) -> Result<(), HandoverError> {
+        match self.link.read_u8().await {
+            Ok(READY) => Ok(()),
+            Ok(_) | Err(_) => {
+                let ended = timeout(LAST_WORDS, self.child.wait()).await;
+                Err(match ended {
+                    Ok(Ok(status)) => HandoverError::Ended(status),
+                    Ok(Err(_)) | Err(_) => HandoverError::Silent,
+                })
+            }
+        }
+    }
+
+    /// Tells it to serve.
+    pub(super) fn go(&self) -> io::Result<()> {
+        match self.link.try_write(&[GO])? {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends it; when this returns it serves nothing.
+    pub(super) async fn end(mut self) -> io::Result<ExitStatus> {
+        self.child.start_kill().ok(); // fails only for one that has ended
+        self.child.wait().await
+    }
+}
