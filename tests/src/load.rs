@@ -1,7 +1,7 @@
 //! A load of a constant rate: N requests a second by the clock, whatever the server does.
 //!
 //! Request k is due at start + k / rate and taken by the first free connection; its latency counts from when it
-//! was due. The connections are bounded and kept alive. Nothing is tried twice: a request is ok when its whole
+//! was due. The connections are bounded, and kept alive unless each request shall have its own. Nothing is tried twice: a request is ok when its whole
 //! 2xx answer arrived in time and says what was expected, and failed otherwise. The load runs on a thread of
 //! its own, so that a test that blocks does not slow it.
 
@@ -37,6 +37,8 @@ pub struct Options {
     pub rate: NonZeroU32,
     /// At most so many connections, each with one request at a time.
     pub connections: NonZeroUsize,
+    /// Whether a connection is used again; without it each request opens its own.
+    pub keep_alive: bool,
     /// A request whose answer is not complete by then has failed.
     pub timeout: Duration,
     /// What the body must contain; any body is good when absent.
@@ -51,6 +53,7 @@ impl Options {
             url,
             rate: NonZeroU32::new(300).expect("300 is not zero"),
             connections: NonZeroUsize::new(32).expect("32 is not zero"),
+            keep_alive: true,
             timeout: Duration::from_secs(10),
             expect: None,
         }
@@ -196,7 +199,7 @@ async fn ask(shared: &Shared, connection: &mut Option<Connection>) -> Result<Ans
             None => Connection::open(&options.url).await?,
         };
         let answer = open.get(&options.url).await?;
-        *connection = Some(open);
+        *connection = options.keep_alive.then_some(open);
         Ok(answer)
     };
     let answer = timeout(options.timeout, exchange)

@@ -1,19 +1,24 @@
 //! A role as a process of its own, that a test kills and starts again. Its log is one file for all its lives.
 
+mod life;
+
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use anyhow::{Context, bail, ensure};
+use nix::sys::signal::Signal;
 
+use self::life::Life;
 use crate::eventually;
+use crate::leftovers::processes;
 
 /// How long a role may take to end after SIGTERM.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
+/// How long a load balancer may take to hand over, and to end what it has begun.
+const HANDOVER_DEADLINE: Duration = Duration::from_secs(40);
 const TAIL_LINES: usize = 60;
 
 /// One role; killed with SIGKILL when dropped.
@@ -23,7 +28,7 @@ pub struct Process {
     program: PathBuf,
     arguments: Vec<OsString>,
     log: PathBuf,
-    child: Option<Child>,
+    life: Option<Life>,
 }
 
 impl Process {
@@ -42,7 +47,7 @@ impl Process {
             program: program.to_owned(),
             arguments: arguments.into_iter().map(Into::into).collect(),
             log,
-            child: None,
+            life: None,
         };
         process.start_again()?;
         Ok(process)
@@ -53,7 +58,7 @@ impl Process {
     /// # Errors
     /// Fails when it still runs, or cannot be started.
     pub fn start_again(&mut self) -> anyhow::Result<()> {
-        ensure!(self.child.is_none(), "{} runs already", self.name);
+        ensure!(self.life.is_none(), "{} runs already", self.name);
         let log = File::options()
             .create(true)
             .append(true)
@@ -66,7 +71,7 @@ impl Process {
             .stderr(log)
             .spawn()
             .with_context(|| format!("cannot start {}", self.program.display()))?;
-        self.child = Some(child);
+        self.life = Some(Life::Started(child));
         Ok(())
     }
 
@@ -76,9 +81,8 @@ impl Process {
     /// Fails when it had ended by itself: then the test does not test what it says.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.check_running()?;
-        if let Some(mut child) = self.child.take() {
-            child.kill()?;
-            child.wait()?;
+        if let Some(mut life) = self.life.take() {
+            life.kill()?;
         }
         Ok(())
     }
@@ -89,13 +93,63 @@ impl Process {
     /// Fails when it had ended by itself, or has not ended within 20 s.
     pub async fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
         self.check_running()?;
-        let name = &self.name;
-        let child = self.child.as_mut().context("never started")?;
-        let pid = i32::try_from(child.id()).context("a pid is an i32")?;
-        kill(Pid::from_raw(pid), Signal::SIGTERM)?;
-        let what = format!("the end of {name}");
-        let status = eventually(STOP_DEADLINE, &what, async || Ok(child.try_wait()?)).await?;
-        self.child = None;
+        self.signal(Signal::SIGTERM)?;
+        self.ended(STOP_DEADLINE).await
+    }
+
+    /// Tells a load balancer to hand over, and returns when it has ended; from then on its successor is the role.
+    ///
+    /// # Errors
+    /// Fails when it does not end with success, or has no successor.
+    pub async fn hand_over(&mut self) -> anyhow::Result<()> {
+        self.begin_handover()?;
+        self.end_handover().await
+    }
+
+    /// Tells a load balancer to hand over.
+    ///
+    /// # Errors
+    /// Fails when it was killed or has ended.
+    pub fn begin_handover(&mut self) -> anyhow::Result<()> {
+        life::adopt_orphans()?;
+        self.signal(Signal::SIGUSR2)
+    }
+
+    /// Waits until a load balancer that was told to hand over has ended; from then on its successor is the role.
+    ///
+    /// # Errors
+    /// Fails when it does not end with success, or has no successor.
+    pub async fn end_handover(&mut self) -> anyhow::Result<()> {
+        let status = self.ended(HANDOVER_DEADLINE).await?;
+        ensure!(status.success(), "{} ended with {status}", self.name);
+        let line: Vec<_> = self
+            .arguments
+            .iter()
+            .map(|one| one.to_string_lossy())
+            .collect();
+        let found = processes(&line.join(" "))?;
+        let [successor] = found.as_slice() else {
+            bail!("{} has no successor, or several: {found:?}", self.name);
+        };
+        self.life = Some(Life::Adopted(successor.pid.try_into()?));
+        Ok(())
+    }
+
+    /// Sends the role a signal.
+    ///
+    /// # Errors
+    /// Fails when it was killed or has ended.
+    pub fn signal(&mut self, signal: Signal) -> anyhow::Result<()> {
+        self.check_running()?;
+        let life = self.life.as_ref().context("never started")?;
+        Ok(life.signal(signal)?)
+    }
+
+    async fn ended(&mut self, deadline: Duration) -> anyhow::Result<ExitStatus> {
+        let what = format!("the end of {}", self.name);
+        let life = self.life.as_mut().context("never started")?;
+        let status = eventually(deadline, &what, async || Ok(life.try_wait()?)).await?;
+        self.life = None;
         Ok(status)
     }
 
@@ -104,11 +158,11 @@ impl Process {
     /// # Errors
     /// Fails when it was killed or has ended, and says how.
     pub fn check_running(&mut self) -> anyhow::Result<()> {
-        let child = self
-            .child
+        let life = self
+            .life
             .as_mut()
             .with_context(|| format!("{} is not running", self.name))?;
-        let ended = child.try_wait()?;
+        let ended = life.try_wait()?;
         ensure!(
             ended.is_none(),
             "{} has ended by itself: {ended:?}",
@@ -129,7 +183,7 @@ impl Process {
     /// Fails when it was killed or has ended.
     pub fn pid(&mut self) -> anyhow::Result<u32> {
         self.check_running()?;
-        Ok(self.child.as_ref().context("never started")?.id())
+        Ok(self.life.as_ref().context("never started")?.pid())
     }
 
     /// Returns the last lines of its log under a heading, for the report of a failed test.
@@ -144,10 +198,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            // Both fail only when it has ended already, which is what is wanted.
-            child.kill().ok();
-            child.wait().ok();
+        if let Some(life) = &mut self.life {
+            // It fails only when it has ended already, which is what is wanted.
+            life.kill().ok();
         }
     }
 }

@@ -19,6 +19,9 @@ struct Args {
     /// At most so many connections at once.
     #[arg(long, default_value = "32")]
     connections: NonZeroUsize,
+    /// Open a connection for each request.
+    #[arg(long)]
+    no_keep_alive: bool,
     /// Seconds until a request without its complete answer has failed.
     #[arg(long, default_value_t = 10)]
     timeout: u64,
@@ -50,6 +53,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let load = Load::start(Options {
         rate: args.rate,
         connections: args.connections,
+        keep_alive: !args.no_keep_alive,
         timeout: Duration::from_secs(args.timeout),
         expect: args.expect,
         ..Options::new(args.url)

@@ -98,6 +98,18 @@ async fn nobody_listening_and_nobody_answering_are_failures() {
 }
 
 #[tokio::test]
+async fn without_keep_alive_each_request_has_its_own_connection() {
+    // A second request on the same connection would find it closed.
+    let address = serve(&[GOOD], true).await;
+    let options = Options {
+        keep_alive: false,
+        ..one_connection(address)
+    };
+    let report = counts_after(30, options).await;
+    assert_eq!((report.failed, report.reconnects), (0, 0), "{report}");
+}
+
+#[tokio::test]
 async fn an_unexpected_body_is_a_failure() {
     let address = serve(&[GOOD], false).await;
     let options = Options {
