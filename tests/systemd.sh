@@ -223,8 +223,10 @@ describe_has() { on s1 ctl service describe web --output json | grep -q "$1"; }
 has_voters() { [ "$(on s1 ctl status --output json | grep -c '"voter": true')" = "$1" ]; }
 answers() { [[ $(curl --silent --max-time 5 "http://$(address "$1")/") == "$2 "* ]]; }
 
-# A client for each of these hosts' load balancers, none of which may lose a request. They run until their standard
-# input ends: one pipe for all.
+is_another() { [ "$(main_pid "$1" lb)" != "$2" ]; }
+
+# Two clients for each of these hosts' load balancers, one of which opens a connection for each request; none may lose a
+# request. They run until their standard input ends: one pipe for all.
 load_pids=()
 start_load() {
     local host
@@ -236,16 +238,21 @@ start_load() {
         "$binaries/load" --url "http://$(address "$host")/" --rate 100 --until-stdin-closes --output json \
             <"$work/until" 9>&- >"$work/load-$host.json" &
         load_pids+=($!)
+        "$binaries/load" --url "http://$(address "$host")/" --rate 50 --no-keep-alive --until-stdin-closes --output json \
+            <"$work/until" 9>&- >"$work/load-$host-anew.json" &
+        load_pids+=($!)
     done
 }
 end_load() {
-    local host process
+    local host process kind
     exec 9>&-
     for process in "${load_pids[@]}"; do
         wait "$process" || { cat "$work"/load-*.json; fail "a client counted lost requests"; }
     done
     for host in "$@"; do
-        echo "by the load balancer on $host: $(grep -E '"(requests|failed|max)":' "$work/load-$host.json" | tr -d ' \n')"
+        for kind in "" -anew; do
+            echo "by the load balancer on $host$kind: $(grep -E '"(requests|failed|max)":' "$work/load-$host$kind.json" | tr -d ' \n')"
+        done
     done
 }
 
@@ -355,26 +362,47 @@ for host in "${hosts[@]}"; do
     [ "$(pids)" = "$before" ] || fail "the second run restarted something on $host"
 done
 
-say "Upgrade: servers first, then agents, under load"
+say "Upgrade: servers first, then agents, then load balancers, under load"
 start_load s1 s3
 for role in server agent; do
     for host in "${hosts[@]}"; do
         says "$role is well" provision "$host" --binary /files/ctl-next "$role"
     done
 done
-end_load s1 s3
-say "Upgrade: the load balancers, each while the other has the load"
-for pair in "s1 s3" "s3 s1"; do
-    read -r upgraded other <<<"$pair"
-    start_load "$other"
-    says "lb is well" provision "$upgraded" --binary /files/ctl-next lb
-    await 30 "an answer from the new load balancer on $upgraded" answers "$upgraded" v1
-    end_load "$other"
+for host in s1 s3; do
+    before=$(main_pid "$host" lb)
+    says "lb: handing over" provision "$host" --binary /files/ctl-next lb
+    is_another "$host" "$before" || fail "the load balancer on $host is the old process"
+    says "nothing to do" provision "$host" lb
+    # The order may come while the first one still ends its requests.
+    before=$(main_pid "$host" lb)
+    on "$host" systemctl reload roadstead-lb
+    await 60 "one more load balancer on $host" is_another "$host" "$before"
+    says "nothing to do" provision "$host" lb
 done
+end_load s1 s3
+
+say "A load balancer whose settings are wrong serves on"
+start_load s1
+before=$(main_pid s1 lb)
+on s1 sh -c 'echo "bindd = 1" >>/etc/roadstead/lb.toml; systemctl reload roadstead-lb'
+not_handed_over() { on s1 journalctl --quiet --unit roadstead-lb | grep -q "not handed over"; }
+await 30 "the word that it is not handed over" not_handed_over
+on s1 sed -i '/^bindd =/d' /etc/roadstead/lb.toml
+[ "$(main_pid s1 lb)" = "$before" ] || fail "the load balancer on s1 is another process"
+says "nothing to do" provision s1 lb
+end_load s1
 for host in "${hosts[@]}"; do
     unchanged "$host" "the upgrade"
     says "nothing to do" provision "$host" --binary /files/ctl-next server agent
 done
+
+say "A successor that dies is started again, as any main process"
+before=$(main_pid s1 lb)
+on s1 kill -KILL "$before"
+await 30 "the death of the load balancer on s1" is_another s1 "$before"
+await 30 "an answer from the load balancer on s1" answers s1 v1
+says "nothing to do" provision s1 lb
 
 say "A role that does not come up is told, with its journal"
 on s2 sh -c 'echo "addres = 1" >>/etc/roadstead/agent.toml; systemctl restart roadstead-agent' || true

@@ -196,6 +196,12 @@ main_pid() { systemctl show --property MainPID --value "$(unit_of "$1")"; }
 is_running() { systemctl is-active --quiet "$(unit_of "$1")"; }
 # Files replaced under a running process keep its inode: that tells a process that runs what is installed.
 is_current() { [ "/proc/$(main_pid "$1")/exe" -ef $binary ]; }
+# Handles SIGUSR2: hands over to a successor, where another program would end.
+hands_over() {
+    local caught
+    caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$(main_pid "$1")/status" 2>/dev/null)
+    [ -n "$caught" ] && (((0x$caught >> 11) & 1))
+}
 # As the role's user. Its working directory must be one that this user may enter.
 as_user() {
     local user=$1
@@ -312,7 +318,11 @@ write_settings() {
     [ ! -e "$file" ] || return 0
     {
         echo "# Settings of \`ctl $part\`: the keys are its flags, with _ for -; \`ctl $part --help\` lists them."
-        echo "# Take effect with: systemctl restart $(unit_of "$role")"
+        if [ "$role" = lb ]; then
+            echo "# Take effect, without a request lost, with: systemctl reload $(unit_of "$role")"
+        else
+            echo "# Take effect with: systemctl restart $(unit_of "$role")"
+        fi
         [ "$role" != agent ] || printf '\n# Where others reach the ports of tasks.\naddress = "%s"\n' "$(agent_address)"
         [ "$role" = server ] || [ -z "$servers" ] || printf '\nendpoints = [%s]\n' "$(endpoints)"
     } | put "$file" 0644
@@ -395,7 +405,8 @@ is_well() {
                 operator cluster list >/dev/null 2>&1
             ;;
         agent) has_said agent 'first set of tasks' ;;
-        # One that it has on its disk is in force at once; received says that it hears the control plane too.
+        # One that it has on its disk is in force at once, or with its predecessor's listeners; received says that it hears
+        # the control plane too.
         lb)
             has_said lb 'routing table received' &&
                 { has_said lb 'routing table in force' || has_said lb 'serving the last known good routing table'; }
@@ -403,14 +414,14 @@ is_well() {
     esac
 }
 
-# has_said ROLE TEXT: in the journal, since it was started. A journal that does not go back so far cannot tell, and
-# a role that has run for so long is not on trial.
+# has_said ROLE TEXT: in the journal, since its process was started: a load balancer's may be a successor. A journal that
+# does not go back so far cannot tell, and a role that has run for so long is not on trial.
 has_said() {
     local unit invocation journal
     unit=$(unit_of "$1")
     invocation=$(systemctl show --property InvocationID --value "$unit")
     journal=(journalctl --quiet --boot --output cat)
-    "${journal[@]}" "_SYSTEMD_INVOCATION_ID=$invocation" "_COMM=ctl" 2>/dev/null | grep -F -- "$2" >/dev/null ||
+    "${journal[@]}" "_SYSTEMD_INVOCATION_ID=$invocation" "_PID=$(main_pid "$1")" 2>/dev/null | grep -F -- "$2" >/dev/null ||
         [ -z "$("${journal[@]}" "INVOCATION_ID=$invocation" "UNIT=$unit.service" --lines 1 2>/dev/null)" ]
 }
 
@@ -440,7 +451,7 @@ await_well() {
 
 declare -A renewed=()
 bring_up() {
-    local role=$1 unit why=''
+    local role=$1 unit why='' order=restart
     unit=$(unit_of "$role")
     systemctl is-enabled --quiet "$unit" 2>/dev/null || {
         systemctl --quiet enable "$unit"
@@ -448,15 +459,18 @@ bring_up() {
     }
     if ! is_running "$role"; then
         why="starting"
-    elif ! is_current "$role"; then
-        why="restarting, for the binary is newer"
     elif [ -n "${renewed[$role]-}" ]; then
         why="restarting, for its unit has changed"
+    elif ! is_current "$role" && [ "$role" = lb ] && hands_over lb; then
+        why="handing over, for the binary is newer"
+        order=reload
+    elif ! is_current "$role"; then
+        why="restarting, for the binary is newer"
     fi
     if [ -n "$why" ]; then
         say "$role: $why"
         systemctl reset-failed "$unit" 2>/dev/null || true
-        systemctl restart "$unit" || true # what came of it is seen next
+        systemctl $order "$unit" || true # what came of it is seen next
     fi
     await_well "$role"
     [ -z "$why" ] || changed "$role is well"
