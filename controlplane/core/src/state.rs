@@ -14,6 +14,7 @@ pub mod service;
 pub mod target_group;
 pub mod task;
 pub mod task_definition;
+mod token;
 
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! Target groups: targets that serve the same thing, and how they are probed.
 
+mod stickiness;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +11,10 @@ use super::ClusterState;
 use crate::id::TargetGroupName;
 use crate::{Event, Exception, Rejection};
 
+pub(super) use stickiness::LONGEST_STICKINESS;
+pub use stickiness::Stickiness;
+
 const LONGEST_NAME: usize = 32;
-/// ALB: a week.
-const LONGEST_STICKINESS: u32 = 604_800;
-const LONGEST_COOKIE_NAME: usize = 128;
 
 /// How targets are probed. Times are seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,32 +52,6 @@ impl Algorithm {
             Self::RoundRobin => "round_robin",
             Self::LeastOutstandingRequests => "least_outstanding_requests",
             Self::WeightedRandom => "weighted_random",
-        }
-    }
-}
-
-/// How a client stays with the target that it got first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stickiness {
-    pub enabled: bool,
-    /// Seconds that the load balancer's own cookie lasts.
-    pub duration: u32,
-    /// The cookie of the application that it goes with, and how long at most; empty: it goes with none.
-    pub application_cookie: String,
-    pub application_duration: u32,
-    /// Whether it is the application's cookie that counts.
-    pub by_application: bool,
-}
-
-impl Default for Stickiness {
-    /// ELB's defaults.
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            duration: 86_400,
-            application_cookie: String::new(),
-            application_duration: 86_400,
-            by_application: false,
         }
     }
 }
@@ -224,44 +200,6 @@ impl TargetGroupSpec {
             return Err(Rejection::validation(format!(
                 "slow_start.duration_seconds goes with the algorithm round_robin, not with {}",
                 self.algorithm.name()
-            )));
-        }
-        Ok(())
-    }
-}
-
-impl Stickiness {
-    fn check(&self) -> Result<(), Rejection> {
-        for (key, seconds) in [
-            ("stickiness.lb_cookie.duration_seconds", self.duration),
-            (
-                "stickiness.app_cookie.duration_seconds",
-                self.application_duration,
-            ),
-        ] {
-            if !(1..=LONGEST_STICKINESS).contains(&seconds) {
-                return Err(Rejection::validation(format!(
-                    "{key} must be 1 to {LONGEST_STICKINESS}, not {seconds}"
-                )));
-            }
-        }
-        let name = &self.application_cookie;
-        if self.by_application && name.is_empty() {
-            return Err(Rejection::validation(
-                "stickiness.type app_cookie needs stickiness.app_cookie.cookie_name",
-            ));
-        }
-        // RFC 6265 4.1.1: a token.
-        let is_token =
-            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if name.len() > LONGEST_COOKIE_NAME || !name.bytes().all(is_token) {
-            return Err(Rejection::validation(format!(
-                "stickiness.app_cookie.cookie_name '{name}' is no cookie name of at most {LONGEST_COOKIE_NAME} characters"
-            )));
-        }
-        if name.starts_with("AWSALB") {
-            return Err(Rejection::validation(format!(
-                "stickiness.app_cookie.cookie_name '{name}' begins with AWSALB, as only the load balancer's own do"
             )));
         }
         Ok(())

@@ -4,12 +4,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Rejection;
 use crate::id::TargetGroupName;
+use crate::state::target_group::LONGEST_STICKINESS;
 
 /// ALB: at most five target groups in one forward action, each with a weight of 0 to 999.
 const MOST_FORWARDS: usize = 5;
 const MOST_WEIGHT: u32 = 999;
-/// ALB: group stickiness lasts from a second to a week.
-const LONGEST_STICKINESS: u32 = 604_800;
 const LONGEST_PART: usize = 128;
 const MOST_BODY: usize = 1024;
 const CONTENT_TYPES: [&str; 5] = [
@@ -289,13 +288,20 @@ mod tests {
         assert!(refused(&response(200, "", "x".repeat(1025))).contains("1025"));
     }
 
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Holder {
+        #[serde(deserialize_with = "stored")]
+        action: Action,
+    }
+
+    fn read_back(value: &impl Serialize) -> Action {
+        let bytes = rmp_serde::to_vec_named(value).unwrap();
+        let holder: Holder = rmp_serde::from_slice(&bytes).unwrap();
+        holder.action
+    }
+
     #[test]
     fn a_stored_list_of_target_groups_is_a_forward_action() {
-        #[derive(Serialize, Deserialize)]
-        struct Holder {
-            #[serde(deserialize_with = "stored")]
-            action: Action,
-        }
         #[derive(Serialize)]
         struct Before {
             action: Vec<Forward>,
@@ -307,15 +313,35 @@ mod tests {
         let before = Before {
             action: groups.clone(),
         };
-        let read: Holder =
-            rmp_serde::from_slice(&rmp_serde::to_vec_named(&before).unwrap()).unwrap();
         let now = Action::Forward {
             groups,
             stickiness: None,
         };
-        assert_eq!(read.action, now);
-        let again: Holder =
-            rmp_serde::from_slice(&rmp_serde::to_vec_named(&read).unwrap()).unwrap();
-        assert_eq!(again.action, now);
+        assert_eq!(read_back(&before), now);
+    }
+
+    #[test]
+    fn every_action_is_read_back_as_it_was_stored() {
+        let actions = [
+            Action::Forward {
+                groups: vec![Forward {
+                    target_group: TargetGroupName::new("web"),
+                    weight: 7,
+                }],
+                stickiness: Some(60),
+            },
+            redirect(|one| one.protocol = "HTTPS".into()),
+            Action::FixedResponse(FixedResponse {
+                status_code: 503,
+                content_type: "text/plain".into(),
+                body: "later".into(),
+            }),
+        ];
+        for action in actions {
+            let stored = Holder {
+                action: action.clone(),
+            };
+            assert_eq!(read_back(&stored), action);
+        }
     }
 }

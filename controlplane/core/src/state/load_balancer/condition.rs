@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::Rejection;
+use crate::state::token::is_token;
 
 /// ALB: at most five values and five wildcards over the conditions of a rule.
 const MOST_VALUES: usize = 5;
@@ -159,8 +160,7 @@ fn each(
 
 /// A name is a token (RFC 9110 5.1). For the host there is a condition of its own.
 fn check_header(name: &str) -> Result<(), Rejection> {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(is_token) {
+    if name.len() > LONGEST_NAME || !is_token(name) {
         return Err(Rejection::validation(format!(
             "http-header '{name}' is no header name of 1 to {LONGEST_NAME} characters"
         )));
