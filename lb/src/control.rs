@@ -19,6 +19,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::health::UNPROBED;
 use crate::registry::Registry;
 use crate::session::Identity;
 use crate::shared::{Door, Shared};
@@ -31,8 +32,6 @@ use crate::worker::{BindError, Worker, WorkerError, listener};
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a successor waits for the first probe of each target; one whose host is gone answers none.
 const FIRST_PROBES: Duration = Duration::from_secs(5);
-/// The reason of a target that has not been probed.
-const UNPROBED: &str = "Elb.RegistrationInProgress";
 
 /// Why a table is not in force.
 #[derive(Debug, thiserror::Error)]

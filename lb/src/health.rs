@@ -10,6 +10,8 @@ pub(crate) mod probe;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
+/// ELB's reason code of a target that has not been probed.
+pub(crate) const UNPROBED: &str = "Elb.RegistrationInProgress";
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const SUSPECT_INTERVAL: Duration = Duration::from_secs(1);
 const SUSPECT_CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -159,10 +161,7 @@ impl Health {
     pub(crate) fn reason(&self) -> (&'static str, String) {
         match (self.state, self.last) {
             (State::Healthy, _) => ("", String::new()),
-            (State::Initial, None) => (
-                "Elb.RegistrationInProgress",
-                "Target registration is in progress".to_owned(),
-            ),
+            (State::Initial, None) => (UNPROBED, "Target registration is in progress".to_owned()),
             (State::Initial, Some(_)) => (
                 "Elb.InitialHealthChecking",
                 "Initial health checks in progress".to_owned(),
@@ -222,7 +221,7 @@ mod tests {
         let health = after(&Health::new(), &[Failed; 50]);
         assert_eq!(health.state(), State::Initial);
         assert_eq!(health.reason().0, "Elb.InitialHealthChecking");
-        assert_eq!(Health::new().reason().0, "Elb.RegistrationInProgress");
+        assert_eq!(Health::new().reason().0, UNPROBED);
     }
 
     #[test]

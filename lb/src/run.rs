@@ -133,10 +133,11 @@ pub async fn run_in_place(
                 return Err(LbError::NothingToServe);
             }
             control.report();
-            tokio::spawn(disk::keep_saved(data_dir, to_save, saver));
             let stop = stop.clone();
             tokio::spawn(async move {
                 if in_turn(phase, &stop).await {
+                    // Not before: until then the disk is the predecessor's.
+                    tokio::spawn(disk::keep_saved(data_dir, to_save, saver));
                     session::keep(control_plane, session_reports, sender, stop).await;
                 }
             })

@@ -6,7 +6,9 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use anyhow::bail;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use roadstead_tests::cluster::Role;
 use roadstead_tests::http::{self, Url};
 use roadstead_tests::leftovers::{processes, runs};
@@ -293,5 +295,58 @@ async fn stopping_in_the_middle_of_a_handover_stops_both() -> anyhow::Result<()>
     assert_eq!(processes(&line)?.len(), 0);
     let log = fs::read_to_string(alone.balancer.log())?;
     assert!(log.contains("this process is stopping"), "{log}");
+    Ok(fs::remove_dir_all(&alone.directory)?)
+}
+
+/// The process of its line that is not the one which was started first.
+fn successor(alone: &mut Alone) -> anyhow::Result<Pid> {
+    let old = i32::try_from(alone.balancer.pid()?)?;
+    let line = alone.directory.join("lb.toml").display().to_string();
+    let found = processes(&line)?;
+    let others: Vec<_> = found.iter().filter(|one| one.pid != old).collect();
+    let [successor] = others.as_slice() else {
+        bail!("no successor of {old}, or several: {found:?}");
+    };
+    Ok(Pid::from_raw(successor.pid))
+}
+
+#[tokio::test]
+async fn an_order_that_comes_during_a_handover_is_for_the_successor() -> anyhow::Result<()> {
+    // Nobody answers its probes, so a successor is not ready for a while.
+    let check = "{ path = \"/slow\" }";
+    let mut alone = Alone::start_with("rs-handover-twice", check).await?;
+    alone.balancer.begin_handover()?;
+    alone.has_said("handing over to a successor", 1).await?;
+    alone.balancer.begin_handover()?;
+    alone.release.send_replace(true);
+    alone.has_said("passed on to the successor", 1).await?;
+    alone
+        .has_said("taken over; the predecessor ends its requests", 2)
+        .await?;
+    alone.has_said("the predecessor has ended", 2).await?;
+    alone.balancer.end_handover().await?;
+    assert_eq!(http::get(&alone.url, DEADLINE).await?.text(), "hello");
+    alone.finish().await
+}
+
+#[tokio::test]
+async fn a_successor_that_dies_leaves_nobody_who_seems_to_serve() -> anyhow::Result<()> {
+    let mut alone = Alone::start("rs-handover-died").await?;
+    let slow = alone.url.path("/slow");
+    let slow = tokio::spawn(async move { http::get(&slow, DEADLINE).await });
+    alone.arrivals.wait_for(|arrived| *arrived == 1).await?;
+    alone.balancer.begin_handover()?;
+    alone
+        .has_said("taken over; the predecessor ends its requests", 1)
+        .await?;
+    let successor = successor(&mut alone)?;
+    kill(successor, Signal::SIGKILL)?;
+    // Though its request has not ended: whatever starts it again waits for its end.
+    let status = alone.balancer.ended(DEADLINE).await?;
+    assert_eq!(status.code(), Some(1));
+    assert!(slow.await?.is_err());
+    alone
+        .has_said("the successor has ended with signal: 9", 1)
+        .await?;
     Ok(fs::remove_dir_all(&alone.directory)?)
 }

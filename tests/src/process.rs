@@ -145,7 +145,11 @@ impl Process {
         Ok(life.signal(signal)?)
     }
 
-    async fn ended(&mut self, deadline: Duration) -> anyhow::Result<ExitStatus> {
+    /// Waits until it has ended by itself; returns how.
+    ///
+    /// # Errors
+    /// Fails when it was killed, or runs at the deadline.
+    pub async fn ended(&mut self, deadline: Duration) -> anyhow::Result<ExitStatus> {
         let what = format!("the end of {}", self.name);
         let life = self.life.as_mut().context("never started")?;
         let status = eventually(deadline, &what, async || Ok(life.try_wait()?)).await?;

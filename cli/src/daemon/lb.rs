@@ -156,7 +156,8 @@ async fn serve(
 ) -> Result<(), Error> {
     let stop = stop::on_signal()?;
     let (succession, place) =
-        Succession::new(claim, predecessor, stop.clone()).map_err(anyhow::Error::from)?;
+        Succession::new(claim, predecessor, config.stop_timeout, stop.clone())
+            .map_err(anyhow::Error::from)?;
     if let Source::ControlPlane(control_plane) = &source {
         let named = control_plane.named_servers();
         tokio::spawn(join::keep_servers(config.data_dir.clone(), named));
@@ -168,7 +169,7 @@ async fn serve(
     ))
     .await
     .map_err(anyhow::Error::from)?;
-    // Only now its end: a successor that finds its link closed knows that no request is left here.
+    // Only now its end, and that of the process: a successor that finds its link closed knows that no request is left here.
     let outcome = succession.await.map_err(anyhow::Error::from)?;
     outcome
         .map(drop)

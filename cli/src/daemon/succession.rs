@@ -11,6 +11,7 @@
 //!
 //! Until GO nothing has changed: when anything goes wrong before it, the predecessor serves on as it did.
 
+mod departure;
 mod inheritance;
 mod successor;
 
@@ -18,7 +19,7 @@ use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use roadstead_lb::{Handle, Phase, Place};
+use roadstead_lb::{Handle, Phase, Place, Progress};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -28,6 +29,7 @@ use tracing::{info, warn};
 
 use super::data_dir::Claim;
 use super::systemd;
+use departure::depart;
 pub(super) use inheritance::{Inheritance, Predecessor};
 use successor::Successor;
 
@@ -40,10 +42,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Why this process serves on, though it was told to hand over.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HandoverError {
-    #[error("the newest routing table is not on the disk, where a successor would read it")]
+    #[error("the newest routing table is not on the disk within {} s, where a successor would read it", PATIENCE.as_secs())]
     Unsaved,
-    #[error("cannot start a successor")]
-    Start(#[source] io::Error),
+    #[error("cannot start {program} as the successor")]
+    Start {
+        program: String,
+        #[source]
+        cause: io::Error,
+    },
     #[error("the successor ended with {0}; it has said why")]
     Ended(ExitStatus),
     #[error("the successor has closed its link and does not end")]
@@ -74,8 +80,8 @@ pub(super) struct Succession {
     asked: Signal,
     claim: Option<Claim>,
     predecessor: Option<UnixStream>,
-    /// It takes the end of its link, with this value's, for the end of all requests here.
-    successor: Option<Successor>,
+    /// How long this load balancer takes to stop.
+    stop_timeout: Duration,
     stop: CancellationToken,
 }
 
@@ -87,6 +93,7 @@ impl Succession {
     pub(super) fn new(
         claim: Option<Claim>,
         predecessor: Option<Predecessor>,
+        stop_timeout: Duration,
         stop: CancellationToken,
     ) -> Result<(Self, Place), SuccessionError> {
         let asked = signal(SignalKind::user_defined2()).map_err(SuccessionError::Signal)?;
@@ -102,18 +109,18 @@ impl Succession {
             asked,
             claim,
             predecessor,
-            successor: None,
+            stop_timeout,
             stop,
         };
         Ok((succession, place))
     }
 
     /// Takes over from the predecessor, if there is one, and hands over when told to, until this load balancer stops. To be
-    /// kept until that has ended, with the data directory and the link to the successor.
+    /// kept until that has ended, with the data directory. The successor takes the end of this process for the end of its requests.
     ///
     /// # Errors
     /// Fails when the predecessor serves on; then this load balancer is stopped.
-    pub(super) async fn keep(mut self) -> Result<Self, SuccessionError> {
+    pub(super) async fn keep(mut self) -> Result<Option<Claim>, SuccessionError> {
         match self.predecessor.take() {
             None => {
                 if self.handle.until(|progress| progress.ready).await.is_some() {
@@ -129,7 +136,7 @@ impl Succession {
         }
         loop {
             tokio::select! {
-                () = self.stop.cancelled() => return Ok(self),
+                () = self.stop.cancelled() => return Ok(self.claim),
                 _ = self.asked.recv() => {}
             }
             match self.hand_over().await {
@@ -137,8 +144,9 @@ impl Succession {
                     info!(successor = successor.pid(), "handed over");
                     self.handle.enter(Phase::Leaving);
                     self.stop.cancel();
-                    self.successor = Some(successor);
-                    return Ok(self);
+                    self.name(successor.pid());
+                    tokio::spawn(depart(successor, self.asked, self.stop_timeout));
+                    return Ok(self.claim);
                 }
                 Err(error) => {
                     warn!(
@@ -146,6 +154,9 @@ impl Succession {
                         "not handed over; serving on"
                     );
                     self.handle.enter(Phase::Alone);
+                    // Or the next handover could take the state of this one for its own.
+                    let alone = |progress: &Progress| progress.phase == Phase::Alone;
+                    self.handle.until(alone).await;
                 }
             }
         }
@@ -200,8 +211,7 @@ impl Succession {
         };
         let progress = progress.ok_or(HandoverError::Stopping)?;
         let lock = self.claim.as_ref().map(Claim::lock);
-        let mut successor =
-            Successor::start(lock, &progress.sockets).map_err(HandoverError::Start)?;
+        let mut successor = Successor::start(lock, &progress.sockets)?;
         // A socket that is kept would outlive the listener.
         drop(progress);
         let ready = tokio::select! {
@@ -209,10 +219,7 @@ impl Succession {
             ready = timeout_at(deadline, successor.ready()) => ready.unwrap_or(Err(HandoverError::Slow)),
         };
         match ready.and_then(|()| successor.go().map_err(HandoverError::Go)) {
-            Ok(()) => {
-                self.name(successor.pid());
-                Ok(successor)
-            }
+            Ok(()) => Ok(successor),
             Err(error) => {
                 if let Err(error) = successor.end().await {
                     let error = &error as &dyn std::error::Error;

@@ -1,6 +1,7 @@
 //! The process that a load balancer starts to take its place.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::net::TcpListener;
@@ -9,6 +10,8 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -30,19 +33,16 @@ pub(crate) struct Successor {
 
 impl Successor {
     /// Starts what this process was started as: the same line, and whatever file is under that name now.
-    pub(super) fn start(lock: Option<&File>, sockets: &[Arc<TcpListener>]) -> io::Result<Self> {
-        let (link, theirs) = Link::pair()?;
-        link.set_nonblocking(true)?;
-        let link = UnixStream::from_std(link)?;
-        let legacy = Legacy::new(&theirs, lock, sockets)?;
+    pub(super) fn start(
+        lock: Option<&File>,
+        sockets: &[Arc<TcpListener>],
+    ) -> Result<Self, HandoverError> {
         let mut line = env::args_os();
-        let program = line.next().ok_or(io::ErrorKind::NotFound)?;
-        let child = Command::new(program)
-            .args(line)
-            .env(VARIABLE, &legacy.variable)
-            .spawn()?;
-        let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
-        Ok(Self { child, link, pid })
+        let program = line.next().unwrap_or_default();
+        start(&program, line, lock, sockets).map_err(|cause| HandoverError::Start {
+            program: program.to_string_lossy().into_owned(),
+            cause,
+        })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -71,9 +71,39 @@ impl Successor {
         }
     }
 
+    /// Tells it to hand over, once it is alone.
+    pub(super) fn ask(&self) -> io::Result<()> {
+        let pid = i32::try_from(self.pid).map_err(io::Error::other)?;
+        Ok(kill(Pid::from_raw(pid), Signal::SIGUSR2)?)
+    }
+
+    /// Waits until it has ended.
+    pub(super) async fn ended(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
     /// Ends it; when this returns it serves nothing.
     pub(super) async fn end(mut self) -> io::Result<ExitStatus> {
         self.child.start_kill().ok(); // fails only for one that has ended
         self.child.wait().await
     }
+}
+
+fn start(
+    program: &OsStr,
+    arguments: env::ArgsOs,
+    lock: Option<&File>,
+    sockets: &[Arc<TcpListener>],
+) -> io::Result<Successor> {
+    let (link, theirs) = Link::pair()?;
+    link.set_nonblocking(true)?;
+    let link = UnixStream::from_std(link)?;
+    let legacy = Legacy::new(&theirs, lock, sockets)?;
+    let child = Command::new(program)
+        .args(arguments)
+        .env(VARIABLE, &legacy.variable)
+        .spawn()?;
+    let ended = || io::Error::other("it has ended already");
+    let pid = child.id().ok_or_else(ended)?;
+    Ok(Successor { child, link, pid })
 }
