@@ -90,7 +90,8 @@ async fn what_concurrent_clients_see_through_faults_is_linearizable() -> anyhow:
         );
         assert!(
             history.is_linearizable(),
-            "register {register} is not linearizable, {SEED}={seed}"
+            "register {register} is not linearizable, {SEED}={seed}: {:#?}",
+            history.contradictions()
         );
     }
     hosts.finish().await

@@ -1,6 +1,6 @@
 //! A register, and what clients saw of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use todc_utils::{Action, History, Specification, WGLChecker};
@@ -41,6 +41,42 @@ pub(crate) enum Outcome {
     Nothing,
     /// It may have been done, or may still be.
     Unknown,
+}
+
+/// When a value was there, by Gibbons and Korach, Testing Shared Memories (1997), 4: from the first end to the last beginning of
+/// the calls on it, or, where these are in the other order, at some moment between them.
+#[derive(Debug)]
+struct Zone {
+    first_end: usize,
+    last_begin: usize,
+    /// What became of its write; the value that was there at first has none.
+    fate: Option<Outcome>,
+}
+
+impl Default for Zone {
+    fn default() -> Self {
+        Self {
+            first_end: usize::MAX,
+            last_begin: 0,
+            fate: None,
+        }
+    }
+}
+
+impl Zone {
+    fn include(&mut self, began: usize, ended: usize) {
+        self.first_end = self.first_end.min(ended);
+        self.last_begin = self.last_begin.max(began);
+    }
+
+    fn lasts(&self) -> bool {
+        self.first_end < self.last_begin
+    }
+
+    /// Whether the other value has no time but while this one, which lasts, is there.
+    fn excludes(&self, other: &Self) -> bool {
+        self.first_end < other.last_begin && other.first_end < self.last_begin
+    }
 }
 
 #[derive(Debug)]
@@ -89,6 +125,48 @@ impl Calls {
     /// Whether one order explains it all.
     pub(crate) fn is_linearizable(&self) -> bool {
         WGLChecker::<Register>::is_linearizable(History::from_actions(self.actions()))
+    }
+
+    /// Returns pairs of values that cannot both have been there when they were seen, and refused ones that were read.
+    pub(crate) fn contradictions(&self) -> Vec<String> {
+        let zones = self.zones();
+        let mut found = Vec::new();
+        for (value, zone) in &zones {
+            if zone.fate == Some(Outcome::Nothing) {
+                found.push(format!("{value}, {zone:?}, was refused and read"));
+            }
+            for (other, within) in zones.iter().filter(|(other, _)| *other != value) {
+                // Of two that last each pair is found from both sides.
+                let new = !within.lasts() || value < other;
+                if new && zone.lasts() && zone.excludes(within) {
+                    found.push(format!("{value}, {zone:?}, and {other}, {within:?}"));
+                }
+            }
+        }
+        found
+    }
+
+    fn zones(&self) -> BTreeMap<Value, Zone> {
+        let first = Zone {
+            first_end: 0,
+            ..Zone::default()
+        };
+        let mut zones = BTreeMap::from([(Register::init(), first)]);
+        let ended = |call: &Call| call.ended.map(|(at, outcome)| (call.began, at, outcome));
+        for (began, at, outcome) in self.calls.iter().filter_map(ended) {
+            if let Outcome::Done(Operation::Write(value) | Operation::Read(Some(value))) = outcome {
+                zones.entry(value).or_default().include(began, at);
+            }
+        }
+        for call in &self.calls {
+            if let Operation::Write(value) = call.operation
+                && let Some(zone) = zones.get_mut(&value)
+            {
+                zone.fate = call.ended.map(|(_, outcome)| outcome);
+                zone.include(call.began, usize::MAX);
+            }
+        }
+        zones
     }
 
     fn actions(&self) -> Vec<(usize, Action<Operation>)> {
@@ -166,7 +244,19 @@ mod tests {
         let written = (Write(1), Outcome::Done(Write(1)));
         assert!(history(&[written, read(1)]).is_linearizable());
         assert!(!history(&[written, read(0)]).is_linearizable());
-        assert!(!history(&[written, read(1), read(0)]).is_linearizable());
+        let stale = [written, read(1), read(0)];
+        assert!(!history(&stale).is_linearizable());
+    }
+
+    #[test]
+    fn a_contradiction_names_the_values() {
+        let written = |value| (Write(value), Outcome::Done(Write(value)));
+        let right = [written(1), read(1), written(2), read(2)];
+        assert!(history(&right).contradictions().is_empty());
+        let twice = [written(1), read(1), written(2), read(2), read(1)];
+        assert_eq!(history(&twice).contradictions().len(), 1);
+        let refused = [(Write(7), Outcome::Nothing), read(7)];
+        assert!(history(&refused).contradictions()[0].ends_with("was refused and read"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::error::{CheckIsLeaderError, ForwardToLeader, InitializeError};
-use openraft::{BasicNode, Raft, SnapshotPolicy};
+use openraft::{BasicNode, LogId, Raft, SnapshotPolicy};
 use roadstead_client::{Backoff, Credentials, Endpoint};
 use roadstead_core::{ClusterState, Command, Rejection};
 use roadstead_proto::raft::raft_client::RaftClient;
@@ -55,6 +55,8 @@ pub(crate) struct Node {
     peers: Peers,
     newest: watch::Receiver<Arc<ClusterState>>,
     servers: watch::Receiver<Vec<String>>,
+    /// Where the log ended when this process started.
+    end_at_start: Option<LogId<MemberId>>,
     patience: Duration,
 }
 
@@ -93,6 +95,8 @@ impl Node {
             .map_err(|error| RaftError::Start(error.into()))?;
         let peers = Peers::default();
         let end = log.end();
+        let end_at_start = end.last_log_id();
+        let end_at_start = end_at_start.map_err(|error| log_error(directory, error))?;
         let raft = Raft::new(config.id, Arc::new(settings), peers.clone(), log, machine)
             .await
             .map_err(|error| RaftError::Start(error.into()))?;
@@ -108,6 +112,7 @@ impl Node {
             peers,
             newest,
             servers,
+            end_at_start,
             patience,
         };
         node.make_first_membership(config).await?;
@@ -246,7 +251,10 @@ impl Node {
     pub(super) async fn read_index_here(&self) -> Result<Result<u64, Leader>, RaftError> {
         use openraft::error::RaftError as OpenraftError;
         match self.raft.get_read_log_id().await {
-            Ok((read, _)) => Ok(Ok(read.map_or(0, |id| id.index))),
+            Ok((read, _)) => {
+                let read = read_log_id(read, self.end_at_start);
+                Ok(Ok(read.map_or(0, |id| id.index)))
+            }
             Err(OpenraftError::APIError(CheckIsLeaderError::ForwardToLeader(leader))) => {
                 Ok(Err(Leader(leader)))
             }
@@ -389,6 +397,21 @@ impl Leader {
     }
 }
 
+/// Returns the entry that a linearizable read must wait for, from the one that openraft says.
+///
+/// A leader that was killed, and is back before anybody else is elected, leads on in its term. What it had acknowledged
+/// before is committed, but it does not know that any more, and openraft 0.9 takes the first entry of the term for the
+/// one to wait for. All that it may have acknowledged was in its log when it started.
+fn read_log_id(
+    said: Option<LogId<MemberId>>,
+    end_at_start: Option<LogId<MemberId>>,
+) -> Option<LogId<MemberId>> {
+    // Of another term, the first entry of this one comes after all that is committed; and what was there may be gone.
+    let same_term =
+        |end: &LogId<MemberId>| said.is_some_and(|said| said.leader_id == end.leader_id);
+    said.max(end_at_start.filter(same_term))
+}
+
 /// What has certainly done nothing may be tried again. What any other failure means is unknown.
 fn leader_refusal(status: Status) -> RaftError {
     if roadstead_client::did_nothing(&status) {
@@ -406,5 +429,23 @@ fn log_error(directory: &Path, cause: impl std::error::Error + Send + Sync + 'st
     RaftError::Log {
         directory: directory.display().to_string(),
         cause: cause.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::CommittedLeaderId;
+
+    use super::*;
+
+    #[test]
+    fn a_leader_that_leads_on_after_a_restart_reads_what_it_acknowledged_before() {
+        let entry = |term, index| Some(LogId::new(CommittedLeaderId::new(term, 1), index));
+        // The first entry of its term was the 10th, and it had acknowledged up to the 90th.
+        assert_eq!(read_log_id(entry(2, 10), entry(2, 90)), entry(2, 90));
+        assert_eq!(read_log_id(entry(2, 95), entry(2, 90)), entry(2, 95));
+        // Elected anew: the end of the log of then may have been replaced.
+        assert_eq!(read_log_id(entry(3, 80), entry(2, 90)), entry(3, 80));
+        assert_eq!(read_log_id(None, None), None);
     }
 }
