@@ -33,6 +33,13 @@ fn loads(url: &Url) -> anyhow::Result<[Load; 2]> {
     Ok([Load::start(kept)?, Load::start(anew)?])
 }
 
+async fn answered(loads: &[Load]) -> anyhow::Result<()> {
+    for load in loads {
+        load.wait_for_answers(300).await?;
+    }
+    Ok(())
+}
+
 async fn without_loss(loads: [Load; 2]) -> anyhow::Result<()> {
     for load in loads {
         // It waits for the last answers, which targets on this thread have to give.
@@ -56,9 +63,7 @@ async fn five_handovers_in_a_row_and_a_rollout_after_them() -> anyhow::Result<()
         assert_ne!(before, after);
         let owner = fs::read_to_string(cluster.directory().join("lb/ctl.pid"))?;
         assert_eq!(owner.trim(), after.to_string());
-        for load in &loads {
-            load.wait_for_answers(300).await?;
-        }
+        answered(&loads).await?;
     }
     // The last of them speaks for the node: a rollout needs its word on what is healthy, and what has drained.
     let revision = client
@@ -207,9 +212,7 @@ async fn the_number_of_workers_may_change() -> anyhow::Result<()> {
     for workers in [5, 1, 3] {
         configure(&alone.directory, &format!("workers = {workers}"))?;
         alone.balancer.hand_over().await?;
-        for load in &loads {
-            load.wait_for_answers(300).await?;
-        }
+        answered(&loads).await?;
     }
     without_loss(loads).await?;
     alone.finish().await
@@ -230,9 +233,7 @@ async fn a_successor_that_cannot_start_leaves_the_old_one_serving() -> anyhow::R
     )?;
     alone.balancer.begin_handover()?;
     alone.has_said("not handed over; serving on", 2).await?;
-    for load in &loads {
-        load.wait_for_answers(300).await?;
-    }
+    answered(&loads).await?;
     assert_eq!(alone.balancer.pid()?, old);
     let log = fs::read_to_string(alone.balancer.log())?;
     assert!(
@@ -245,9 +246,7 @@ async fn a_successor_that_cannot_start_leaves_the_old_one_serving() -> anyhow::R
         alone.directory.join("table.toml"),
     )?;
     alone.balancer.hand_over().await?;
-    for load in &loads {
-        load.wait_for_answers(300).await?;
-    }
+    answered(&loads).await?;
     without_loss(loads).await?;
     alone.finish().await
 }
@@ -271,9 +270,7 @@ async fn the_program_that_is_there_now_is_started_and_given_up_when_it_is_not_re
     fs::remove_file(&program)?;
     symlink(binaries::ctl(), &program)?;
     alone.balancer.hand_over().await?;
-    for load in &loads {
-        load.wait_for_answers(300).await?;
-    }
+    answered(&loads).await?;
     without_loss(loads).await?;
     alone.finish().await
 }

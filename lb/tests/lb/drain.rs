@@ -103,25 +103,9 @@ async fn fifty_swaps_of_targets_under_load_lose_no_request() {
     lb.until_counts([made, 0, 0, 0]).await;
 }
 
-/// A target that answers when it is let go, and tells how many requests have come.
-async fn slow() -> (Backend, watch::Receiver<usize>, watch::Sender<bool>) {
-    let (arrived, arrivals) = watch::channel(0);
-    let (release, gate) = watch::channel(false);
-    let backend = Backend::http(move |_request| {
-        let (arrived, mut gate) = (arrived.clone(), gate.clone());
-        async move {
-            arrived.send_modify(|number| *number += 1);
-            gate.wait_for(|open| *open).await.unwrap();
-            text("slow")
-        }
-    })
-    .await;
-    (backend, arrivals, release)
-}
-
 #[tokio::test]
 async fn a_draining_target_gets_nothing_new_and_is_drained_with_its_last_answer() {
-    let (backend, mut arrivals, release) = slow().await;
+    let (backend, mut arrivals, release) = Backend::slow().await;
     let other = Backend::text("other").await;
     let leaving = target("slow", backend.address);
     let mut lb = Lb::start(std::slice::from_ref(&leaving)).await;
@@ -167,7 +151,7 @@ async fn unused_connections_to_a_draining_target_are_closed() {
 
 #[tokio::test]
 async fn at_the_deadline_a_request_without_an_answer_is_cut_with_502() {
-    let (backend, mut arrivals, _release) = slow().await;
+    let (backend, mut arrivals, _release) = Backend::slow().await;
     let leaving = target("slow", backend.address);
     let mut lb = Lb::start(std::slice::from_ref(&leaving)).await;
     let mut connection = lb.connect().await;

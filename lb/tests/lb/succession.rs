@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::harness::{
     Backend, Connection, FakeControlPlane, Http2, TlsClient, certificate, config, draining,
-    free_address, get, https, table, target, text, within,
+    free_address, get, https, table, target, within,
 };
 
 const LONG: Duration = Duration::from_secs(300);
@@ -135,25 +135,9 @@ async fn successors_with_other_numbers_of_workers_lose_no_request() {
     member.ended().await;
 }
 
-/// A target that answers when it is let go, and tells when a request has come.
-async fn slow() -> (Backend, watch::Receiver<usize>, watch::Sender<bool>) {
-    let (arrived, arrivals) = watch::channel(0);
-    let (release, gate) = watch::channel(false);
-    let backend = Backend::http(move |_request| {
-        let (arrived, mut gate) = (arrived.clone(), gate.clone());
-        async move {
-            arrived.send_modify(|number| *number += 1);
-            gate.wait_for(|open| *open).await.unwrap();
-            text("slow")
-        }
-    })
-    .await;
-    (backend, arrivals, release)
-}
-
 #[tokio::test]
 async fn a_target_is_drained_only_when_the_predecessor_too_has_let_go_of_it() {
-    let (backend, mut arrivals, release) = slow().await;
+    let (backend, mut arrivals, release) = Backend::slow().await;
     let other = Backend::text("other").await;
     let directory = tempfile::tempdir().unwrap();
     let control_plane = FakeControlPlane::start(directory.path());

@@ -15,6 +15,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -33,6 +34,22 @@ impl Backend {
     /// Answers every request with this text.
     pub(crate) async fn text(answer: &'static str) -> Self {
         Self::http(move |_request| async move { text(answer) }).await
+    }
+
+    /// Answers every request with "slow" once it is let go, and tells how many have come.
+    pub(crate) async fn slow() -> (Self, watch::Receiver<usize>, watch::Sender<bool>) {
+        let (arrived, arrivals) = watch::channel(0);
+        let (release, gate) = watch::channel(false);
+        let backend = Self::http(move |_request| {
+            let (arrived, mut gate) = (arrived.clone(), gate.clone());
+            async move {
+                arrived.send_modify(|number| *number += 1);
+                gate.wait_for(|open| *open).await.unwrap();
+                text("slow")
+            }
+        })
+        .await;
+        (backend, arrivals, release)
     }
 
     pub(crate) async fn http<F>(
