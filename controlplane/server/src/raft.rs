@@ -10,6 +10,7 @@ mod membership;
 mod network;
 mod node;
 mod proposer;
+mod read;
 mod service;
 mod snapshot;
 mod state_machine;

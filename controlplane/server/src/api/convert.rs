@@ -10,6 +10,7 @@ pub(crate) mod name;
 pub(crate) mod number;
 pub(crate) mod protocol;
 pub(crate) mod service;
+mod setting;
 pub(crate) mod target_group;
 pub(crate) mod task;
 pub(crate) mod task_definition;

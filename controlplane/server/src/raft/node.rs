@@ -1,16 +1,16 @@
-//! This server's part in the consensus: propose, read, and know who leads.
+//! This server's part in the consensus: propose, and know who leads. `read` is how it reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::error::{CheckIsLeaderError, ForwardToLeader, InitializeError};
+use openraft::error::{ForwardToLeader, InitializeError};
 use openraft::{BasicNode, LogId, Raft, SnapshotPolicy};
 use roadstead_client::{Backoff, Credentials, Endpoint};
 use roadstead_core::{ClusterState, Command, Rejection};
+use roadstead_proto::raft::Payload;
 use roadstead_proto::raft::raft_client::RaftClient;
-use roadstead_proto::raft::{Payload, ReadIndexRequest};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
@@ -29,10 +29,10 @@ use crate::Config;
 use crate::log::Leadership;
 
 /// A write or a linearizable read that takes longer has no quorum.
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 /// While no leader is known, one is looked for this often, and then less often.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 /// Entries kept behind a snapshot, so that a member that was away briefly needs no snapshot.
 const ENTRIES_TO_KEEP: u64 = 1_000;
 
@@ -56,7 +56,7 @@ pub(crate) struct Node {
     newest: watch::Receiver<Arc<ClusterState>>,
     servers: watch::Receiver<Vec<String>>,
     /// Where the log ended when this process started.
-    end_at_start: Option<LogId<MemberId>>,
+    pub(super) end_at_start: Option<LogId<MemberId>>,
     patience: Duration,
 }
 
@@ -218,55 +218,7 @@ impl Node {
         self.patience * 2
     }
 
-    /// Returns a state that holds every write acknowledged before the call.
-    pub(crate) async fn read(&self) -> Result<Arc<ClusterState>, RaftError> {
-        let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        let index = timeout(DEADLINE, async {
-            loop {
-                match self.read_index().await {
-                    // A read may be repeated whatever became of it.
-                    Err(RaftError::NoLeader | RaftError::Leader(_)) => sleep(pauses.pause()).await,
-                    index => return index,
-                }
-            }
-        });
-        let index = index.await.map_err(|_| RaftError::NoQuorum(DEADLINE))??;
-        self.wait_applied(index).await?;
-        Ok(self.newest())
-    }
-
-    async fn read_index(&self) -> Result<u64, RaftError> {
-        match self.read_index_here().await? {
-            Ok(index) => Ok(index),
-            Err(leader) => {
-                let mut request = Request::new(ReadIndexRequest {});
-                request.set_timeout(DEADLINE);
-                let answer = self.leader_client(&leader)?.read_index(request).await;
-                Ok(answer.map_err(leader_refusal)?.into_inner().index)
-            }
-        }
-    }
-
-    /// Returns the index that a linearizable read must wait for, confirmed by a quorum.
-    pub(super) async fn read_index_here(&self) -> Result<Result<u64, Leader>, RaftError> {
-        use openraft::error::RaftError as OpenraftError;
-        match self.raft.get_read_log_id().await {
-            Ok((read, _)) => {
-                let read = read_log_id(read, self.end_at_start);
-                Ok(Ok(read.map_or(0, |id| id.index)))
-            }
-            Err(OpenraftError::APIError(CheckIsLeaderError::ForwardToLeader(leader))) => {
-                Ok(Err(Leader(leader)))
-            }
-            // openraft asks each member once; the caller asks again.
-            Err(OpenraftError::APIError(CheckIsLeaderError::QuorumNotEnough(_))) => {
-                Err(RaftError::NoLeader)
-            }
-            Err(error) => Err(RaftError::Stopped(error.into())),
-        }
-    }
-
-    async fn wait_applied(&self, index: u64) -> Result<(), RaftError> {
+    pub(super) async fn wait_applied(&self, index: u64) -> Result<(), RaftError> {
         let waited = self
             .raft
             .wait(Some(DEADLINE))
@@ -277,7 +229,7 @@ impl Node {
             .map_err(|_| RaftError::NoQuorum(DEADLINE))
     }
 
-    fn leader_client(&self, leader: &Leader) -> Result<RaftClient<Channel>, RaftError> {
+    pub(super) fn leader_client(&self, leader: &Leader) -> Result<RaftClient<Channel>, RaftError> {
         self.client(&leader.endpoint().ok_or(RaftError::NoLeader)?)
     }
 
@@ -397,23 +349,8 @@ impl Leader {
     }
 }
 
-/// Returns the entry that a linearizable read must wait for, from the one that openraft says.
-///
-/// A leader that was killed, and is back before anybody else is elected, leads on in its term. What it had acknowledged
-/// before is committed, but it does not know that any more, and openraft 0.9 takes the first entry of the term for the
-/// one to wait for. All that it may have acknowledged was in its log when it started.
-fn read_log_id(
-    said: Option<LogId<MemberId>>,
-    end_at_start: Option<LogId<MemberId>>,
-) -> Option<LogId<MemberId>> {
-    // Of another term, the first entry of this one comes after all that is committed; and what was there may be gone.
-    let same_term =
-        |end: &LogId<MemberId>| said.is_some_and(|said| said.leader_id == end.leader_id);
-    said.max(end_at_start.filter(same_term))
-}
-
 /// What has certainly done nothing may be tried again. What any other failure means is unknown.
-fn leader_refusal(status: Status) -> RaftError {
+pub(super) fn leader_refusal(status: Status) -> RaftError {
     if roadstead_client::did_nothing(&status) {
         RaftError::NoLeader
     } else {
@@ -429,23 +366,5 @@ fn log_error(directory: &Path, cause: impl std::error::Error + Send + Sync + 'st
     RaftError::Log {
         directory: directory.display().to_string(),
         cause: cause.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use openraft::CommittedLeaderId;
-
-    use super::*;
-
-    #[test]
-    fn a_leader_that_leads_on_after_a_restart_reads_what_it_acknowledged_before() {
-        let entry = |term, index| Some(LogId::new(CommittedLeaderId::new(term, 1), index));
-        // The first entry of its term was the 10th, and it had acknowledged up to the 90th.
-        assert_eq!(read_log_id(entry(2, 10), entry(2, 90)), entry(2, 90));
-        assert_eq!(read_log_id(entry(2, 95), entry(2, 90)), entry(2, 95));
-        // Elected anew: the end of the log of then may have been replaced.
-        assert_eq!(read_log_id(entry(3, 80), entry(2, 90)), entry(3, 80));
-        assert_eq!(read_log_id(None, None), None);
     }
 }

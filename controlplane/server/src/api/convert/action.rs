@@ -5,7 +5,7 @@ use roadstead_core::arn::Arns;
 use roadstead_core::state::load_balancer::{Action, FixedResponse, Forward, Redirect};
 use roadstead_proto::elb;
 
-use super::{count, name};
+use super::{count, name, setting};
 
 /// ELB's default for group stickiness, when it is enabled without a duration.
 const STICKINESS: i32 = 3600;
@@ -98,33 +98,21 @@ pub(crate) fn from_proto(actions: &[elb::Action]) -> Result<Action, Rejection> {
     }
 }
 
-/// A setting of another type would be forgotten without a word.
 fn check_alone(action: &elb::Action) -> Result<(), Rejection> {
-    let kind = action.r#type.as_deref().unwrap_or_default();
-    let given = [
-        (
-            "targetGroupArn",
-            "forward",
-            action.target_group_arn.is_some(),
-        ),
-        ("forwardConfig", "forward", action.forward_config.is_some()),
-        (
-            "redirectConfig",
-            "redirect",
-            action.redirect_config.is_some(),
-        ),
-        (
-            "fixedResponseConfig",
-            "fixed-response",
-            action.fixed_response_config.is_some(),
-        ),
-    ];
-    match given.iter().find(|(_, of, given)| *given && *of != kind) {
-        Some((field, of, _)) => Err(Rejection::validation(format!(
-            "{field} goes with action type {of}, not '{kind}'"
-        ))),
-        None => Ok(()),
-    }
+    setting::check_alone(
+        "action type",
+        action.r#type.as_deref().unwrap_or_default(),
+        &[
+            setting::of("forward", "targetGroupArn", &action.target_group_arn),
+            setting::of("forward", "forwardConfig", &action.forward_config),
+            setting::of("redirect", "redirectConfig", &action.redirect_config),
+            setting::of(
+                "fixed-response",
+                "fixedResponseConfig",
+                &action.fixed_response_config,
+            ),
+        ],
+    )
 }
 
 fn missing(kind: &str, field: &str) -> Rejection {

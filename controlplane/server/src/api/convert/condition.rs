@@ -4,6 +4,8 @@ use roadstead_core::Rejection;
 use roadstead_core::state::load_balancer::{Condition, QueryParameter};
 use roadstead_proto::elb;
 
+use super::setting;
+
 /// Describes a condition: in the short form too where there is one, as ELB does.
 pub(super) fn to_proto(condition: &Condition) -> elb::RuleCondition {
     let mut described = elb::RuleCondition {
@@ -125,54 +127,36 @@ fn needed<'a, T>(field: &str, name: &str, config: Option<&'a T>) -> Result<&'a T
     })
 }
 
-/// A setting of another field would be forgotten without a word.
 fn check_alone(field: &str, condition: &elb::RuleCondition) -> Result<(), Rejection> {
-    let long = [
-        "http-header",
-        "http-request-method",
-        "query-string",
-        "source-ip",
-    ];
-    let short = condition.values.is_empty() || !long.contains(&field);
-    let given = [
-        (
-            "hostHeaderConfig",
-            "host-header",
-            condition.host_header_config.is_some(),
-        ),
-        (
-            "pathPatternConfig",
-            "path-pattern",
-            condition.path_pattern_config.is_some(),
-        ),
-        (
-            "httpHeaderConfig",
-            "http-header",
-            condition.http_header_config.is_some(),
-        ),
-        (
-            "httpRequestMethodConfig",
-            "http-request-method",
-            condition.http_request_method_config.is_some(),
-        ),
-        (
-            "queryStringConfig",
-            "query-string",
-            condition.query_string_config.is_some(),
-        ),
-        (
-            "sourceIpConfig",
-            "source-ip",
-            condition.source_ip_config.is_some(),
-        ),
-    ];
-    match given.iter().find(|(_, of, given)| *given && *of != field) {
-        Some((name, of, _)) => Err(Rejection::validation(format!(
-            "{name} goes with condition field {of}, not '{field}'"
-        ))),
-        None if short => Ok(()),
-        None => Err(Rejection::validation(format!(
-            "condition field '{field}' takes its values from a config, not from values"
-        ))),
+    let one = condition;
+    setting::check_alone(
+        "condition field",
+        field,
+        &[
+            setting::of("host-header", "hostHeaderConfig", &one.host_header_config),
+            setting::of(
+                "path-pattern",
+                "pathPatternConfig",
+                &one.path_pattern_config,
+            ),
+            setting::of("http-header", "httpHeaderConfig", &one.http_header_config),
+            setting::of(
+                "http-request-method",
+                "httpRequestMethodConfig",
+                &one.http_request_method_config,
+            ),
+            setting::of(
+                "query-string",
+                "queryStringConfig",
+                &one.query_string_config,
+            ),
+            setting::of("source-ip", "sourceIpConfig", &one.source_ip_config),
+        ],
+    )?;
+    if condition.values.is_empty() || ["host-header", "path-pattern"].contains(&field) {
+        return Ok(());
     }
+    Err(Rejection::validation(format!(
+        "condition field '{field}' takes its values from a config, not from values"
+    )))
 }

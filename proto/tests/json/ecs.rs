@@ -1,32 +1,9 @@
-//! The messages are the JSON shapes of the AWS CLI: one of each kind, to the letter.
-//!
-//! Shapes: ECS model 2014-11-13 and ELBv2 model 2015-12-01. Absent values are absent keys, the lists
-//! that ECS always sends are there when empty, timestamps are seconds with a fraction, and `cpu` and
-//! `memory` are strings in a task and numbers in a container definition.
+//! Elastic Container Service.
 
-use roadstead_proto::{acm, ecs, elb};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use roadstead_proto::ecs;
+use serde_json::json;
 
-fn some(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
-/// Asserts that `message` is written as `expected`, and read back from it unchanged.
-fn is_written_as<T>(message: &T, expected: &Value)
-where
-    T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
-{
-    assert_eq!(
-        &serde_json::to_value(message).expect("a message is JSON"),
-        expected
-    );
-    assert_eq!(
-        &serde_json::from_value::<T>(expected.clone()).expect("the JSON is a message"),
-        message
-    );
-}
+use crate::{is_written_as, some};
 
 #[test]
 fn a_cluster() {
@@ -295,140 +272,8 @@ fn a_container_instance() {
 }
 
 #[test]
-fn a_target_group_and_the_health_of_its_targets() {
-    let group = elb::TargetGroup {
-        target_group_arn: some("arn:tg"),
-        target_group_name: some("web"),
-        matcher: Some(elb::Matcher {
-            http_code: some("200"),
-        }),
-        ..elb::TargetGroup::default()
-    };
-    is_written_as(
-        &group,
-        &json!({
-            "TargetGroupArn": "arn:tg",
-            "TargetGroupName": "web",
-            "Matcher": {"HttpCode": "200"}
-        }),
-    );
-    let health = elb::TargetHealthDescription {
-        target: Some(elb::TargetDescription {
-            id: some("i-1"),
-            port: Some(49153),
-        }),
-        target_health: Some(elb::TargetHealth {
-            state: some("unhealthy"),
-            reason: some("Target.Timeout"),
-            description: some("Request timed out"),
-        }),
-    };
-    is_written_as(
-        &health,
-        &json!({
-            "Target": {"Id": "i-1", "Port": 49153},
-            "TargetHealth": {
-                "State": "unhealthy", "Reason": "Target.Timeout", "Description": "Request timed out"
-            }
-        }),
-    );
-}
-
-#[test]
-fn a_listener_and_a_rule() {
-    let action = elb::Action {
-        r#type: some("forward"),
-        target_group_arn: some("arn:tg"),
-        ..elb::Action::default()
-    };
-    let rule = elb::Rule {
-        rule_arn: some("arn:r"),
-        priority: some("10"),
-        conditions: vec![elb::RuleCondition {
-            field: some("path-pattern"),
-            values: vec!["/api/*".to_owned()],
-            ..elb::RuleCondition::default()
-        }],
-        actions: vec![action.clone()],
-        is_default: Some(false),
-    };
-    is_written_as(
-        &rule,
-        &json!({
-            "RuleArn": "arn:r",
-            "Priority": "10",
-            "Conditions": [{"Field": "path-pattern", "Values": ["/api/*"]}],
-            "Actions": [{"Type": "forward", "TargetGroupArn": "arn:tg"}],
-            "IsDefault": false
-        }),
-    );
-    let listener = elb::Listener {
-        port: Some(80),
-        default_actions: vec![action],
-        ..elb::Listener::default()
-    };
-    is_written_as(
-        &listener,
-        &json!({"Port": 80, "DefaultActions": [{"Type": "forward", "TargetGroupArn": "arn:tg"}]}),
-    );
-}
-
-#[test]
-fn a_condition_with_a_config_and_a_redirect() {
-    let condition = elb::RuleCondition {
-        field: some("http-header"),
-        http_header_config: Some(elb::HttpHeaderConditionConfig {
-            http_header_name: some("x-version"),
-            values: vec!["2.*".to_owned()],
-        }),
-        ..elb::RuleCondition::default()
-    };
-    is_written_as(
-        &condition,
-        &json!({
-            "Field": "http-header",
-            "HttpHeaderConfig": {"HttpHeaderName": "x-version", "Values": ["2.*"]}
-        }),
-    );
-    let action = elb::Action {
-        r#type: some("redirect"),
-        order: Some(1),
-        redirect_config: Some(elb::RedirectActionConfig {
-            protocol: some("HTTPS"),
-            status_code: some("HTTP_301"),
-            ..elb::RedirectActionConfig::default()
-        }),
-        ..elb::Action::default()
-    };
-    is_written_as(
-        &action,
-        &json!({
-            "Type": "redirect",
-            "Order": 1,
-            "RedirectConfig": {"Protocol": "HTTPS", "StatusCode": "HTTP_301"}
-        }),
-    );
-}
-
-#[test]
 fn a_field_that_is_not_supported_is_refused_by_name() {
     let given = json!({"family": "web", "ephemeralStorage": {"sizeInGiB": 30}});
     let error = serde_json::from_value::<ecs::RegisterTaskDefinitionRequest>(given).unwrap_err();
     assert!(error.to_string().contains("ephemeralStorage"), "{error}");
-}
-
-#[test]
-fn bytes_are_base64_and_a_private_key_is_not_shown() {
-    let request = acm::ImportCertificateRequest {
-        certificate_arn: None,
-        certificate: Some(b"cert".to_vec()),
-        private_key: Some(b"key".to_vec()),
-        certificate_chain: None,
-    };
-    is_written_as(
-        &request,
-        &json!({"Certificate": "Y2VydA==", "PrivateKey": "a2V5"}),
-    );
-    let shown = format!("{request:?}");
-    assert!(!shown.contains("107"), "{shown}");
 }
