@@ -65,6 +65,28 @@ async fn two_of_three_go_on_and_the_third_catches_up() {
 }
 
 #[tokio::test]
+async fn a_leader_that_is_back_before_an_election_reads_all_that_it_acknowledged() {
+    let mut servers = three();
+    for server in &mut servers {
+        server.start();
+    }
+    servers[0].create_cluster("before").await;
+    let leader = servers[0].leader().await;
+    let (behind, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    servers[behind].stop().await;
+    // More than openraft sends at once.
+    for index in 0..700 {
+        servers[leader].create_cluster(&format!("c{index}")).await;
+    }
+    servers[leader].stop().await;
+    servers[other].stop().await;
+    // Nobody else can be elected: the other one's log is too short. The leader learns again what is committed, bit by bit.
+    servers[leader].start();
+    servers[behind].start();
+    assert!(servers[leader].has_cluster("c699").await);
+}
+
+#[tokio::test]
 async fn a_server_without_a_quorum_refuses_instead_of_guessing() {
     let mut servers = three();
     for server in &mut servers {

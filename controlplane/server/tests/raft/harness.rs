@@ -7,7 +7,7 @@ use roadstead_client::{ControlPlane, Endpoint};
 use roadstead_proto::console::DescribeControlPlaneRequest;
 use roadstead_proto::console::console_client::ConsoleClient;
 use roadstead_proto::ecs::ecs_client::EcsClient;
-use roadstead_proto::ecs::{CreateClusterRequest, ListClustersRequest};
+use roadstead_proto::ecs::{CreateClusterRequest, DescribeClustersRequest, ListClustersRequest};
 use roadstead_server::{Config, ServerError, run};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -123,6 +123,23 @@ impl Server {
                         .collect();
                 }
                 Err(status) => assert!(Instant::now() < until, "cannot list: {status:?}"),
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Returns whether there is a cluster of this name.
+    pub(crate) async fn has_cluster(&self, name: &str) -> bool {
+        let mut client = self.client().await;
+        let until = Instant::now() + DEADLINE;
+        loop {
+            let request = DescribeClustersRequest {
+                clusters: vec![name.to_owned()],
+                ..DescribeClustersRequest::default()
+            };
+            match client.describe_clusters(request).await {
+                Ok(response) => return !response.into_inner().clusters.is_empty(),
+                Err(status) => assert!(Instant::now() < until, "cannot describe: {status:?}"),
             }
             tokio::task::yield_now().await;
         }
