@@ -135,7 +135,6 @@ impl Server {
         loop {
             let request = DescribeClustersRequest {
                 clusters: vec![name.to_owned()],
-                ..DescribeClustersRequest::default()
             };
             match client.describe_clusters(request).await {
                 Ok(response) => return !response.into_inner().clusters.is_empty(),
