@@ -1,5 +1,5 @@
 #!/bin/bash
-# The job of `make bench`: every figure of docs/benchmarks.md, as Markdown.
+# The job of `make bench`: the figures of docs/benchmarks.md, as Markdown, but those of `make bench-lb`.
 #
 #   tests/bench.sh DIRECTORY     where `make build` has put ctl, bench and sample-service
 set -euo pipefail

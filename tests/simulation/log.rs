@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use roadstead_core::{ClusterState, Command, Event, Rejection};
-use roadstead_server::simulation::Leadership;
+use roadstead_server::simulation::{Endpoints, Leadership};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -78,7 +78,7 @@ pub(crate) struct Ensemble {
     inner: Mutex<Inner>,
     changed: Notify,
     /// Never changes: who is where is not simulated.
-    servers: watch::Sender<Vec<String>>,
+    servers: watch::Sender<Endpoints>,
 }
 
 impl Ensemble {
@@ -119,7 +119,7 @@ impl Ensemble {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn servers(&self) -> watch::Receiver<Vec<String>> {
+    fn servers(&self) -> watch::Receiver<Endpoints> {
         self.servers.subscribe()
     }
 

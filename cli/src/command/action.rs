@@ -25,23 +25,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", requires = "target_groups")]
     stickiness: Option<String>,
     /// Where clients are sent instead; `#{host}`, `#{path}`, `#{query}`, `#{port}` and `#{protocol}` are those of the request.
-    #[arg(
-        long,
-        value_name = "URL",
-        group = "action",
-        conflicts_with = "target_groups"
-    )]
+    #[arg(long, value_name = "URL", group = "action")]
     redirect: Option<String>,
     /// The redirect is 301, which clients remember, and not 302.
     #[arg(long, requires = "redirect")]
     permanent: bool,
     /// Answers with this status code at once.
-    #[arg(
-        long,
-        value_name = "CODE",
-        group = "action",
-        conflicts_with_all = ["target_groups", "redirect"]
-    )]
+    #[arg(long, value_name = "CODE", group = "action")]
     fixed_response: Option<String>,
     /// The body of the fixed response.
     #[arg(long, value_name = "TEXT", requires = "fixed_response")]

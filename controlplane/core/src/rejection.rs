@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The name that ECS or ELB gives to a refusal; clients match on it.
+/// The name that ECS, ELB or ACM gives to a refusal; clients match on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exception {
     ClientException,

@@ -19,13 +19,16 @@ pub enum Leadership {
     Elsewhere(Option<Endpoint>),
 }
 
+/// Where every server listens. Each session has it, and compares it with each change of the state.
+pub type Endpoints = Arc<[String]>;
+
 /// One server's part in the replicated log.
 pub trait Log: Send + Sync + 'static {
     /// Returns a receiver of the newest applied state.
     fn watch(&self) -> watch::Receiver<Arc<ClusterState>>;
 
     /// Returns a receiver of every server's endpoint.
-    fn servers(&self) -> watch::Receiver<Vec<String>>;
+    fn servers(&self) -> watch::Receiver<Endpoints>;
 
     /// Returns the newest state that this server has applied; it may be behind the leader's.
     fn newest(&self) -> Arc<ClusterState>;
@@ -66,7 +69,7 @@ impl Log for Node {
         self.watch()
     }
 
-    fn servers(&self) -> watch::Receiver<Vec<String>> {
+    fn servers(&self) -> watch::Receiver<Endpoints> {
         self.servers()
     }
 

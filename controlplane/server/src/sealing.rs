@@ -97,10 +97,15 @@ impl Sealing {
         })
     }
 
-    /// Opens what was sealed for the thing with this name.
-    pub(crate) async fn open(&self, name: &str, sealed: &Sealed) -> Result<Vec<u8>, SealingError> {
-        let key = self.named(&sealed.with).await?;
-        Ok(key.open(name, &sealed.bytes)?)
+    /// Opens what was sealed for the thing with this name, with the key that has this fingerprint.
+    pub(crate) async fn open(
+        &self,
+        name: &str,
+        sealed: &[u8],
+        with: &str,
+    ) -> Result<Vec<u8>, SealingError> {
+        let key = self.named(with).await?;
+        Ok(key.open(name, sealed)?)
     }
 
     /// Fetches the key that the state names as soon as it does, until `stop`.

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use tonic::Status;
 
 use crate::leader;
-pub use crate::log::{Leadership, Log};
+pub use crate::log::{Endpoints, Leadership, Log};
 use crate::session::{Agents, LoadBalancers, LogRelay};
 pub use edge::{Edge, begin, deployment_id, task_id};
 pub(crate) use edge::{draw, now};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use roadstead_core::{ClusterState, Command};
 use roadstead_server::RaftError;
-use roadstead_server::simulation::{Leadership, Log};
+use roadstead_server::simulation::{Endpoints, Leadership, Log};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -135,7 +135,7 @@ impl Log for Replica {
         receiver
     }
 
-    fn servers(&self) -> watch::Receiver<Vec<String>> {
+    fn servers(&self) -> watch::Receiver<Endpoints> {
         self.world.log.servers()
     }
 

@@ -12,9 +12,10 @@ use crate::{Event, Exception, Rejection, Timestamp};
 
 /// ACM: 2,500 imported certificates in a region.
 const MOST_CERTIFICATES: usize = 2_500;
-/// A chain of ten certificates with large RSA keys is a third of this.
-const MOST_CHAIN_BYTES: usize = 64 * 1024;
-const MOST_KEY_BYTES: usize = 16 * 1024;
+/// The most bytes of a certificate with its chain: one of ten certificates with large RSA keys has a third of this.
+pub const MOST_CHAIN_BYTES: usize = 64 * 1024;
+/// The most bytes of a private key, sealed.
+pub const MOST_KEY_BYTES: usize = 16 * 1024;
 
 /// A certificate that a user brought.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,7 +15,7 @@ use super::target_group::{check_name, group_not_found};
 use crate::id::{ListenerRef, LoadBalancerName, RuleId, TargetGroupName};
 use crate::{Event, Exception, Rejection, Timestamp};
 pub use action::{Action, FixedResponse, Forward, Redirect};
-pub use condition::{Condition, QueryParameter};
+pub use condition::{Condition, QueryParameter, check as check_conditions};
 pub use protocol::{ListenerProtocol, Tls};
 pub use rule::Rule;
 
@@ -179,7 +179,7 @@ impl ClusterState {
 
     /// Puts a changed listener in the place of the one before, unless a service would lose its traffic.
     fn replace_listener(&mut self, mut changed: Listener) -> Result<Vec<Event>, Rejection> {
-        changed.rules.sort_by_key(|(_, rule)| rule.priority);
+        changed.sort_rules()?;
         let mut remaining = self.listeners_but(&changed.id);
         remaining.push(&changed);
         self.check_traffic_remains(&remaining)?;

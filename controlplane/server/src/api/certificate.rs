@@ -1,6 +1,7 @@
 //! Operations on certificates that users bring.
 
-use roadstead_core::state::certificate::Certificate;
+use roadstead_core::id::CertificateId;
+use roadstead_core::state::certificate::{Certificate, MOST_CHAIN_BYTES, MOST_KEY_BYTES};
 use roadstead_core::{Command, Rejection};
 use roadstead_proto::acm::{
     DeleteCertificateRequest, DeleteCertificateResponse, DescribeCertificateRequest,
@@ -15,9 +16,6 @@ use super::page::{Wanted, page};
 use super::status::Refusal;
 use crate::{certificate, clock, id, sealing};
 
-/// ACM: 2 MiB for a chain; here what TLS clients still take.
-const MOST_BYTES: usize = 64 * 1024;
-
 pub(super) async fn import(
     api: &Api,
     request: ImportCertificateRequest,
@@ -29,16 +27,15 @@ pub(super) async fn import(
     let own = required(request.certificate.as_deref(), "certificate")?;
     let private_key = required(request.private_key.as_deref(), "privateKey")?;
     let chain = request.certificate_chain.unwrap_or_default();
-    for (field, bytes) in [
-        ("certificate", own),
-        ("privateKey", private_key),
-        ("certificateChain", &chain),
+    for (field, bytes, most) in [
+        ("certificate", own, MOST_CHAIN_BYTES),
+        ("privateKey", private_key, MOST_KEY_BYTES),
+        ("certificateChain", &chain, MOST_CHAIN_BYTES),
     ] {
-        if bytes.len() > MOST_BYTES {
-            return Err(Rejection::validation(format!(
-                "{field} must have at most {MOST_BYTES} bytes"
-            ))
-            .into());
+        if bytes.len() > most {
+            return Err(
+                Rejection::validation(format!("{field} must have at most {most} bytes")).into(),
+            );
         }
     }
     let now = clock::now();
@@ -104,11 +101,11 @@ pub(super) async fn list(
     let ids = state.certificates.keys().map(ToString::to_string);
     let (ids, next_token) = page(ids, &wanted)?;
     let now = clock::now();
-    let listed = state.certificates.iter();
-    let listed = listed.filter(|(id, _)| ids.iter().any(|one| one == id.as_str()));
+    let listed = ids.into_iter().map(CertificateId::new);
+    let listed = listed.filter_map(|id| state.certificates.get(&id));
     Ok(ListCertificatesResponse {
         certificate_summary_list: listed
-            .map(|(_, certificate)| convert::summary(&state, certificate, now))
+            .map(|certificate| convert::summary(&state, certificate, now))
             .collect(),
         next_token,
     })

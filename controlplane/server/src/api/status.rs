@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use crate::raft::RaftError;
 use crate::sealing::SealingError;
 
-/// Metadata of a refusal: the name of the ECS or ELB exception.
+/// Metadata of a refusal: the name of the ECS, ELB or ACM exception.
 const EXCEPTION_METADATA: &str = "roadstead-error";
 
 /// Why an operation was not carried out.

@@ -1,6 +1,7 @@
 //! How the membership grows: a server that was admitted asks until it is a voter.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::error::{ClientWriteError, RaftError as OpenraftError};
@@ -17,6 +18,7 @@ use tracing::{info, warn};
 
 use super::node::{Leader, Member, Node};
 use super::{MemberId, RaftError, TypeConfig};
+use crate::log::Endpoints;
 
 /// A new member first gets everything that the others know.
 const CATCH_UP: Duration = Duration::from_secs(60);
@@ -156,27 +158,23 @@ impl Node {
 /// Returns a receiver of every server's endpoint. Metrics change with each entry of the log, this with the membership alone.
 pub(super) fn follow(
     mut metrics: watch::Receiver<RaftMetrics<MemberId, BasicNode>>,
-) -> watch::Receiver<Vec<String>> {
-    let (sender, servers) = watch::channel(Vec::new());
+) -> watch::Receiver<Endpoints> {
+    let (sender, servers) = watch::channel(Endpoints::default());
     tokio::spawn(async move {
+        let mut known = None;
         loop {
-            let endpoints = endpoints(&metrics.borrow_and_update());
-            sender.send_if_modified(|known| {
-                let changed = *known != endpoints;
-                *known = endpoints;
-                changed
-            });
+            let membership = Arc::clone(&metrics.borrow_and_update().membership_config);
+            if *membership.log_id() != known {
+                let nodes = membership.nodes();
+                sender.send_replace(nodes.map(|(_, node)| node.addr.clone()).collect());
+                known = *membership.log_id();
+            }
             if metrics.changed().await.is_err() {
                 return;
             }
         }
     });
     servers
-}
-
-fn endpoints(metrics: &RaftMetrics<MemberId, BasicNode>) -> Vec<String> {
-    let nodes = metrics.membership_config.nodes();
-    nodes.map(|(_, node)| node.addr.clone()).collect()
 }
 
 type Changed = Result<

@@ -26,7 +26,7 @@ use super::snapshot::SnapshotError;
 use super::state_machine::StateMachine;
 use super::{MemberId, RaftError, TypeConfig, decode, encode};
 use crate::Config;
-use crate::log::Leadership;
+use crate::log::{Endpoints, Leadership};
 
 /// A write or a linearizable read that takes longer has no quorum.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
@@ -54,7 +54,7 @@ pub(crate) struct Node {
     pub(super) elections: Elections,
     peers: Peers,
     newest: watch::Receiver<Arc<ClusterState>>,
-    servers: watch::Receiver<Vec<String>>,
+    servers: watch::Receiver<Endpoints>,
     /// Where the log ended when this process started.
     pub(super) end_at_start: Option<LogId<MemberId>>,
     patience: Duration,
@@ -248,7 +248,7 @@ impl Node {
     }
 
     /// Returns a receiver of every server's endpoint.
-    pub(crate) fn servers(&self) -> watch::Receiver<Vec<String>> {
+    pub(crate) fn servers(&self) -> watch::Receiver<Endpoints> {
         self.servers.clone()
     }
 

@@ -23,7 +23,7 @@ use tracing::{info, warn};
 use super::{LogRelay, agent_convert};
 use crate::api::status;
 use crate::leader::{Reign, Reigns};
-use crate::log::Log;
+use crate::log::{Endpoints, Log};
 use crate::raft::Node;
 use crate::{authorize, clock};
 
@@ -155,7 +155,7 @@ struct Session<L> {
     id: ContainerInstanceId,
     instructions: mpsc::Sender<AgentInstruction>,
     /// The version of the desired set that was sent last, and the servers with it.
-    sent: Option<(u64, Vec<String>)>,
+    sent: Option<(u64, Endpoints)>,
 }
 
 impl<L: Log> Session<L> {
@@ -182,19 +182,22 @@ impl<L: Log> Session<L> {
     async fn send_if_changed(
         &mut self,
         newest: &mut watch::Receiver<Arc<ClusterState>>,
-        servers: &mut watch::Receiver<Vec<String>>,
+        servers: &mut watch::Receiver<Endpoints>,
     ) -> Result<(), Status> {
         let state = Arc::clone(&newest.borrow_and_update());
         let Some(instance) = state.container_instances.get(&self.id) else {
             return Err(Status::not_found("the container instance is gone"));
         };
-        let named = servers.borrow_and_update().clone();
-        let current = Some((instance.desired_version, named.clone()));
+        let current = Some((
+            instance.desired_version,
+            Arc::clone(&servers.borrow_and_update()),
+        ));
         if self.sent == current {
             return Ok(());
         }
+        let named = current.iter().flat_map(|(_, named)| named.to_vec());
+        let desired = agent_convert::desired_tasks(&state, &self.id, named.collect());
         self.sent = current;
-        let desired = agent_convert::desired_tasks(&state, &self.id, named);
         let instruction = AgentInstruction {
             instruction: Some(Instruction::Desired(desired)),
         };

@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{info, warn};
 
-use super::{load_balancer_certificates, load_balancer_convert as convert};
+use super::load_balancer_certificates::Certificates;
+use super::load_balancer_convert as convert;
 use crate::api::status;
 use crate::leader::{Reign, Reigns};
-use crate::log::Log;
+use crate::log::{Endpoints, Log};
 use crate::raft::Node;
 use crate::sealing::Sealing;
 use crate::{authorize, clock};
@@ -80,6 +81,7 @@ impl<L: Log> LoadBalancers<L> {
             id: id.clone(),
             tables,
             sent: None,
+            certificates: Certificates::default(),
         };
         let stop = self.stop.clone();
         tokio::spawn(async move {
@@ -123,7 +125,8 @@ struct Session<L> {
     id: NodeId,
     tables: mpsc::Sender<Table>,
     /// The routing version and the servers of the table that was sent last.
-    sent: Option<(u64, Vec<String>)>,
+    sent: Option<(u64, Endpoints)>,
+    certificates: Certificates,
 }
 
 impl<L: Log> Session<L> {
@@ -135,13 +138,14 @@ impl<L: Log> Session<L> {
         self.receive(first).await?;
         loop {
             let state = Arc::clone(&newest.borrow_and_update());
-            let named = servers.borrow_and_update().clone();
-            let current = Some((state.routing_version, named.clone()));
+            let named = Arc::clone(&servers.borrow_and_update());
+            let current = Some((state.routing_version, named));
             if self.sent != current {
+                let named = current.iter().flat_map(|(_, named)| named.to_vec());
+                let mut table = convert::table(&state, named.collect());
                 self.sent = current;
-                let mut table = convert::table(&state, named);
                 if let Some(sealing) = &self.sealing {
-                    load_balancer_certificates::add(&mut table, &state, sealing).await?;
+                    self.certificates.add(&mut table, &state, sealing).await?;
                 }
                 let sent = self.tables.send(table).await;
                 sent.map_err(|_| Status::cancelled("the load balancer has hung up"))?;

@@ -98,7 +98,10 @@ impl Action {
     }
 
     /// Checks all but whether the target groups are there.
-    pub(super) fn check(&self) -> Result<(), Rejection> {
+    ///
+    /// # Errors
+    /// Names the first thing that no action may have.
+    pub fn check(&self) -> Result<(), Rejection> {
         match self {
             Self::Forward { groups, stickiness } => check_forward(groups, *stickiness),
             Self::Redirect(redirect) => redirect.check(),
@@ -116,18 +119,13 @@ fn check_forward(groups: &[Forward], stickiness: Option<u32>) -> Result<(), Reje
     if groups.iter().any(|forward| forward.weight > MOST_WEIGHT) {
         return Err(Rejection::validation("weight must be 0 to 999"));
     }
-    let mut rest = groups;
-    while let [first, others @ ..] = rest {
-        if others
-            .iter()
-            .any(|one| one.target_group == first.target_group)
-        {
-            let name = &first.target_group;
+    for (at, one) in groups.iter().enumerate() {
+        let name = &one.target_group;
+        if groups[..at].iter().any(|other| other.target_group == *name) {
             return Err(Rejection::validation(format!(
                 "a forward action names target group '{name}' twice"
             )));
         }
-        rest = others;
     }
     if stickiness.is_some_and(|seconds| !(1..=LONGEST_STICKINESS).contains(&seconds)) {
         return Err(Rejection::validation(

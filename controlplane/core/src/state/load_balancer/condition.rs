@@ -120,7 +120,10 @@ impl Condition {
 }
 
 /// Checks the conditions of one rule.
-pub(super) fn check(conditions: &[Condition]) -> Result<(), Rejection> {
+///
+/// # Errors
+/// Names the first thing that no rule may have.
+pub fn check(conditions: &[Condition]) -> Result<(), Rejection> {
     let values: usize = conditions.iter().map(Condition::values).sum();
     if !(1..=MOST_VALUES).contains(&values) {
         return Err(Rejection::validation(

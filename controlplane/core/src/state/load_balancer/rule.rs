@@ -1,7 +1,5 @@
 //! Rules: which requests of a listener are treated in another way than the rest.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use super::Listener;
@@ -62,7 +60,8 @@ impl ClusterState {
         id: RuleId,
         rule: Rule,
     ) -> Result<Vec<Event>, Rejection> {
-        rule.check()?;
+        check_priority(rule.priority)?;
+        condition::check(&rule.conditions)?;
         self.check_action(&rule.action)?;
         let known = self.listener(listener)?;
         if known.rules.len() >= MOST_RULES {
@@ -74,7 +73,6 @@ impl ClusterState {
                 ),
             ));
         }
-        known.check_priority(rule.priority)?;
         let mut changed = known.as_ref().clone();
         changed.rules.push((id, rule));
         self.replace_listener(changed)
@@ -88,16 +86,17 @@ impl ClusterState {
         conditions: Option<Vec<Condition>>,
         action: Option<Action>,
     ) -> Result<Vec<Event>, Rejection> {
-        let mut changed = self.listener_of(listener, id)?.as_ref().clone();
-        let rule = changed.rule_mut(id).ok_or_else(|| rule_not_found(id))?;
+        let known = self.listeners.get(listener);
+        let mut changed = known.ok_or_else(|| rule_not_found(id))?.as_ref().clone();
+        let rule = changed.rule_mut(id)?;
         if let Some(conditions) = conditions {
+            condition::check(&conditions)?;
             rule.conditions = conditions;
         }
         if let Some(action) = action {
             self.check_action(&action)?;
             rule.action = action;
         }
-        rule.check()?;
         self.replace_listener(changed)
     }
 
@@ -116,15 +115,8 @@ impl ClusterState {
         }
         let mut changed = self.listener(listener)?.as_ref().clone();
         for (_, id, priority) in priorities {
-            let rule = changed.rule_mut(id).ok_or_else(|| rule_not_found(id))?;
-            rule.priority = *priority;
-            rule.check()?;
-        }
-        for (at, (_, rule)) in changed.rules.iter().enumerate() {
-            let mut others = changed.rules[at + 1..].iter();
-            if others.any(|(_, other)| other.priority == rule.priority) {
-                return Err(priority_in_use(rule.priority));
-            }
+            check_priority(*priority)?;
+            changed.rule_mut(id)?.priority = *priority;
         }
         self.replace_listener(changed)
     }
@@ -134,45 +126,39 @@ impl ClusterState {
         listener: &ListenerRef,
         id: &RuleId,
     ) -> Result<Vec<Event>, Rejection> {
-        let mut changed = self.listener_of(listener, id)?.as_ref().clone();
+        let known = self.listeners.get(listener);
+        let mut changed = known.ok_or_else(|| rule_not_found(id))?.as_ref().clone();
+        changed.rule_mut(id)?;
         changed.rules.retain(|(one, _)| one != id);
         self.replace_listener(changed)
-    }
-
-    /// Returns the listener, if it has the rule.
-    fn listener_of(
-        &self,
-        listener: &ListenerRef,
-        id: &RuleId,
-    ) -> Result<&Arc<Listener>, Rejection> {
-        let known = self.listeners.get(listener);
-        let has = |one: &&Arc<Listener>| one.rules.iter().any(|(rule, _)| rule == id);
-        known.filter(has).ok_or_else(|| rule_not_found(id))
     }
 }
 
 impl Listener {
-    fn rule_mut(&mut self, id: &RuleId) -> Option<&mut Rule> {
+    fn rule_mut(&mut self, id: &RuleId) -> Result<&mut Rule, Rejection> {
         let found = self.rules.iter_mut().find(|(one, _)| one == id);
-        found.map(|(_, rule)| rule)
+        found
+            .map(|(_, rule)| rule)
+            .ok_or_else(|| rule_not_found(id))
     }
 
-    fn check_priority(&self, priority: u32) -> Result<(), Rejection> {
-        if self.rules.iter().any(|(_, one)| one.priority == priority) {
-            return Err(priority_in_use(priority));
+    /// Brings the rules into the order in which they are tried, which two of one priority have not.
+    pub(super) fn sort_rules(&mut self) -> Result<(), Rejection> {
+        self.rules.sort_by_key(|(_, rule)| rule.priority);
+        let priorities = self.rules.iter().map(|(_, rule)| rule.priority);
+        let mut neighbours = priorities.clone().zip(priorities.skip(1));
+        match neighbours.find(|(one, next)| one == next) {
+            Some((priority, _)) => Err(priority_in_use(priority)),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
-impl Rule {
-    fn check(&self) -> Result<(), Rejection> {
-        if !(1..=50_000).contains(&self.priority) {
-            return Err(Rejection::validation("priority must be 1 to 50000"));
-        }
-        condition::check(&self.conditions)?;
-        self.action.check()
+fn check_priority(priority: u32) -> Result<(), Rejection> {
+    if (1..=50_000).contains(&priority) {
+        return Ok(());
     }
+    Err(Rejection::validation("priority must be 1 to 50000"))
 }
 
 fn rule_not_found(id: &RuleId) -> Rejection {

@@ -71,7 +71,8 @@ fn tuple(arns: &Arns, forward: &Forward) -> elb::TargetGroupTuple {
     }
 }
 
-/// Reads the actions of a listener or a rule: exactly one.
+/// Reads the actions of a listener or a rule: exactly one, which makes its order none. What no action may be is refused
+/// before it takes up room in the log.
 pub(crate) fn from_proto(actions: &[elb::Action]) -> Result<Action, Rejection> {
     let [action] = actions else {
         return Err(Rejection::validation(
@@ -79,23 +80,35 @@ pub(crate) fn from_proto(actions: &[elb::Action]) -> Result<Action, Rejection> {
         ));
     };
     check_alone(action)?;
-    match action.r#type.as_deref() {
-        Some("forward") => forward(action),
+    if action
+        .order
+        .is_some_and(|order| !(1..=50_000).contains(&order))
+    {
+        return Err(Rejection::validation(
+            "the order of an action must be 1 to 50000",
+        ));
+    }
+    let read = match action.r#type.as_deref() {
+        Some("forward") => forward(action)?,
         Some("redirect") => {
             let config = action.redirect_config.as_ref();
             let config = config.ok_or_else(|| missing("redirect", "redirectConfig"))?;
-            Ok(Action::Redirect(redirect(config)?))
+            Action::Redirect(redirect(config)?)
         }
         Some("fixed-response") => {
             let config = action.fixed_response_config.as_ref();
             let config = config.ok_or_else(|| missing("fixed-response", "fixedResponseConfig"))?;
-            Ok(Action::FixedResponse(fixed_response(config)?))
+            Action::FixedResponse(fixed_response(config)?)
         }
-        other => Err(Rejection::validation(format!(
-            "action type '{}' is not supported; use forward, redirect or fixed-response",
-            other.unwrap_or_default()
-        ))),
-    }
+        other => {
+            return Err(Rejection::validation(format!(
+                "action type '{}' is not supported; use forward, redirect or fixed-response",
+                other.unwrap_or_default()
+            )));
+        }
+    };
+    read.check()?;
+    Ok(read)
 }
 
 fn check_alone(action: &elb::Action) -> Result<(), Rejection> {

@@ -3,7 +3,9 @@
 use roadstead_core::Rejection;
 use roadstead_core::arn::Arns;
 use roadstead_core::id::RuleId;
-use roadstead_core::state::load_balancer::{Condition, Listener, LoadBalancer, Rule};
+use roadstead_core::state::load_balancer::{
+    Condition, Listener, LoadBalancer, Rule, check_conditions,
+};
 use roadstead_proto::elb;
 
 use super::{action, condition, protocol, seconds};
@@ -88,14 +90,10 @@ pub(crate) fn priority(given: Option<i32>) -> Result<u32, Rejection> {
     priority.ok_or_else(|| Rejection::validation("priority must be 1 to 50000"))
 }
 
-/// Reads the conditions of a rule.
+/// Reads the conditions of a rule. What no rule may have is refused before it takes up room in the log.
 pub(crate) fn conditions(given: &[elb::RuleCondition]) -> Result<Vec<Condition>, Rejection> {
-    // Far more than a rule may have: what is sent is bounded before it is read.
-    const MOST: usize = 20;
-    if given.len() > MOST {
-        return Err(Rejection::validation(
-            "a rule must have 1 to 5 condition values",
-        ));
-    }
-    given.iter().map(condition::from_proto).collect()
+    let conditions = given.iter().map(condition::from_proto);
+    let conditions = conditions.collect::<Result<Vec<_>, _>>()?;
+    check_conditions(&conditions)?;
+    Ok(conditions)
 }
