@@ -150,6 +150,21 @@ pub(crate) fn duration(key: &'static str, text: &str) -> Result<Duration, Config
     parse::<humantime::Duration>(key, text).map(Into::into)
 }
 
+/// Reads a duration of whole seconds.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn whole_seconds(key: &'static str, text: &str) -> Result<i32, ConfigError> {
+    let duration = duration(key, text)?;
+    let seconds = i32::try_from(duration.as_secs()).ok();
+    let seconds = seconds.filter(|_| duration.subsec_nanos() == 0);
+    seconds.ok_or_else(|| ConfigError::Value {
+        key,
+        value: text.to_owned(),
+        cause: "whole seconds are needed".into(),
+    })
+}
+
 /// Reads a number of bytes written as text: `64KiB`, `512MiB`, `4GiB`, or a plain number.
 ///
 /// # Errors

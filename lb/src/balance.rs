@@ -20,6 +20,8 @@ pub(crate) enum Standing {
     Ejected,
     /// Initial or unhealthy: only for want of those two.
     Doubtful,
+    /// It has as many requests as it gets at once: not now.
+    Full,
     /// Draining, or it refused this very request: never.
     Out,
 }
@@ -37,7 +39,7 @@ pub(crate) trait Targets {
     fn requests(&self, index: usize) -> u64;
 }
 
-/// Returns the index of the target that gets the request; `None` when every one is out.
+/// Returns the index of the target that gets the request; `None` when every one is full or out.
 pub(crate) fn pick(
     targets: &impl Targets,
     algorithm: Algorithm,
@@ -59,7 +61,8 @@ pub(crate) fn pick(
         }
     };
     // Another core changed a target meanwhile: any that is still fit will do.
-    chosen.or_else(|| (0..targets.count()).find(|index| targets.standing(*index) != Standing::Out))
+    let fit = |index: &usize| ![Standing::Full, Standing::Out].contains(&targets.standing(*index));
+    chosen.or_else(|| (0..targets.count()).find(fit))
 }
 
 /// Returns the standing that a target must have, and how many have it.
@@ -70,7 +73,7 @@ fn fit(targets: &impl Targets) -> Option<(Standing, usize)> {
             Standing::Healthy => healthy += 1,
             Standing::Ejected => ejected += 1,
             Standing::Doubtful => doubtful += 1,
-            Standing::Out => {}
+            Standing::Full | Standing::Out => {}
         }
     }
     let best_first = [
@@ -81,22 +84,32 @@ fn fit(targets: &impl Targets) -> Option<(Standing, usize)> {
     best_first.into_iter().find(|(_, count)| *count > 0)
 }
 
-fn of_standing(targets: &impl Targets, wanted: Standing) -> impl Iterator<Item = usize> {
+fn of_standing(targets: &impl Targets, wanted: Standing) -> impl Iterator<Item = usize> + Clone {
     (0..targets.count()).filter(move |index| targets.standing(*index) == wanted)
 }
 
 fn starts_slowly(targets: &impl Targets, wanted: Standing) -> bool {
-    of_standing(targets, wanted).any(|index| targets.weight(index) < FULL_WEIGHT)
+    // The weight first: without slow start it is a constant, and the standing is not.
+    (0..targets.count())
+        .any(|index| targets.weight(index) < FULL_WEIGHT && targets.standing(index) == wanted)
 }
 
 fn by_weight(targets: &impl Targets, wanted: Standing, draw: u32) -> Option<usize> {
-    let weights = of_standing(targets, wanted).map(|index| u64::from(targets.weight(index)));
-    let mut left = u64::from(draw).checked_rem(weights.sum())?;
-    of_standing(targets, wanted).find(|index| {
-        let weight = u64::from(targets.weight(*index));
-        let found = left < weight;
-        left = left.saturating_sub(weight);
-        found
+    let weighted = of_standing(targets, wanted).map(|index| (index, targets.weight(index)));
+    drawn(draw, weighted)
+}
+
+/// Returns the one of those with their weights on which `draw`, a number taken at random, falls; `None` when all weigh
+/// nothing.
+pub(crate) fn drawn<T>(draw: u32, mut each: impl Iterator<Item = (T, u32)> + Clone) -> Option<T> {
+    let sum = each.clone().map(|(_, weight)| u64::from(weight)).sum();
+    let mut left = u64::from(draw).checked_rem(sum)?;
+    each.find_map(|(one, weight)| match left.checked_sub(u64::from(weight)) {
+        Some(rest) => {
+            left = rest;
+            None
+        }
+        None => Some(one),
     })
 }
 

@@ -12,6 +12,7 @@ mod tunnel;
 mod watch;
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub(crate) struct Client {
     /// Whether there are other requests on the connection: then only what is the request's own is a sign of its life.
     pub(crate) is_stream: bool,
     pub(crate) link: Link,
+    /// How many requests its connection has had.
+    requests: AtomicU64,
     /// What the connection becomes when its client has read that it does.
     tunnel: Mutex<Option<Box<Tunnel>>>,
 }
@@ -64,7 +67,7 @@ impl Client {
         let address = address.to_canonical();
         let forwarded_for = HeaderValue::try_from(address.to_string())
             .expect("an address is written in visible ASCII characters");
-        let link = Link::new(shared.config.client_timeout, shared.config.target_timeout);
+        let link = Link::new(&shared.config);
         Self {
             forwarded_port: HeaderValue::from(door.port),
             shared,
@@ -75,13 +78,14 @@ impl Client {
             scheme,
             is_stream: false,
             link,
+            requests: AtomicU64::new(0),
             tunnel: Mutex::default(),
         }
     }
 
     /// Returns a client for one of several requests on this connection.
     fn stream(&self) -> Self {
-        let config = &self.shared.config;
+        self.has_had_one_more();
         Self {
             shared: Arc::clone(&self.shared),
             worker: self.worker,
@@ -91,9 +95,22 @@ impl Client {
             forwarded_port: self.forwarded_port.clone(),
             scheme: self.scheme,
             is_stream: true,
-            link: Link::new(config.client_timeout, config.target_timeout),
+            link: Link::new(&self.shared.config),
+            requests: AtomicU64::new(0),
             tunnel: Mutex::default(),
         }
+    }
+
+    /// Counts a request of the connection.
+    fn has_had_one_more(&self) {
+        self.requests.fetch_add(1, Relaxed);
+    }
+
+    /// Returns whether the connection has had its requests, or its time.
+    fn is_worn(&self) -> bool {
+        let config = &self.shared.config;
+        self.requests.load(Relaxed) >= config.max_requests_per_connection
+            || self.link.age() >= config.max_connection_age
     }
 
     /// After the answer that is under way the connection is a tunnel.
@@ -124,9 +141,8 @@ pub(crate) async fn serve(
     address: IpAddr,
     stream: TcpStream,
 ) {
-    match protocol(&shared, &door) {
-        // The listener has just left the table, and its door closes.
-        None => {}
+    match protocol(&shared, &door, address) {
+        None => debug!(client = %address, "not let in"),
         Some(None) => {
             let client = Arc::new(Client::new(shared, worker, door, address, "http"));
             let stream = Rewind::at_start(stream);
@@ -153,10 +169,13 @@ pub(crate) async fn serve(
     }
 }
 
-/// Returns how the door's listener speaks by the newest table: an open listener may change from HTTP to HTTPS.
-fn protocol(shared: &Shared, door: &Door) -> Option<Option<Tls>> {
+/// Returns how the door's listener speaks by the newest table, for an open listener may change from HTTP to HTTPS; `None`
+/// when it does not let that address in, or has just left the table.
+fn protocol(shared: &Shared, door: &Door, address: IpAddr) -> Option<Option<Tls>> {
     let table = shared.table.load();
-    Some(table.listener(door.port)?.tls.clone())
+    let listener = table.listener(door.port)?;
+    let admits = listener.access.admits(address);
+    admits.then(|| listener.tls.clone())
 }
 
 async fn shake_hands(

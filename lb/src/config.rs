@@ -19,10 +19,23 @@ pub struct Config {
     pub max_header_bytes: usize,
     /// The most client connections at once; further ones wait in the kernel. Default 65,536.
     pub max_connections: usize,
+    /// The most connections at once of one client address, or of one IPv6 network of 64 bits; further ones are closed.
+    /// Default 16,384, a quarter of all: many clients may have one proxy before them.
+    pub max_connections_per_address: usize,
+    /// The most requests under way at once; further ones are answered with 503. Default 65,536.
+    pub max_requests: usize,
+    /// After so many requests a connection ends, with due notice to its client. Default 10,000.
+    pub max_requests_per_connection: u64,
+    /// After so long a connection ends, with due notice to its client. Default 1 h, as ALB's client keep-alive.
+    pub max_connection_age: Duration,
+    /// Bytes a second that a client must send of a request's body, or take of an answer that waits for it, once it has lagged
+    /// for the target timeout. Default 240; 0 is any.
+    pub min_client_rate: u32,
     /// How long a client may take from the end of one answer to the end of the next request's head,
     /// before its connection is closed. Default 60 s, as ALB's idle timeout.
     pub client_timeout: Duration,
-    /// A client's connection that is unused for so long gives back its buffers until it is used again. Default 1 s.
+    /// A client's connection that is unused for so long gives back its buffers until it is used again. 1 s; nobody who runs
+    /// it has a reason to set another, but tests have.
     pub park_after: Duration,
     /// How long a target may take to accept a connection. Default 10 s, as ALB.
     pub connect_timeout: Duration,
@@ -47,6 +60,11 @@ impl Default for Config {
             access_log: None,
             max_header_bytes: 64 * 1024,
             max_connections: 65_536,
+            max_connections_per_address: 16_384,
+            max_requests: 65_536,
+            max_requests_per_connection: 10_000,
+            max_connection_age: Duration::from_secs(3600),
+            min_client_rate: 240,
             client_timeout: Duration::from_secs(60),
             park_after: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(10),

@@ -127,7 +127,10 @@ impl Control {
                 () = changed.notified() => {}
                 Ok(()) = self.saved.changed() => {}
                 Ok(()) = self.phase.changed() => {}
-                _ = tick.tick() => self.catch_up().await,
+                _ = tick.tick() => {
+                    self.shared.table.load().forget_idle(Instant::now());
+                    self.catch_up().await;
+                }
                 () = sleep_until_some(deadline) => {}
             }
             self.cut_overdue();
@@ -162,9 +165,9 @@ impl Control {
             targets: self.registry.report(Instant::now(), known),
             counts: self.registry.counts(),
         };
-        let probed = report.targets.iter().all(|one| one.reason != UNPROBED);
+        let probed = || report.targets.iter().all(|one| one.reason != UNPROBED);
         let ready = self.started.is_some_and(|started| {
-            phase != Phase::Waiting || probed || started.elapsed() >= FIRST_PROBES
+            phase != Phase::Waiting || started.elapsed() >= FIRST_PROBES || probed()
         });
         self.reports.send_replace(report);
         self.progress.send_replace(Progress {
@@ -193,11 +196,7 @@ impl Control {
                 return;
             }
             // Of another content if this process was upgraded: what it could not read it has not kept either.
-            let same = Table {
-                servers: current.servers.clone(),
-                ..table.clone()
-            };
-            if table.revision == current.revision && same == **current {
+            if table.revision == current.revision && table == **current {
                 return;
             }
         }
@@ -223,9 +222,13 @@ impl Control {
         let number = self.newest.borrow().number + 1;
         let draft = Draft::read(&table, &mut self.keyring)?;
         let update = self.registry.update(draft, number);
-        self.shared.table.store(Arc::new(update.table));
+        let before = self.shared.table.swap(Arc::new(update.table));
         for target in update.leaving {
             target.drain();
+        }
+        let after = self.shared.table.load();
+        for group in before.groups.iter().chain(&after.groups) {
+            group.room.call_all();
         }
         let groups = table.target_groups.iter();
         let deployments: BTreeSet<&str> = groups.map(|group| group.deployment.as_str()).collect();

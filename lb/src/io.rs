@@ -41,20 +41,31 @@ impl<S> Metered<S> {
     pub(crate) fn into_inner(self) -> S {
         self.stream
     }
+
+    fn has_written(&self, polled: &Poll<io::Result<usize>>) {
+        self.client.link.has_written(match polled {
+            Poll::Ready(Ok(bytes)) => Some(*bytes),
+            // What is broken blocks nobody.
+            Poll::Ready(Err(_)) => Some(0),
+            Poll::Pending => None,
+        });
+    }
 }
 
-/// The body of a client's request.
+/// The body of a client's request. Its link is told when it has come to its end, and with HTTP/2 of each part; with HTTP/1.1
+/// the connection's stream does that.
 #[derive(Debug)]
 pub(crate) struct Received {
     incoming: Incoming,
-    /// Whose link is told. `None` where the connection's stream does it.
-    stream: Option<Arc<Client>>,
+    client: Arc<Client>,
 }
 
 impl Received {
-    pub(crate) fn new(incoming: Incoming, client: &Arc<Client>) -> Self {
-        let stream = client.is_stream.then(|| Arc::clone(client));
-        Self { incoming, stream }
+    /// Returns the body of a request; `paced` if its client must keep to the least rate.
+    pub(crate) fn new(incoming: Incoming, client: &Arc<Client>, paced: bool) -> Self {
+        client.link.set_receiving(paced);
+        let client = Arc::clone(client);
+        Self { incoming, client }
     }
 }
 
@@ -67,8 +78,14 @@ impl Body for Received {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        if let (Some(client), Poll::Ready(Some(Ok(_)))) = (&self.stream, &polled) {
-            client.link.moved();
+        let link = &self.client.link;
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && self.client.is_stream
+        {
+            link.has_read(frame.data_ref().map_or(0, Bytes::len));
+        }
+        if matches!(polled, Poll::Ready(None)) || self.incoming.is_end_stream() {
+            link.set_receiving(false);
         }
         polled
     }
@@ -90,8 +107,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.client.link.has_read();
+        let read = buffer.filled().len() - before;
+        if read > 0 {
+            self.client.link.has_read(read);
         }
         polled
     }
@@ -104,7 +122,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.client.link.has_written(polled.is_ready());
+        self.has_written(&polled);
         polled
     }
 
@@ -118,7 +136,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
             return self.poll_write(cx, &joined[..length]);
         }
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.client.link.has_written(polled.is_ready());
+        self.has_written(&polled);
         polled
     }
 

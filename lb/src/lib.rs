@@ -9,6 +9,7 @@
 //! takes over from the other.
 
 mod access_log;
+mod addresses;
 mod balance;
 mod client;
 mod config;
@@ -27,6 +28,7 @@ mod table;
 mod target;
 mod tls;
 mod upstream;
+mod waiting;
 mod worker;
 
 pub use config::Config;

@@ -11,6 +11,7 @@ mod pick;
 mod refusal;
 mod rule;
 mod stickiness;
+mod turn;
 
 use std::convert::Infallible;
 use std::io;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, response};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tracing::debug;
 
 use crate::access_log::Entry;
@@ -30,8 +31,9 @@ use crate::target::{Target, Ticket};
 use crate::upstream::{ExchangeError, Incomplete, Outgoing, SendFailure, Wire};
 use body::Exchange;
 pub(crate) use body::ResponseBody;
-use pick::{Picked, pick};
+use pick::{Next, Picked, pick};
 use refusal::Refusal;
+use turn::Turn;
 
 /// A target may be tried once; no request tries more than so many.
 const MOST_ATTEMPTS: usize = 8;
@@ -51,7 +53,12 @@ pub(crate) async fn answer(
         .as_ref()
         .map(|log| Entry::begin(log.clone(), &client, &request, begun));
     let mut exchange = Exchange::new(client, request.method(), entry);
-    match forward(&mut exchange, request, begun).await {
+    let forwarded = if exchange.is_one_too_many() {
+        Err(Refusal::Overload.into())
+    } else {
+        forward(&mut exchange, request, begun).await
+    };
+    match forwarded {
         Ok(answered) if answered.head.status == StatusCode::SWITCHING_PROTOCOLS => {
             Ok(body::switch(answered, exchange))
         }
@@ -100,22 +107,33 @@ async fn forward(
     let (mut head, body) = request.into_parts();
     headers::to_origin_form(&mut head);
     headers::join_cookies(&mut head);
-    let body = Received::new(body, &client);
+    // A call of gRPC may be silent for as long as it likes between two messages.
+    let body =
+        (!body.is_end_stream()).then(|| Received::new(body, &client, !headers::is_grpc(&head)));
     let mut outgoing = Outgoing::new(&head, body, client.forwarded());
     let gathered = std::future::poll_fn(|cx| Poll::Ready(outgoing.gather(&head, cx))).await;
     gathered.map_err(|error| incomplete(&client, &error))?;
     let draw = rand::random();
     let mut tried = Tried::default();
+    let mut turn = Turn::at(now);
     loop {
-        let Picked { ticket, sticky } = match pick(&client, &head, draw, now, &tried) {
-            Ok(picked) => picked,
+        let Picked { ticket, sticky } = match pick(&client, &head, draw, &turn, &tried) {
+            Ok(Next::Go(picked)) => picked,
+            Ok(Next::Wait(group, calls)) => {
+                // The target that it was with may drain meanwhile.
+                tried.passed_on();
+                turn.wait(&client.link, &group, calls).await?;
+                continue;
+            }
             Err(Own::Refusal(refusal)) => return Err(tried.in_vain(refusal).into()),
             Err(answer) => return Err(answer),
         };
         tried.passed_on();
+        turn.end();
         exchange.enter(ticket.target());
-        let answered = attempt(&client, &mut outgoing, ticket, now, &mut tried).await?;
+        let answered = attempt(&client, &mut outgoing, ticket, turn.now(), &mut tried).await?;
         if let Some(mut answered) = answered {
+            client.link.set_receiving(false);
             if let Some(sticky) = sticky {
                 sticky.add_to(&mut answered.head.headers);
             }
@@ -217,6 +235,11 @@ async fn attempt(
             }
             tried.give_up(ticket, Refusal::BadGateway);
             Ok(None)
+        }
+        // What a target gets no byte of it need not answer.
+        Err(Interrupted::Expired) if outgoing.waits_for_client() => {
+            client.link.leave();
+            Err(Refusal::RequestTimeout)
         }
         Err(interrupted) => Err(interrupt(client, ticket, interrupted)),
     }

@@ -6,21 +6,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use roadstead_proto::lb::{DeploymentCounts, TargetReport};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::addresses::Meter;
 use crate::counts::Ledger;
 use crate::health::probe::keep_probing;
 use crate::health::{Health, HealthCheck, State};
 use crate::routing::{Action, Forward, Rule, Weighted};
 use crate::table::{
-    Draft, GroupDraft, Listener, RoutingTable, TargetDraft, TargetGroup, Turns, mark,
+    Draft, GroupDraft, Listener, RoutingTable, TargetDraft, TargetGroup, Turns, instant_of, mark,
 };
 use crate::target::Target;
 use crate::upstream::Pool;
+use crate::waiting::Room;
 
 /// How long the requests that were cut have to notice, before the target counts as drained anyway.
 const CUT_GRACE: Duration = Duration::from_millis(500);
@@ -47,6 +49,9 @@ pub(crate) struct Registry {
     changed: Arc<Notify>,
     targets: BTreeMap<Key, Entry>,
     turns: BTreeMap<String, Arc<Turns>>,
+    rooms: BTreeMap<String, Arc<Room>>,
+    /// By the port of their listener.
+    meters: BTreeMap<u16, Arc<Meter>>,
     ledger: Ledger,
 }
 
@@ -66,6 +71,8 @@ impl Registry {
             changed,
             targets: BTreeMap::new(),
             turns: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            meters: BTreeMap::new(),
             ledger: Ledger::new(workers),
         }
     }
@@ -85,9 +92,25 @@ impl Registry {
         // A target that no table names any more gets no new request; what it has may end.
         leaving.extend(before.into_values().map(|entry| entry.target));
         self.turns.retain(|arn, _| groups.contains_key(arn));
+        self.rooms.retain(|arn, _| groups.contains_key(arn));
+        let meters = std::mem::take(&mut self.meters);
+        for (port, limit) in draft
+            .listeners
+            .iter()
+            .filter_map(|(port, one)| Some((port, one.rate_limit?)))
+        {
+            // Who has used up a limit has not because the table is new.
+            let known = meters.get(port).filter(|known| known.limit() == limit);
+            let meter = known
+                .cloned()
+                .unwrap_or_else(|| Arc::new(Meter::new(limit)));
+            self.meters.insert(*port, meter);
+        }
         let listeners = draft.listeners.into_iter().map(|(port, draft)| Listener {
             port,
             tls: draft.tls,
+            access: draft.access,
+            meter: self.meters.get(&port).cloned(),
             rules: draft
                 .rules
                 .into_iter()
@@ -109,11 +132,12 @@ impl Registry {
         leaving: &mut Vec<Arc<Target>>,
     ) -> Arc<TargetGroup> {
         let mut targets = Vec::with_capacity(group.targets.len());
+        let room = Arc::clone(self.rooms.entry(group.arn.clone()).or_default());
         for draft in group.targets {
             let key = (group.arn.clone(), draft.id.clone());
-            let mark = mark(&format!("{} {}", group.arn, draft.id));
             let check = group.health_check.as_ref();
-            let mut entry = self.take_target(before.remove(&key), &draft, mark, check);
+            let mut entry = self.take_target(before.remove(&key), &group.arn, &draft, check, &room);
+            entry.target.set_most_requests(group.requests_per_target);
             targets.push(Arc::clone(&entry.target));
             if draft.draining_until.is_some() {
                 entry.draining_since.get_or_insert(number);
@@ -133,15 +157,18 @@ impl Registry {
             algorithm: group.algorithm,
             slow_start: group.slow_start,
             stickiness: group.stickiness,
+            waiting: group.waiting,
+            room,
         })
     }
 
     fn take_target(
         &self,
         before: Option<Entry>,
+        group: &str,
         draft: &TargetDraft,
-        mark: String,
         check: Option<&HealthCheck>,
+        room: &Arc<Room>,
     ) -> Entry {
         let fresh = match check {
             Some(_) => Health::new(),
@@ -151,10 +178,11 @@ impl Registry {
         let mut entry = known.unwrap_or_else(|| Entry {
             target: Arc::new(Target::new(
                 draft.address,
-                mark,
+                mark(&format!("{group} {}", draft.id)),
                 fresh.clone(),
                 Pool::new(self.workers, self.pool_size),
                 Arc::clone(&self.changed),
+                Arc::clone(room),
             )),
             check: None,
             draining_since: None,
@@ -287,14 +315,6 @@ fn bind(rule: Rule<String>, groups: &BTreeMap<String, Arc<TargetGroup>>) -> Rule
         conditions: rule.conditions,
         action,
     }
-}
-
-fn instant_of(epoch_milliseconds: i64) -> Instant {
-    let milliseconds = u64::try_from(epoch_milliseconds).unwrap_or(0);
-    let moment = UNIX_EPOCH + Duration::from_millis(milliseconds);
-    let left = moment.duration_since(SystemTime::now());
-    // An error means that it has passed.
-    Instant::now() + left.unwrap_or(Duration::ZERO)
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use crate::balance::drawn;
+
 pub(crate) use condition::{Condition, QueryParameter};
 pub(crate) use pattern::Pattern;
 pub(crate) use redirect::Redirect;
@@ -78,16 +80,8 @@ pub(crate) fn route<'a, G>(rules: &'a [Rule<G>], asked: &Asked<'_>) -> Option<&'
 impl<G> Forward<G> {
     /// Returns the group on which `draw`, a number taken at random, falls; `None` when all weigh nothing.
     pub(crate) fn choose(&self, draw: u32) -> Option<&G> {
-        let weights = self.groups.iter().map(|choice| u64::from(choice.weight));
-        let mut left = u64::from(draw).checked_rem(weights.sum())?;
-        self.groups.iter().find_map(|choice| {
-            let weight = u64::from(choice.weight);
-            if left < weight {
-                return Some(&choice.group);
-            }
-            left -= weight;
-            None
-        })
+        let groups = self.groups.iter();
+        drawn(draw, groups.map(|choice| (&choice.group, choice.weight)))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::control::{ApplyError, Control};
 use crate::session::{self, Identity, IdentityError};
 use crate::shared::Shared;
-use crate::succession::{Phase, Place};
+use crate::succession::{Phase, Place, turn};
 use crate::table::disk::InForce;
 use crate::table::file::TableFileError;
 use crate::table::{TableError, disk, file};
@@ -177,8 +177,7 @@ fn open_log(path: &Path) -> Result<(AccessLog, crate::access_log::Writer), LbErr
 async fn in_turn(mut phase: watch::Receiver<Phase>, stop: &CancellationToken) -> bool {
     tokio::select! {
         () = stop.cancelled() => false,
-        // It fails when nobody speaks to this load balancer any more: there is nothing to wait for.
-        _ = phase.wait_for(|phase| phase.serves()) => true,
+        () = turn(&mut phase) => true,
     }
 }
 

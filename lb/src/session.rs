@@ -85,10 +85,11 @@ async fn converse(
             .await
             .map_err(|_elapsed| SessionError::Slow)?;
         let mut stream = response?.into_inner();
-        while let Some(table) = stream.message().await? {
+        while let Some(mut table) = stream.message().await? {
             backoff.reset();
             info!(revision = table.revision, "routing table received");
-            control_plane.learn_servers(&table.servers);
+            // They are no part of what is routed: a table is the same without them.
+            control_plane.learn_servers(&std::mem::take(&mut table.servers));
             if tables.send(table).await.is_err() {
                 break; // The control loop has ended, and we are about to be stopped.
             }

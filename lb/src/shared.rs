@@ -1,7 +1,8 @@
 //! What the control loop and all workers have in common.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use arc_swap::ArcSwap;
 use tokio::sync::futures::Notified;
@@ -9,6 +10,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::access_log::AccessLog;
+use crate::addresses::Connections;
 use crate::config::Config;
 use crate::succession::Phase;
 use crate::table::RoutingTable;
@@ -24,9 +26,33 @@ pub(crate) struct Shared {
     pub(crate) access_log: Option<AccessLog>,
     /// One permit for each client connection that may still be accepted.
     pub(crate) connections: Arc<Semaphore>,
+    pub(crate) by_address: Arc<Connections>,
+    /// How many requests are under way, by their workers.
+    pub(crate) under_way: Box<[UnderWay]>,
+}
+
+/// How many requests a worker has under way, on a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct UnderWay(AtomicUsize);
+
+impl UnderWay {
+    /// Counts one more; returns how many there are with it.
+    pub(crate) fn begin(&self) -> usize {
+        self.0.fetch_add(1, Relaxed) + 1
+    }
+
+    pub(crate) fn end(&self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Shared {
+    /// Returns how many requests one worker may have under way.
+    pub(crate) fn most_under_way(&self) -> usize {
+        self.config.max_requests.div_ceil(self.under_way.len())
+    }
+
     pub(crate) fn new(
         config: Config,
         access_log: Option<AccessLog>,
@@ -35,7 +61,11 @@ impl Shared {
         let connections = Arc::new(Semaphore::new(
             config.max_connections.min(Semaphore::MAX_PERMITS),
         ));
+        let by_address = Connections::new(config.max_connections_per_address);
+        let workers = 0..config.worker_count();
         Self {
+            by_address: Arc::new(by_address),
+            under_way: workers.map(|_| UnderWay::default()).collect(),
             config,
             table: ArcSwap::from_pointee(RoutingTable::default()),
             alarm: Alarm::default(),

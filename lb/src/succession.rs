@@ -123,6 +123,11 @@ impl Handle {
     }
 }
 
+/// Waits until it is this load balancer that serves, or nobody speaks to it any more: then there is nothing to wait for.
+pub(crate) async fn turn(phase: &mut watch::Receiver<Phase>) {
+    phase.wait_for(|phase| phase.serves()).await.ok();
+}
+
 /// Returns which of a port's sockets, of which there are some, each worker accepts from: every socket by one worker at least, or the kernel would
 /// give connections to one that nobody looks at, and every worker from one at least.
 pub(crate) fn share(sockets: usize, workers: usize) -> Vec<Vec<usize>> {

@@ -5,23 +5,29 @@
 
 pub(crate) mod disk;
 pub(crate) mod file;
+mod listener;
 mod rule;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use roadstead_proto::lb;
 use sha2::{Digest, Sha256};
 
+use crate::addresses::Meter;
 use crate::balance::Algorithm;
 use crate::counts::Counts;
 use crate::health::HealthCheck;
 use crate::routing::Rule;
 use crate::target::Target;
 use crate::tls::{CertificateError, Keyring, Tls, TlsError};
+use crate::waiting::Room;
+use listener::ListenerDraft;
+pub(crate) use listener::{Access, RateLimit};
 
 /// One immutable version of everything that decides where a request goes.
 #[derive(Debug, Default)]
@@ -35,6 +41,9 @@ pub(crate) struct Listener {
     pub(crate) port: u16,
     /// `None` for HTTP.
     pub(crate) tls: Option<Tls>,
+    pub(crate) access: Access,
+    /// `None` without a limit.
+    pub(crate) meter: Option<Arc<Meter>>,
     pub(crate) rules: Vec<Rule<Arc<TargetGroup>>>,
 }
 
@@ -49,6 +58,20 @@ pub(crate) struct TargetGroup {
     /// A target's share grows for so long from when it became healthy.
     pub(crate) slow_start: Option<Duration>,
     pub(crate) stickiness: Option<Stickiness>,
+    pub(crate) waiting: Waiting,
+    /// Where requests wait for a target.
+    pub(crate) room: Arc<Room>,
+}
+
+/// Which requests wait for a target, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// At once.
+    pub(crate) most: usize,
+    /// `None`: a request for which there is no target is refused at once.
+    pub(crate) patience: Option<Duration>,
+    /// Until then every request waits, even if there are targets.
+    pub(crate) paused_until: Option<Instant>,
 }
 
 /// By which cookie a client stays with a target, and for how long.
@@ -69,19 +92,18 @@ impl RoutingTable {
         listeners.find(|listener| listener.port == port)
     }
 
-    /// Returns the rules of the listener on `port`.
-    pub(crate) fn rules(&self, port: u16) -> Option<&[Rule<Arc<TargetGroup>>]> {
-        Some(&self.listener(port)?.rules)
+    /// Forgets clients that have not made a request for a while.
+    pub(crate) fn forget_idle(&self, now: Instant) {
+        let meters = self.listeners.iter().filter_map(|one| one.meter.as_ref());
+        meters.for_each(|meter| meter.forget_idle(now));
     }
 }
 
 /// Returns what stands for something in cookies.
 pub(crate) fn mark(name: &str) -> String {
     let digest = Sha256::digest(name.as_bytes());
-    digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let first = digest.first_chunk().expect("a digest has 32 bytes");
+    format!("{:016x}", u64::from_be_bytes(*first))
 }
 
 impl TargetGroup {
@@ -171,13 +193,6 @@ pub(crate) struct Draft {
 }
 
 #[derive(Debug)]
-pub(crate) struct ListenerDraft {
-    pub(crate) tls: Option<Tls>,
-    /// They name their groups.
-    pub(crate) rules: Vec<Rule<String>>,
-}
-
-#[derive(Debug)]
 pub(crate) struct GroupDraft {
     pub(crate) arn: String,
     /// `None`: every target counts as healthy.
@@ -187,6 +202,9 @@ pub(crate) struct GroupDraft {
     pub(crate) algorithm: Algorithm,
     pub(crate) slow_start: Option<Duration>,
     pub(crate) stickiness: Option<Stickiness>,
+    /// How many requests each target gets at once; `None`: any number.
+    pub(crate) requests_per_target: Option<NonZeroU32>,
+    pub(crate) waiting: Waiting,
 }
 
 #[derive(Debug)]
@@ -217,40 +235,14 @@ impl Draft {
         keyring.take(table)?;
         let mut listeners = BTreeMap::new();
         for listener in &table.listeners {
-            let (port, rules) = read_listener(listener, &names)?;
-            let tls = keyring.tls(listener).map_err(|cause| TableError::Tls {
-                listener: listener.listener_arn.clone(),
-                cause,
-            })?;
-            if listeners
-                .insert(port, ListenerDraft { tls, rules })
-                .is_some()
-            {
+            let (port, draft) = listener::read(listener, &names, keyring)?;
+            if listeners.insert(port, draft).is_some() {
                 return Err(TableError::PortTwice { port });
             }
         }
+        keyring.forget_all_but(table);
         Ok(Self { listeners, groups })
     }
-}
-
-fn read_listener(
-    listener: &lb::Listener,
-    groups: &BTreeSet<&str>,
-) -> Result<(u16, Vec<Rule<String>>), TableError> {
-    let name = || listener.listener_arn.clone();
-    if !["HTTP", "HTTPS"].contains(&listener.protocol.as_str()) {
-        return Err(TableError::Protocol {
-            listener: name(),
-            protocol: listener.protocol.clone(),
-        });
-    }
-    let port = port(listener.port).ok_or_else(|| TableError::Port {
-        listener: name(),
-        port: listener.port,
-    })?;
-    let rules = listener.rules.iter();
-    let rules = rules.map(|rule| rule::read(&listener.listener_arn, rule, groups));
-    Ok((port, rules.collect::<Result<_, _>>()?))
 }
 
 fn read_group(group: &lb::TargetGroup) -> Result<GroupDraft, TableError> {
@@ -287,6 +279,12 @@ fn read_group(group: &lb::TargetGroup) -> Result<GroupDraft, TableError> {
         algorithm: read_algorithm(group)?,
         slow_start: seconds(group.slow_start_seconds),
         stickiness: group.stickiness.as_ref().and_then(read_stickiness),
+        requests_per_target: NonZeroU32::new(group.requests_per_target),
+        waiting: Waiting {
+            most: usize::try_from(group.waiting).unwrap_or(usize::MAX),
+            patience: seconds(group.waiting_seconds),
+            paused_until: (group.paused_until > 0).then(|| instant_of(group.paused_until)),
+        },
     })
 }
 
@@ -347,6 +345,15 @@ fn read_check(arn: &str, check: &lb::HealthCheck) -> Result<HealthCheck, TableEr
         success_codes,
         suspect: false,
     })
+}
+
+/// Returns the moment of so many milliseconds since the epoch; one that has passed is now.
+pub(crate) fn instant_of(epoch_milliseconds: i64) -> Instant {
+    let milliseconds = u64::try_from(epoch_milliseconds).unwrap_or(0);
+    let moment = UNIX_EPOCH + Duration::from_millis(milliseconds);
+    let left = moment.duration_since(SystemTime::now());
+    // An error means that it has passed.
+    Instant::now() + left.unwrap_or(Duration::ZERO)
 }
 
 fn port(port: u32) -> Option<u16> {

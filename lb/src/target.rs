@@ -10,6 +10,7 @@ mod standing;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::atomic::{AtomicU8, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ use tracing::warn;
 use crate::counts::{Counts, count};
 use crate::health::{Health, HealthCheck, Outcome, State};
 use crate::upstream::Pool;
+use crate::waiting::Room;
 use standing::Standing;
 
 const DRAINING: u64 = 1 << 63;
@@ -39,6 +41,10 @@ pub(crate) struct Target {
     health: Mutex<Health>,
     /// Wakes the control loop when something is to be reported.
     changed: Arc<Notify>,
+    /// How many requests it gets at once.
+    most_requests: AtomicU64,
+    /// Where requests wait for a target of its group.
+    room: Arc<Room>,
     pool: Pool,
     standing: Standing,
 }
@@ -50,6 +56,7 @@ impl Target {
         health: Health,
         pool: Pool,
         changed: Arc<Notify>,
+        room: Arc<Room>,
     ) -> Self {
         Self {
             address,
@@ -58,9 +65,22 @@ impl Target {
             state: AtomicU8::new(health.state() as u8),
             health: Mutex::new(health),
             changed,
+            most_requests: AtomicU64::new(REQUESTS),
+            room,
             pool,
             standing: Standing::new(),
         }
+    }
+
+    /// Sets how many requests it gets at once; `None`: any number.
+    pub(crate) fn set_most_requests(&self, most: Option<NonZeroU32>) {
+        let most = most.map_or(REQUESTS, |most| most.get().into());
+        self.most_requests.store(most, Release);
+    }
+
+    /// Returns whether it has as many requests as it gets at once.
+    pub(crate) fn is_full(&self) -> bool {
+        self.requests() >= self.most_requests.load(Acquire)
     }
 
     pub(crate) fn mark(&self) -> &str {
@@ -112,6 +132,7 @@ impl Target {
         self.state.store(health.state() as u8, Release);
         if turned {
             self.changed.notify_one();
+            self.room.call_all();
         }
         health.pause(check)
     }
@@ -153,7 +174,8 @@ impl Target {
     }
 
     fn begin(&self) -> bool {
-        let step = |word| (word & DRAINING == 0).then_some(word + 1);
+        let most = self.most_requests.load(Acquire);
+        let step = |word| (word & DRAINING == 0 && word & REQUESTS < most).then_some(word + 1);
         self.word.fetch_update(AcqRel, Acquire, step).is_ok()
     }
 
@@ -162,6 +184,7 @@ impl Target {
         if before & DRAINING != 0 && before & REQUESTS == 1 {
             self.changed.notify_one();
         }
+        self.room.call_one();
     }
 }
 
@@ -198,7 +221,7 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    /// Returns a ticket, or `None` when the target is draining.
+    /// Returns a ticket, or `None` when the target is draining, or full.
     pub(crate) fn begin(
         target: &Arc<Target>,
         counts: Option<&Arc<Counts>>,
@@ -278,6 +301,7 @@ mod tests {
             Health::new(),
             Pool::new(4, 4),
             Arc::new(Notify::new()),
+            Arc::default(),
         ))
     }
 

@@ -73,10 +73,19 @@ impl fmt::Debug for Tls {
 pub(crate) struct Keyring {
     provider: Arc<CryptoProvider>,
     /// As read, beside what it was read from.
-    certificates: BTreeMap<String, (lb::Certificate, Arc<Certificate>)>,
-    /// By client authority: a resumed session is not checked again, so that a ticket of a listener that asks for no
-    /// certificate, or for another authority's, must be worth nothing.
-    tickets: BTreeMap<String, Arc<dyn ProducesTickets>>,
+    certificates: BTreeMap<String, (lb::Certificate, Certificate)>,
+    /// By the text of the client authority.
+    authorities: BTreeMap<String, Authority>,
+}
+
+/// Who may come in.
+#[derive(Debug, Clone)]
+struct Authority {
+    verifier: Arc<dyn ClientCertVerifier>,
+    /// Its own: a resumed session is not checked again, so that a ticket of a listener that asks for no certificate, or for
+    /// another authority's, must be worth nothing. Without randomness there are none: each session then begins with a
+    /// whole handshake.
+    tickets: Option<Arc<dyn ProducesTickets>>,
 }
 
 impl Keyring {
@@ -85,37 +94,43 @@ impl Keyring {
         Self {
             provider: Arc::new(ring::default_provider()),
             certificates: BTreeMap::new(),
-            tickets: BTreeMap::new(),
+            authorities: BTreeMap::new(),
         }
     }
 
-    /// Reads the certificates of a table, and forgets what it has no use for.
+    /// Reads the certificates of a table, and forgets the others.
     pub(crate) fn take(&mut self, table: &lb::Table) -> Result<(), TableError> {
         let mut before = std::mem::take(&mut self.certificates);
         for certificate in &table.certificates {
             let arn = certificate.certificate_arn.clone();
             let known = before.remove(&arn).filter(|(from, _)| from == certificate);
-            let read = match known {
-                Some((_, read)) => read,
-                None => Certificate::read(certificate, &self.provider)
-                    .map(Arc::new)
-                    .map_err(|cause| TableError::Certificate {
+            let entry = match known {
+                Some(known) => known,
+                None => {
+                    let read = Certificate::read(certificate, &self.provider);
+                    let read = read.map_err(|cause| TableError::Certificate {
                         certificate: arn.clone(),
                         cause,
-                    })?,
+                    })?;
+                    (certificate.clone(), read)
+                }
             };
-            let entry = (certificate.clone(), read);
             if self.certificates.insert(arn.clone(), entry).is_some() {
                 return Err(TableError::CertificateTwice { certificate: arn });
             }
         }
+        Ok(())
+    }
+
+    /// Forgets the client authorities that a table has no use for. Once it is accepted, and not before: a refused one would
+    /// cost the clients of those in force their tickets.
+    pub(crate) fn forget_all_but(&mut self, table: &lb::Table) {
         let listeners = table.listeners.iter();
-        let authorities: BTreeSet<&str> = listeners
+        let used: BTreeSet<&str> = listeners
             .map(|listener| listener.client_authority.as_str())
             .collect();
-        self.tickets
-            .retain(|authority, _| authorities.contains(authority.as_str()));
-        Ok(())
+        self.authorities
+            .retain(|text, _| used.contains(text.as_str()));
     }
 
     /// Returns the handshake of a listener of the table whose certificates were taken last; `None` for HTTP.
@@ -138,19 +153,31 @@ impl Keyring {
         });
         let certificates = certificates.collect::<Result<Vec<_>, TlsError>>()?;
         let names = Names::new(certificates).ok_or(TlsError::NoCertificate)?;
-        let verifier = self.client_verifier(&listener.client_authority)?;
+        let authority = self.authority(&listener.client_authority)?;
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&[&TLS13, &TLS12])
             .expect("the provider has suites for both versions")
-            .with_client_cert_verifier(verifier)
+            .with_client_cert_verifier(authority.verifier)
             .with_cert_resolver(Arc::new(ByName(names)));
         config.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1_1.to_vec()];
         // The client keeps the session, in a ticket: this process remembers none.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        if let Some(tickets) = self.tickets(&listener.client_authority) {
+        if let Some(tickets) = authority.tickets {
             config.ticketer = tickets;
         }
         Ok(Some(Tls(Arc::new(config))))
+    }
+
+    fn authority(&mut self, text: &str) -> Result<Authority, TlsError> {
+        if let Some(known) = self.authorities.get(text) {
+            return Ok(known.clone());
+        }
+        let authority = Authority {
+            verifier: self.client_verifier(text)?,
+            tickets: ring::Ticketer::new().ok(),
+        };
+        self.authorities.insert(text.to_owned(), authority.clone());
+        Ok(authority)
     }
 
     fn client_verifier(&self, authority: &str) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
@@ -166,15 +193,6 @@ impl Keyring {
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .map_err(|_| TlsError::ClientAuthority)
-    }
-
-    /// Without randomness there are no tickets: each session then begins with a whole handshake.
-    fn tickets(&mut self, authority: &str) -> Option<Arc<dyn ProducesTickets>> {
-        if !self.tickets.contains_key(authority) {
-            let tickets = ring::Ticketer::new().ok()?;
-            self.tickets.insert(authority.to_owned(), tickets);
-        }
-        self.tickets.get(authority).cloned()
     }
 }
 

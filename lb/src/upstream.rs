@@ -156,10 +156,11 @@ impl Wire {
                 ..
             }) if parts.status == StatusCode::SWITCHING_PROTOCOLS => {
                 self.reusable = false;
-                let asked = outgoing.upgrade.as_ref();
-                match taken.filter(|taken| upgrade::agree(asked, Some(taken))) {
-                    Some(taken) => Ok(switching(parts, taken)),
-                    None => Err(SendFailure {
+                match outgoing.upgrade.as_ref().zip(taken) {
+                    Some((asked, taken)) if upgrade::agree(asked, &taken) => {
+                        Ok(switching(parts, taken))
+                    }
+                    Some(_) | None => Err(SendFailure {
                         error: ExchangeError::Malformed(Malformed::Upgrade),
                         sent: true,
                         answered: true,

@@ -7,7 +7,7 @@ use roadstead_client::proto::elb::{
     RemoveListenerCertificatesRequest,
 };
 
-use super::{action, load_balancer, name, protocol};
+use super::{action, limits, load_balancer, name, protocol};
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::output;
@@ -23,16 +23,20 @@ pub(crate) enum Command {
         port: i32,
         #[command(flatten)]
         protocol: protocol::Args,
+        #[command(flatten)]
+        limits: limits::Args,
         /// What happens to requests that no rule takes.
         #[command(flatten)]
         action: action::Args,
     },
-    /// Change what a listener speaks, or what happens to requests that no rule takes.
+    /// Change what a listener speaks, what it lets through, or what happens to requests that no rule takes.
     Modify {
         /// ARN of the listener, or LOAD_BALANCER:PORT.
         listener: String,
         #[command(flatten)]
         protocol: protocol::Args,
+        #[command(flatten)]
+        limits: limits::Args,
         #[command(flatten)]
         action: action::Args,
     },
@@ -74,6 +78,7 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
             load_balancer,
             port,
             protocol,
+            limits,
             action,
         } => {
             let load_balancer_arn = name::load_balancer(connection, &load_balancer).await?;
@@ -84,6 +89,7 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
                 default_actions: vec![action.build_one(connection).await?],
                 certificates: protocol.certificates(connection).await?,
                 mutual_authentication: protocol.mutual_authentication()?,
+                attributes: limits.attributes(),
             };
             let response = connection
                 .elb(async |mut elb| elb.create_listener(request.clone()).await)
@@ -95,6 +101,7 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
         Command::Modify {
             listener,
             protocol,
+            limits,
             action,
         } => {
             let request = ModifyListenerRequest {
@@ -103,10 +110,12 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
                 protocol: protocol.name().map(str::to_owned),
                 certificates: protocol.certificates(connection).await?,
                 mutual_authentication: protocol.mutual_authentication()?,
+                attributes: limits.attributes(),
             };
-            if request.default_actions.is_empty() && protocol.is_empty() {
+            let nothing = request.default_actions.is_empty() && request.attributes.is_empty();
+            if nothing && protocol.is_empty() {
                 return Err(Error::Unfit(
-                    "give what is to change: an action, --certificate, --plain or --client-authority"
+                    "give what is to change: an action, --certificate, --plain, --client-authority, --rate-limit, --burst, --allow or --deny"
                         .to_owned(),
                 ));
             }

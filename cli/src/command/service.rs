@@ -5,12 +5,14 @@ mod revision;
 mod update;
 
 use clap::Subcommand;
+use roadstead_client::proto::console::{PauseServiceRequest, ResumeServiceRequest};
 use roadstead_client::proto::ecs::{
     DeleteServiceRequest, DescribeServicesRequest, DescribeServicesResponse, ListServicesRequest,
     ListServicesResponse, Service,
 };
 
 use super::show_found;
+use crate::config;
 use crate::connection::{Connection, every_page};
 use crate::error::Error;
 use crate::output::{self, Format};
@@ -33,6 +35,15 @@ pub(crate) enum Command {
         #[arg(required = true)]
         services: Vec<String>,
     },
+    /// Hold the requests to a service at the load balancers; they go on by themselves when the time is over.
+    Pause {
+        service: String,
+        /// 1s to 10m.
+        #[arg(long = "for", value_name = "DURATION", default_value = "60s")]
+        pause: String,
+    },
+    /// Let the requests to a paused service go on now.
+    Resume { service: String },
     /// Delete a service.
     Delete {
         service: String,
@@ -71,6 +82,29 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
             connection.show(&response, |response| {
                 output::service::services(response.service.as_slice())
             })
+        }
+        Command::Pause { service, pause } => {
+            let request = PauseServiceRequest {
+                cluster: connection.cluster.clone(),
+                service: Some(service.clone()),
+                seconds: Some(config::whole_seconds("for", &pause)?),
+            };
+            let response = connection
+                .console(async |mut console| console.pause_service(request.clone()).await)
+                .await?;
+            connection.show(&response, |_| {
+                format!("requests to {service} wait for {pause}, or until `ctl service resume {service}`")
+            })
+        }
+        Command::Resume { service } => {
+            let request = ResumeServiceRequest {
+                cluster: connection.cluster.clone(),
+                service: Some(service.clone()),
+            };
+            let response = connection
+                .console(async |mut console| console.resume_service(request.clone()).await)
+                .await?;
+            connection.show(&response, |_| format!("requests to {service} go on"))
         }
         Command::Events { service } => {
             let service = find(connection, &service).await?;

@@ -77,12 +77,27 @@ pub(crate) struct Settings {
     /// It stays as long as it has this cookie of the application.
     #[arg(long, value_name = "NAME", requires = "stickiness")]
     stickiness_cookie: Option<String>,
+    /// Requests that each target gets at once from each load balancer process; 0 is any number.
+    #[arg(long, value_name = "COUNT")]
+    requests_per_target: Option<u32>,
+    /// How long a request waits when no target is ready or all are full, such as 10s; 0s: not at all.
+    #[arg(long, value_name = "DURATION")]
+    wait: Option<String>,
+    /// Requests that wait at once in each load balancer process; further ones are answered with 503.
+    #[arg(long, value_name = "COUNT")]
+    max_waiting: Option<u32>,
 }
 
 impl Settings {
     /// Returns the attributes that were given.
     fn attributes(&self) -> Result<Vec<TargetGroupAttribute>, Error> {
         let number = |number: Option<i32>| number.map(|number| number.to_string());
+        let count = |count: Option<u32>| count.map(|count| count.to_string());
+        let wait = self
+            .wait
+            .as_deref()
+            .map(|text| config::whole_seconds("wait", text));
+        let wait = wait.transpose()?.map(|seconds| seconds.to_string());
         let mut given = vec![
             (
                 "deregistration_delay.timeout_seconds",
@@ -90,12 +105,18 @@ impl Settings {
             ),
             ("load_balancing.algorithm.type", self.algorithm.clone()),
             ("slow_start.duration_seconds", number(self.slow_start)),
+            (
+                "roadstead.capacity.requests_per_target",
+                count(self.requests_per_target),
+            ),
+            ("roadstead.capacity.waiting", count(self.max_waiting)),
+            ("roadstead.capacity.waiting_seconds", wait),
         ];
         match (self.stickiness.as_deref(), &self.stickiness_cookie) {
             (None, _) => {}
             (Some("off"), _) => given.push(("stickiness.enabled", Some("false".to_owned()))),
             (Some(text), cookie) => {
-                let seconds = config::duration("stickiness", text)?.as_secs().to_string();
+                let seconds = config::whole_seconds("stickiness", text)?.to_string();
                 let (kind, duration) = match cookie {
                     Some(_) => ("app_cookie", "stickiness.app_cookie.duration_seconds"),
                     None => ("lb_cookie", "stickiness.lb_cookie.duration_seconds"),

@@ -5,7 +5,8 @@ use std::thread::{self, JoinHandle};
 
 use roadstead_client::proto::console::console_server::{Console, ConsoleServer};
 use roadstead_client::proto::console::{
-    DescribeControlPlaneRequest, DescribeControlPlaneResponse, LogChunk, ServiceView,
+    DescribeControlPlaneRequest, DescribeControlPlaneResponse, LogChunk, PauseServiceRequest,
+    PauseServiceResponse, ResumeServiceRequest, ResumeServiceResponse, ServiceView,
     TaskLogsRequest, WatchServiceRequest,
 };
 use tokio::net::UnixListener;
@@ -106,6 +107,20 @@ impl Console for Script {
         _request: Request<TaskLogsRequest>,
     ) -> Result<Response<Answers<LogChunk>>, Status> {
         Ok(answers(&self.log))
+    }
+
+    async fn pause_service(
+        &self,
+        _request: Request<PauseServiceRequest>,
+    ) -> Result<Response<PauseServiceResponse>, Status> {
+        Ok(Response::new(PauseServiceResponse::default()))
+    }
+
+    async fn resume_service(
+        &self,
+        _request: Request<ResumeServiceRequest>,
+    ) -> Result<Response<ResumeServiceResponse>, Status> {
+        Ok(Response::new(ResumeServiceResponse::default()))
     }
 
     async fn describe_control_plane(

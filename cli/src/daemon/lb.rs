@@ -73,6 +73,21 @@ struct Settings {
     /// Most client connections at once [default: 65536].
     #[arg(long, env = "ROADSTEAD_MAX_CONNECTIONS")]
     max_connections: Option<usize>,
+    /// Most connections at once of one client address, or of one IPv6 /64; further ones are closed [default: 16384].
+    #[arg(long, env = "ROADSTEAD_MAX_CONNECTIONS_PER_ADDRESS")]
+    max_connections_per_address: Option<usize>,
+    /// Most requests under way at once; further ones are answered with 503 [default: 65536].
+    #[arg(long, env = "ROADSTEAD_MAX_REQUESTS")]
+    max_requests: Option<usize>,
+    /// Requests after which a client's connection is ended, with notice [default: 10000].
+    #[arg(long, env = "ROADSTEAD_MAX_REQUESTS_PER_CONNECTION")]
+    max_requests_per_connection: Option<u64>,
+    /// Age at which a client's connection is ended, with notice [default: 1h].
+    #[arg(long, env = "ROADSTEAD_MAX_CONNECTION_AGE", value_name = "DURATION")]
+    max_connection_age: Option<String>,
+    /// Bytes a second that a client which lags for the target timeout must have sent or taken; 0 is any [default: 240].
+    #[arg(long, env = "ROADSTEAD_MIN_CLIENT_RATE", value_name = "BYTES")]
+    min_client_rate: Option<u32>,
     /// How long a client may be idle, or take to send a request's head [default: 60s].
     #[arg(long, env = "ROADSTEAD_CLIENT_TIMEOUT", value_name = "DURATION")]
     client_timeout: Option<String>,
@@ -210,6 +225,11 @@ fn resolve(settings: Settings) -> Result<Config, ConfigError> {
     }
     for (key, text, target) in [
         (
+            "max_connection_age",
+            settings.max_connection_age,
+            &mut config.max_connection_age,
+        ),
+        (
             "client_timeout",
             settings.client_timeout,
             &mut config.client_timeout,
@@ -239,11 +259,27 @@ fn resolve(settings: Settings) -> Result<Config, ConfigError> {
             *target = config::duration(key, &text)?;
         }
     }
-    config.workers = settings.workers.unwrap_or(config.workers);
+    set(&mut config.workers, settings.workers);
     config.access_log = settings.access_log;
-    config.max_connections = settings.max_connections.unwrap_or(config.max_connections);
-    config.pool_size = settings.pool_size.unwrap_or(config.pool_size);
+    set(&mut config.max_connections, settings.max_connections);
+    set(
+        &mut config.max_connections_per_address,
+        settings.max_connections_per_address,
+    );
+    set(&mut config.max_requests, settings.max_requests);
+    set(
+        &mut config.max_requests_per_connection,
+        settings.max_requests_per_connection,
+    );
+    set(&mut config.min_client_rate, settings.min_client_rate);
+    set(&mut config.pool_size, settings.pool_size);
     Ok(config)
+}
+
+fn set<T>(setting: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *setting = given;
+    }
 }
 
 fn max_header(text: &str) -> Result<usize, ConfigError> {

@@ -31,6 +31,7 @@ pub(crate) fn listeners(listeners: &[Listener]) -> String {
             number(listener.port),
             text(listener.protocol.as_ref()),
             actions(&listener.default_actions),
+            limits(listener),
             text(listener.listener_arn.as_ref()),
         ]
     });
@@ -40,10 +41,32 @@ pub(crate) fn listeners(listeners: &[Listener]) -> String {
             "PORT",
             "PROTOCOL",
             "DEFAULT ACTIONS",
+            "LIMITS",
             "ARN",
         ],
         rows,
     )
+}
+
+/// `50/s burst 100, only 10.0.0.0/8, not 192.0.2.66/32`, or nothing.
+fn limits(listener: &Listener) -> String {
+    let of = |key: &str| {
+        let mut attributes = listener.attributes.iter();
+        let found = attributes.find(|one| one.key.as_deref() == Some(key));
+        let value = found.and_then(|one| one.value.as_deref());
+        value.filter(|value| !["", "0"].contains(value))
+    };
+    let rate = of("roadstead.rate_limit.requests_per_second").map(|rate| {
+        let burst = of("roadstead.rate_limit.burst");
+        burst.map_or_else(
+            || format!("{rate}/s"),
+            |burst| format!("{rate}/s burst {burst}"),
+        )
+    });
+    let allowed = of("roadstead.source_ips.allowed").map(|ranges| format!("only {ranges}"));
+    let denied = of("roadstead.source_ips.denied").map(|ranges| format!("not {ranges}"));
+    let all = [rate, allowed, denied].into_iter().flatten();
+    joined(&all.collect::<Vec<_>>())
 }
 
 /// Returns one row for each certificate of a listener.
@@ -89,6 +112,7 @@ pub(crate) fn target_groups(target_groups: &[TargetGroup]) -> String {
             text(matcher.and_then(|matcher| matcher.http_code.as_ref())),
             attribute(group, "load_balancing.algorithm.type"),
             stickiness(group),
+            capacity(group),
             format!(
                 "{}s",
                 attribute(group, "deregistration_delay.timeout_seconds")
@@ -105,6 +129,7 @@ pub(crate) fn target_groups(target_groups: &[TargetGroup]) -> String {
         "MATCHER",
         "ALGORITHM",
         "STICKY",
+        "CAPACITY",
         "DELAY",
         "ARN",
     ];
@@ -128,6 +153,19 @@ fn stickiness(group: &TargetGroup) -> String {
         return format!("{}s by {cookie}", of("app_cookie"));
     }
     format!("{}s", of("lb_cookie"))
+}
+
+/// `8 a target, wait 20s`, or nothing.
+fn capacity(group: &TargetGroup) -> String {
+    let of = |key: &str| attribute(group, &format!("roadstead.capacity.{key}"));
+    let given = |value: &String| !["0", "-"].contains(&value.as_str());
+    let requests = Some(of("requests_per_target")).filter(given);
+    let wait = Some(of("waiting_seconds")).filter(given);
+    let all = [
+        requests.map(|requests| format!("{requests} a target")),
+        wait.map(|wait| format!("wait {wait}s")),
+    ];
+    joined(&all.into_iter().flatten().collect::<Vec<_>>())
 }
 
 /// Returns one row for each target of a group.

@@ -193,8 +193,8 @@ fn listeners_as_a_table() {
     check(
         &elb::listeners(&[fixture::listener()]),
         &expect![[r#"
-            LOAD BALANCER  PORT  PROTOCOL  DEFAULT ACTIONS  ARN
-            web            8080  HTTP      forward web      arn:aws:elasticloadbalancing:local:000000000000:listener/app/web/0123456789abcdef/1"#]],
+            LOAD BALANCER  PORT  PROTOCOL  DEFAULT ACTIONS  LIMITS                   ARN
+            web            8080  HTTP      forward web      50/s, not 192.0.2.66/32  arn:aws:elasticloadbalancing:local:000000000000:listener/app/web/0123456789abcdef/1"#]],
     );
 }
 
@@ -214,8 +214,8 @@ fn target_groups_as_a_table() {
     check(
         &elb::target_groups(&[fixture::target_group()]),
         &expect![[r#"
-            NAME  PATH     INTERVAL  TIMEOUT  THRESHOLDS  MATCHER  ALGORITHM    STICKY            DELAY  ARN
-            web   /health  30s       5s       5/2         200-299  round_robin  3600s by SESSION  300s   arn:aws:elasticloadbalancing:local:000000000000:targetgroup/web/0123456789abcdef"#]],
+            NAME  PATH     INTERVAL  TIMEOUT  THRESHOLDS  MATCHER  ALGORITHM    STICKY            CAPACITY              DELAY  ARN
+            web   /health  30s       5s       5/2         200-299  round_robin  3600s by SESSION  8 a target, wait 20s  300s   arn:aws:elasticloadbalancing:local:000000000000:targetgroup/web/0123456789abcdef"#]],
     );
 }
 

@@ -14,7 +14,9 @@ use crate::state::Identity;
 use crate::state::certificate::Certificate;
 use crate::state::container_instance::{InstanceRegistration, InstanceStatus};
 use crate::state::join::{JoinToken, Server};
-use crate::state::load_balancer::{Action, Condition, ListenerProtocol, Rule, action};
+use crate::state::load_balancer::{
+    Action, Condition, ListenerAttribute, ListenerProtocol, Rule, action,
+};
 use crate::state::service::{Counts, ServiceSpec, ServiceUpdate};
 use crate::state::target_group::TargetGroupSpec;
 use crate::state::task::{NewTask, StopCode, TargetHealth};
@@ -159,6 +161,8 @@ pub enum Command {
         port: u16,
         #[serde(default)]
         protocol: ListenerProtocol,
+        #[serde(default)]
+        attributes: Vec<ListenerAttribute>,
         #[serde(deserialize_with = "action::stored")]
         default: Action,
     },
@@ -204,6 +208,8 @@ pub enum Command {
         id: ListenerRef,
         /// What it is to speak, and what it spoke when that was decided.
         protocol: Option<(ListenerProtocol, ListenerProtocol)>,
+        #[serde(default)]
+        attributes: Vec<ListenerAttribute>,
         default: Option<Action>,
     },
     ModifyRule {
@@ -237,5 +243,11 @@ pub enum Command {
     /// Gives rules of one listener other priorities, all at once.
     SetRulePriorities {
         priorities: Vec<(ListenerRef, RuleId, u32)>,
+    },
+    /// Has the load balancers hold a service's requests until then; `None` lets them go.
+    PauseService {
+        id: ServiceId,
+        until: Option<Timestamp>,
+        at: Timestamp,
     },
 }

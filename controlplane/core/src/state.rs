@@ -186,8 +186,9 @@ impl ClusterState {
                 id,
                 port,
                 protocol,
+                attributes,
                 default,
-            } => self.create_listener(id, port, protocol, default),
+            } => self.create_listener(id, port, protocol, attributes, default),
             Command::DeleteListener { id } => self.delete_listener(&id),
             Command::CreateRule { listener, id, rule } => self.create_rule(&listener, id, rule),
             Command::DeleteRule { listener, id } => self.delete_rule(&listener, &id),
@@ -200,8 +201,9 @@ impl ClusterState {
             Command::ModifyListener {
                 id,
                 protocol,
+                attributes,
                 default,
-            } => self.modify_listener(&id, protocol, default),
+            } => self.modify_listener(&id, protocol, attributes, default),
             Command::AddListenerCertificates { id, certificates } => {
                 self.add_listener_certificates(&id, &certificates)
             }
@@ -217,6 +219,7 @@ impl ClusterState {
                 replaces,
             } => self.import_certificate(certificate, replaces),
             Command::DeleteCertificate { id } => self.delete_certificate(&id),
+            Command::PauseService { id, until, at } => self.pause_service(&id, until, at),
             Command::ModifyRule {
                 listener,
                 id,

@@ -32,6 +32,8 @@ pub struct GroupTargets {
     /// The deployment that requests are counted for: the primary one of the group's service.
     pub deployment: Option<DeploymentId>,
     pub targets: Vec<Target>,
+    /// Its requests wait until then, whatever targets there are.
+    pub paused_until: Option<Timestamp>,
 }
 
 /// Returns every target group with its targets, by name.
@@ -48,6 +50,7 @@ pub fn groups(state: &ClusterState) -> Vec<GroupTargets> {
                     group,
                     deployment: None,
                     targets: Vec::new(),
+                    paused_until: None,
                 },
             )
         })
@@ -62,6 +65,7 @@ pub fn groups(state: &ClusterState) -> Vec<GroupTargets> {
                 continue;
             };
             entry.deployment = Some(service.primary().id);
+            entry.paused_until = entry.paused_until.max(service.paused_until);
             entry
                 .targets
                 .extend(targets_of(state, service, &balancer.target_group));

@@ -23,6 +23,9 @@ use super::{Client, park};
 use crate::io::Metered;
 use crate::proxy;
 
+/// RFC 9110 15.5.9: what a client is told whose request takes too long to come.
+const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nServer: roadstead\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
 /// Serves a connection to its end; returns it if its client begins with HTTP/2.
 pub(super) async fn serve<S>(client: Arc<Client>, stream: Rewind<S>) -> Option<Rewind<S>>
 where
@@ -43,6 +46,18 @@ where
         let end = drive(&client, &mut connection).await;
         match end {
             End::Cut => return None,
+            End::Late => {
+                let mut late = connection.into_parts().io.into_inner();
+                debug!(client = %client.address, "half a request's head, and no more");
+                std::future::poll_fn(|cx| {
+                    // A client that does not take it at once has waited long enough.
+                    let _told = Pin::new(&mut late).poll_write(cx, TOO_LATE);
+                    let _told = Pin::new(&mut late).poll_shutdown(cx);
+                    Poll::Ready(())
+                })
+                .await;
+                return None;
+            }
             End::Unused => {
                 let parts = connection.into_parts();
                 let mut unused = parts.io.into_inner().into_inner().into_inner();
@@ -50,7 +65,7 @@ where
                 if first.is_empty() {
                     first = park::wait(&client, &mut unused).await?;
                 }
-                client.link.has_read();
+                client.link.has_read(first.len());
                 stream = Rewind::to(first, unused);
             }
             End::Over(Ok(())) => {
@@ -77,14 +92,21 @@ where
     }
 }
 
-/// Answers one request; with a door that closes it is the connection's last.
+/// Answers one request; with a door that closes it is the connection's last, and when the connection is worn, or the rest of
+/// its request is still on its way.
 async fn answer(
     client: Arc<Client>,
     request: Request<Incoming>,
 ) -> Result<Response<proxy::ResponseBody>, Infallible> {
-    let door = Arc::clone(&client.door);
+    let connection = Arc::clone(&client);
+    connection.has_had_one_more();
     let mut response = proxy::answer(client, request).await?;
-    if door.closing.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    let is_last = match response.status() {
+        StatusCode::SWITCHING_PROTOCOLS => false,
+        StatusCode::REQUEST_TIMEOUT => true,
+        _ => connection.door.closing.is_cancelled() || connection.is_worn(),
+    };
+    if is_last {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }
@@ -96,6 +118,8 @@ enum End {
     Over(hyper::Result<()>),
     /// It has not ended, and must.
     Cut,
+    /// So must one with half a request, whose client is told.
+    Late,
     /// It waits for its next request, and has for a while.
     Unused,
 }
@@ -114,8 +138,9 @@ where
     let mut connection = Pin::new(connection);
     let ring = pin!(alarm.listen());
     let park_after = client.shared.config.park_after;
-    let soon = Instant::now() + park_after;
-    let timer = pin!(sleep_until(client.link.first_look().min(soon).into()));
+    let now = Instant::now();
+    let first = client.link.latest(now).min(now + park_after);
+    let timer = pin!(sleep_until(first.into()));
     let mut watch = Watch::new(alarm, ring, timer);
     let mut alarmed = false;
     std::future::poll_fn(|cx| {
@@ -140,6 +165,9 @@ where
                     }
                     Due::At(moment) => watch.next(moment.min(Instant::now() + park_after)),
                     Due::Expired(moment) => watch.next(moment),
+                    Due::Overdue if client.link.has_half_a_head() => {
+                        return Poll::Ready(End::Late);
+                    }
                     Due::Overdue => {
                         // One that is unused ends as its protocols have it; with TLS that is a farewell.
                         connection.as_mut().graceful_shutdown();

@@ -85,13 +85,18 @@ where
     let alarm = &client.shared.alarm;
     let mut connection = pin!(connection);
     let ring = pin!(alarm.listen());
-    let timer = pin!(sleep_until(client.link.first_look().into()));
+    let timer = pin!(sleep_until(client.link.latest(Instant::now()).into()));
     let mut watch = Watch::new(alarm, ring, timer);
-    let mut leaving = false;
+    let (mut worn, mut leaving) = (false, false);
     std::future::poll_fn(|cx| {
         loop {
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 return Poll::Ready(ended);
+            }
+            if !worn && client.is_worn() {
+                worn = true;
+                connection.as_mut().graceful_shutdown();
+                continue;
             }
             match ready!(watch.poll(cx)) {
                 Notice::Alarm => {

@@ -10,7 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use crate::config::Config;
 use crate::target::Target;
+
+const NANOSECONDS: u64 = 1_000_000_000;
 
 /// Why a request may not wait any longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub(crate) struct Link {
     born: Instant,
     client_timeout: Duration,
     target_timeout: Duration,
+    /// How much time a byte buys a client that lags.
+    nanoseconds_per_byte: u64,
     /// Nanoseconds from `born` to the moment since which nothing has moved.
     quiet_since: AtomicU64,
     exchanging: AtomicBool,
@@ -45,20 +50,28 @@ pub(crate) struct Link {
     begun: AtomicBool,
     /// The client does not take what is written.
     blocked: AtomicBool,
+    /// The body of the request is still coming, and nobody has answered yet.
+    receiving: AtomicBool,
+    /// The request waits for its turn, and whoever makes it wait has the clock.
+    held: AtomicBool,
     expired: AtomicBool,
     target: Mutex<Option<Arc<Target>>>,
 }
 
 impl Link {
-    pub(super) fn new(client_timeout: Duration, target_timeout: Duration) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
+        let rate = u64::from(config.min_client_rate);
         Self {
             born: Instant::now(),
-            client_timeout,
-            target_timeout,
+            client_timeout: config.client_timeout,
+            target_timeout: config.target_timeout,
+            nanoseconds_per_byte: NANOSECONDS.checked_div(rate).unwrap_or(u64::MAX),
             quiet_since: AtomicU64::new(0),
             exchanging: AtomicBool::new(false),
             begun: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
+            receiving: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             expired: AtomicBool::new(false),
             target: Mutex::new(None),
         }
@@ -70,6 +83,29 @@ impl Link {
         self.begun.store(false, Relaxed);
         self.expired.store(false, Relaxed);
         self.touch()
+    }
+
+    /// Returns for how long the connection had been there when something last moved.
+    pub(super) fn age(&self) -> Duration {
+        Duration::from_nanos(self.quiet_since.load(Relaxed))
+    }
+
+    /// The body of the request is on its way here, or no longer: then the target has its whole time.
+    pub(crate) fn set_receiving(&self, receiving: bool) {
+        if self.receiving.swap(receiving, Relaxed) != receiving {
+            self.touch();
+        }
+    }
+
+    /// The request waits for its turn, or no longer; as long as it does it cannot expire.
+    pub(crate) fn set_held(&self, held: bool) {
+        self.held.store(held, Relaxed);
+        self.touch();
+    }
+
+    /// Returns whether a part of a request's head has come, and the rest has not.
+    pub(super) fn has_half_a_head(&self) -> bool {
+        self.begun.load(Relaxed) && !self.exchanging.load(Relaxed)
     }
 
     /// The request is with this target, or on its way there.
@@ -120,11 +156,6 @@ impl Link {
         target.as_ref().is_some_and(|target| target.is_cut())
     }
 
-    /// Returns when the timer is to fire first: nothing can be due before.
-    pub(super) fn first_look(&self) -> Instant {
-        self.latest(self.born)
-    }
-
     /// Returns whether nothing is under way, in either direction, and has not been for a while.
     pub(super) fn is_unused(&self, now: Instant, a_while: Duration) -> bool {
         let busy = [&self.exchanging, &self.begun, &self.blocked];
@@ -136,23 +167,35 @@ impl Link {
     }
 
     /// Bytes have come; those of a head that is not whole yet are no sign of life.
-    pub(crate) fn has_read(&self) {
+    pub(crate) fn has_read(&self, bytes: usize) {
         if !self.exchanging.load(Relaxed) {
             self.begun.store(true, Relaxed);
+        } else if self.receiving.load(Relaxed) {
+            self.buy(bytes);
+        } else {
+            self.touch();
         }
-        self.moved();
     }
 
-    /// The client takes what is written, or does not.
-    pub(crate) fn has_written(&self, some: bool) {
-        self.blocked.store(!some, Relaxed);
-        if some {
-            self.moved();
+    /// The client has taken so much of what is written; `None`: it takes nothing.
+    pub(crate) fn has_written(&self, bytes: Option<usize>) {
+        let blocked = self.blocked.load(Relaxed);
+        if blocked != bytes.is_none() {
+            self.blocked.store(!blocked, Relaxed);
+        }
+        match bytes {
+            // It has made us wait.
+            Some(bytes) if blocked => self.buy(bytes),
+            Some(_) => self.moved(),
+            None => {}
         }
     }
 
     pub(super) fn due(&self, now: Instant) -> Due {
         let exchanging = self.exchanging.load(Relaxed);
+        if self.held.load(Relaxed) {
+            return Due::At(self.latest(now));
+        }
         let limit = if exchanging {
             self.target_timeout
         } else {
@@ -177,8 +220,7 @@ impl Link {
 
     fn touch(&self) -> Instant {
         let now = Instant::now();
-        let quiet = u64::try_from((now - self.born).as_nanos()).unwrap_or(u64::MAX);
-        self.quiet_since.store(quiet, Relaxed);
+        self.quiet_since.store(self.since_born(now), Relaxed);
         now
     }
 
@@ -187,6 +229,19 @@ impl Link {
         if self.exchanging.load(Relaxed) {
             self.touch();
         }
+    }
+
+    /// Bytes have moved at the pace of the client: each is a sign of so much life as the least rate gives it.
+    fn buy(&self, bytes: usize) {
+        let now = self.since_born(Instant::now());
+        let bought = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let bought = bought.saturating_mul(self.nanoseconds_per_byte);
+        let quiet = self.quiet_since.load(Relaxed).saturating_add(bought);
+        self.quiet_since.store(quiet.min(now), Relaxed);
+    }
+
+    fn since_born(&self, now: Instant) -> u64 {
+        u64::try_from((now - self.born).as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
@@ -197,11 +252,20 @@ mod tests {
     const CLIENT: Duration = Duration::from_secs(60);
     const TARGET: Duration = Duration::from_secs(10);
 
+    fn link() -> Link {
+        Link::new(&Config {
+            client_timeout: CLIENT,
+            target_timeout: TARGET,
+            min_client_rate: 1000,
+            ..Config::default()
+        })
+    }
+
     #[test]
     fn a_client_that_sends_nothing_is_overdue_after_its_timeout() {
-        let link = Link::new(CLIENT, TARGET);
+        let link = link();
         let born = link.born;
-        assert_eq!(link.first_look(), born + TARGET);
+        assert_eq!(link.latest(born), born + TARGET);
         assert_eq!(link.due(born + TARGET), Due::At(born + 2 * TARGET));
         assert_eq!(link.due(born + CLIENT - TARGET / 2), Due::At(born + CLIENT));
         assert_eq!(link.due(born + CLIENT), Due::Overdue);
@@ -209,29 +273,29 @@ mod tests {
 
     #[test]
     fn a_connection_is_unused_when_nothing_is_half_done() {
-        let link = Link::new(CLIENT, TARGET);
+        let link = link();
         let second = Duration::from_secs(1);
         let later = link.born + 2 * second;
         assert!(!link.is_unused(link.born, second));
         assert!(link.is_unused(later, second));
-        link.has_read();
+        link.has_read(1);
         assert!(!link.is_unused(later, second), "a head has begun");
         link.begin();
         assert!(!link.is_unused(later, second), "a request is under way");
-        link.has_written(false);
+        link.has_written(None);
         link.end();
         let later = later + 2 * second;
         assert!(
             !link.is_unused(later, second),
             "its client has not taken the answer yet"
         );
-        link.has_written(true);
+        link.has_written(Some(1));
         assert!(link.is_unused(later, second));
     }
 
     #[test]
     fn a_request_on_which_nothing_moves_expires_and_then_loses_its_connection() {
-        let link = Link::new(CLIENT, TARGET);
+        let link = link();
         let begun = link.begin();
         assert!(matches!(link.due(begun + TARGET / 2), Due::At(_)));
         assert!(!link.is_expired());
@@ -239,5 +303,55 @@ mod tests {
         assert_eq!(link.due(late), Due::Expired(late + TARGET));
         assert!(link.is_expired());
         assert_eq!(link.due(late + TARGET), Due::Overdue);
+    }
+
+    /// Sets the last sign of life so long back.
+    fn lag(link: &Link, by: Duration) {
+        let since = Instant::now().checked_sub(by).unwrap();
+        link.quiet_since.store(link.since_born(since), Relaxed);
+    }
+
+    #[test]
+    fn a_byte_of_a_body_that_trickles_in_buys_its_time_and_no_more() {
+        let mut link = link();
+        link.born = link.born.checked_sub(CLIENT).unwrap();
+        link.begin();
+        link.set_receiving(true);
+        lag(&link, TARGET);
+        let before = link.quiet_since();
+        link.has_read(1);
+        assert_eq!(link.quiet_since(), before + Duration::from_millis(1));
+        link.has_read(1_000_000);
+        assert!(
+            link.quiet_since() > before + TARGET,
+            "nobody buys the future"
+        );
+        assert!(link.quiet_since() <= Instant::now());
+    }
+
+    #[test]
+    fn a_client_that_takes_little_lags_and_one_that_is_given_little_does_not() {
+        let mut link = link();
+        link.born = link.born.checked_sub(CLIENT).unwrap();
+        link.begin();
+        lag(&link, TARGET);
+        let before = link.quiet_since();
+        link.has_written(Some(1));
+        assert!(link.quiet_since() >= before + TARGET);
+        lag(&link, TARGET);
+        let before = link.quiet_since();
+        link.has_written(None);
+        link.has_written(Some(1));
+        assert_eq!(link.quiet_since(), before + Duration::from_millis(1));
+    }
+
+    #[test]
+    fn a_request_that_waits_for_its_turn_does_not_expire() {
+        let link = link();
+        let begun = link.begin();
+        link.set_held(true);
+        assert!(matches!(link.due(begun + 10 * TARGET), Due::At(_)));
+        link.set_held(false);
+        assert!(matches!(link.due(begun + 10 * TARGET), Due::Expired(_)));
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, SERVER};
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tracing::debug;
@@ -26,15 +26,23 @@ pub(super) struct Exchange {
     entry: Option<Box<Entry>>,
     /// The answer has no body, whatever its head says.
     is_head: bool,
+    is_one_too_many: bool,
 }
 
 impl Exchange {
     pub(super) fn new(client: Arc<Client>, method: &Method, entry: Option<Box<Entry>>) -> Self {
+        let under_way = client.shared.under_way[client.worker].begin();
         Self {
+            is_one_too_many: under_way > client.shared.most_under_way(),
             client,
             entry,
             is_head: *method == Method::HEAD,
         }
+    }
+
+    /// Returns whether there are more requests under way than there may be.
+    pub(super) fn is_one_too_many(&self) -> bool {
+        self.is_one_too_many
     }
 
     pub(super) fn client(&self) -> &Arc<Client> {
@@ -60,6 +68,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         // The access log's entry writes itself.
+        self.client.shared.under_way[self.client.worker].end();
         self.client.link.end();
     }
 }
@@ -135,6 +144,8 @@ pub(super) fn answer(
     mut exchange: Exchange,
 ) -> Response<ResponseBody> {
     exchange.client.link.leave();
+    let server = HeaderValue::from_static("roadstead");
+    response.headers_mut().insert(SERVER, server);
     let status = response.status();
     if let Some(entry) = &mut exchange.entry {
         entry.status(status);

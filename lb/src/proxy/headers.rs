@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::header::{COOKIE, HOST};
+use http::header::{CONTENT_TYPE, COOKIE, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri, Version, request};
 
@@ -21,6 +21,12 @@ pub(super) fn to_origin_form(head: &mut request::Parts) {
     head.headers
         .entry(HOST)
         .or_insert(HeaderValue::from_static(""));
+}
+
+/// Returns whether a request is a call of gRPC.
+pub(super) fn is_grpc(head: &request::Parts) -> bool {
+    let content_type = head.headers.get(CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// Makes one header of the cookies, which HTTP/2 may send apart (RFC 9113 8.2.3).

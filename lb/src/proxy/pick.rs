@@ -7,6 +7,7 @@ use http::request;
 
 use super::refusal::Refusal;
 use super::stickiness::{self, Sticky};
+use super::turn::Turn;
 use super::{MOST_ATTEMPTS, Own, Tried, headers, rule};
 use crate::balance::{self, Standing, Targets};
 use crate::client::Client;
@@ -21,20 +22,34 @@ pub(super) struct Picked {
     pub(super) sticky: Option<Sticky>,
 }
 
-/// Takes a ticket to the target whose turn it is, unless the rule answers by itself.
+/// What comes of a look at the table.
+pub(super) enum Next {
+    Go(Picked),
+    /// There is no target for it yet; the number of calls says how old that look is.
+    Wait(Arc<TargetGroup>, u64),
+}
+
+/// Takes a ticket to the target whose turn it is, unless the rule answers by itself, or the request is to wait.
 pub(super) fn pick(
     client: &Client,
     head: &request::Parts,
     draw: u32,
-    now: Instant,
+    turn: &Turn,
     tried: &Tried,
-) -> Result<Picked, Own> {
+) -> Result<Next, Own> {
+    let now = turn.now();
     let shared = &client.shared;
     let asked = headers::asked(head, client.address);
+    let mut measured = turn.has_waited() || tried.attempts > 0;
     loop {
         let table = shared.table.load();
-        let rules = table.rules(client.door.port);
-        let rule = rules.and_then(|rules| routing::route(rules, &asked));
+        let listener = table.listener(client.door.port).ok_or(Refusal::NoTarget)?;
+        if let Some(meter) = listener.meter.as_ref().filter(|_| !measured) {
+            let taken = meter.take(client.address, now);
+            taken.map_err(Refusal::TooManyRequests)?;
+        }
+        measured = true;
+        let rule = routing::route(&listener.rules, &asked);
         let forward = match rule.map(|rule| &rule.action) {
             Some(Action::Forward(forward)) => forward,
             Some(Action::Redirect(redirect)) => {
@@ -46,6 +61,11 @@ pub(super) fn pick(
         let group = stickiness::group(&head.headers, forward)
             .or_else(|| forward.choose(draw))
             .ok_or(Refusal::NoTarget)?;
+        let calls = group.room.calls();
+        let may_wait = turn.may_wait(group);
+        if may_wait && turn.is_behind(group) {
+            return Ok(Next::Wait(Arc::clone(group), calls));
+        }
         let seen = Seen { group, tried, now };
         let enough = tried.attempts >= MOST_ATTEMPTS;
         let chosen = stickiness::target(&head.headers, group)
@@ -55,26 +75,41 @@ pub(super) fn pick(
                 // Another number than the one that chose the group: the two must not go together.
                 balance::pick(&seen, group.algorithm, turn, draw.rotate_left(16))
             });
+        // One that waits would rather have a target that is ready than any that is not.
+        let chosen = chosen.filter(|index| !may_wait || seen.is_ready(*index));
         match chosen {
             Some(index) if !enough => {
                 let target = &group.targets[index];
-                // No ticket: it began to drain this instant. The next look sees that.
+                // No ticket: it began to drain this instant, or another request has filled it. The next look sees that.
                 if let Some(ticket) = Ticket::begin(target, group.counts.as_ref(), client.worker) {
                     let sticky = Sticky::to(forward, group, target);
-                    return Ok(Picked { ticket, sticky });
+                    return Ok(Next::Go(Picked { ticket, sticky }));
                 }
             }
             // The targets of an old table drain after the new one is in place: look there first.
             Some(_) | None if !enough && !Arc::ptr_eq(&table, &shared.table.load()) => {}
+            None if may_wait && !enough => return Ok(Next::Wait(Arc::clone(group), calls)),
             Some(_) | None => {
                 if tried.last.is_none()
                     && let Some(counts) = &group.counts
                 {
                     count(&counts.of(client.worker).failed);
                 }
-                return Err(Refusal::NoTarget.into());
+                let is_full = (0..seen.count()).any(|one| seen.standing(one) == Standing::Full);
+                let refusal = if is_full {
+                    Refusal::Overload
+                } else {
+                    Refusal::NoTarget
+                };
+                return Err(refusal.into());
             }
         }
+    }
+}
+
+impl Seen<'_> {
+    fn is_ready(&self, index: usize) -> bool {
+        [Standing::Healthy, Standing::Ejected].contains(&self.standing(index))
     }
 }
 
@@ -94,6 +129,8 @@ impl Targets for Seen<'_> {
         let target = &self.group.targets[index];
         if target.is_draining() || self.tried.excludes(target) {
             Standing::Out
+        } else if target.is_full() {
+            Standing::Full
         } else if !target.is_healthy() {
             Standing::Doubtful
         } else if target.is_ejected(self.now) {

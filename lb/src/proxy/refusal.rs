@@ -1,8 +1,13 @@
 //! The answers that the load balancer gives itself, with the codes that ALB gives.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, SERVER};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
+
+/// Long enough for what is under way to end, mostly, and short enough for people.
+const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a request is not answered by a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +16,12 @@ pub(crate) enum Refusal {
     /// CONNECT is for forward proxies.
     Connect,
     NotImplemented(&'static str),
+    /// The client has begun a body and does not go on.
+    RequestTimeout,
+    /// The client makes more requests than its listener lets it; so long it must wait.
+    TooManyRequests(Duration),
+    /// More requests are under way, or wait, than there may be.
+    Overload,
     /// The target refused, broke off, or answered what is not HTTP.
     BadGateway,
     /// No rule, or no target that may be asked.
@@ -25,9 +36,25 @@ impl Refusal {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::BadGateway => StatusCode::BAD_GATEWAY,
-            Self::NoTarget => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoTarget | Self::Overload => StatusCode::SERVICE_UNAVAILABLE,
             Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::TooManyRequests(pause) => Some(pause),
+            Self::Overload => Some(OVERLOAD_PAUSE),
+            Self::BadRequest(_)
+            | Self::Connect
+            | Self::NotImplemented(_)
+            | Self::RequestTimeout
+            | Self::BadGateway
+            | Self::NoTarget
+            | Self::GatewayTimeout => None,
         }
     }
 
@@ -36,18 +63,26 @@ impl Refusal {
         let status = self.status();
         let text = match self {
             Self::BadRequest(why) | Self::NotImplemented(why) => format!("{status}: {why}\n"),
-            Self::Connect | Self::BadGateway | Self::NoTarget | Self::GatewayTimeout => {
-                format!("{status}\n")
-            }
+            Self::Connect
+            | Self::RequestTimeout
+            | Self::TooManyRequests(_)
+            | Self::Overload
+            | Self::BadGateway
+            | Self::NoTarget
+            | Self::GatewayTimeout => format!("{status}\n"),
         };
         let mut response = Response::new(Bytes::from(text));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        headers.insert(SERVER, HeaderValue::from_static("roadstead"));
         if self == Self::Connect {
             let methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
-            headers.insert(http::header::ALLOW, HeaderValue::from_static(methods));
+            headers.insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        if let Some(pause) = self.retry_after() {
+            let seconds = pause.as_millis().div_ceil(1000);
+            let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -1,8 +1,8 @@
 //! Answers that a rule gives without a target.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, LOCATION, SERVER};
-use http::{HeaderValue, Response};
+use http::Response;
+use http::header::{CONTENT_TYPE, LOCATION};
 
 use super::Own;
 use super::refusal::Refusal;
@@ -14,7 +14,7 @@ pub(super) fn redirect(redirect: &Redirect, asked: &Asked<'_>, client: &Client) 
     let Some(location) = redirect.location(asked, client.scheme, client.door.port) else {
         return Refusal::BadRequest("its target cannot be redirected").into();
     };
-    let mut response = own(Bytes::new());
+    let mut response = Response::new(Bytes::new());
     *response.status_mut() = redirect.status;
     response.headers_mut().insert(LOCATION, location);
     Own::Rule(Box::new(response))
@@ -22,18 +22,11 @@ pub(super) fn redirect(redirect: &Redirect, asked: &Asked<'_>, client: &Client) 
 
 /// Says what the rule says.
 pub(super) fn fixed(fixed: &FixedResponse) -> Own {
-    let mut response = own(fixed.body.clone());
+    let mut response = Response::new(fixed.body.clone());
     *response.status_mut() = fixed.status;
     if let Some(content_type) = &fixed.content_type {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, content_type.clone());
     }
     Own::Rule(Box::new(response))
-}
-
-fn own(body: Bytes) -> Response<Bytes> {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(SERVER, HeaderValue::from_static("roadstead"));
-    response
 }

@@ -1,5 +1,8 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use super::*;
 use crate::balance::Algorithm;
+use crate::table::Waiting;
 use crate::target::Ticket;
 
 fn registry() -> Registry {
@@ -27,6 +30,12 @@ fn draft(targets: &[(&str, u16, Option<i64>)]) -> Draft {
             algorithm: Algorithm::default(),
             slow_start: None,
             stickiness: None,
+            requests_per_target: None,
+            waiting: Waiting {
+                most: 0,
+                patience: None,
+                paused_until: None,
+            },
         }],
     }
 }

@@ -22,6 +22,19 @@
 //! algorithm = "least_outstanding_requests"                # or weighted_random; round_robin without it
 //! slow_start = "30s"
 //! stickiness = { duration = "1h" }                        # application_cookie = "SESSION" goes with that one
+//! requests_per_target = 100                               # at once; any number without it
+//! waiting = { requests = 500, duration = "10s" }          # that have no target wait for one; none waits without it
+//! ```
+//!
+//! A listener may bound its clients, each by its address:
+//!
+//! ```toml
+//! [[listener]]
+//! port = 80
+//! rate_limit = { requests_per_second = 50, burst = 100 }  # without a burst, that of a second
+//! allow = ["192.0.2.0/24"]                                # who may connect; everybody without it
+//! deny = ["192.0.2.66/32"]                                # who may not, even if allowed
+//! # ...and its rules
 //! ```
 //!
 //! A listener with certificates speaks HTTPS. Names of files are relative to the table file:
@@ -45,6 +58,7 @@ mod rule;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -150,7 +164,19 @@ struct Listener {
     #[serde(default)]
     certificates: Vec<String>,
     client_authority: Option<PathBuf>,
+    rate_limit: Option<RateLimit>,
+    #[serde(default)]
+    allow: Vec<String>,
+    #[serde(default)]
+    deny: Vec<String>,
     rule: Vec<Rule>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RateLimit {
+    requests_per_second: NonZeroU32,
+    burst: Option<NonZeroU32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -166,6 +192,18 @@ struct TargetGroup {
     #[serde(default, with = "humantime_serde")]
     slow_start: Duration,
     stickiness: Option<Stickiness>,
+    #[serde(default)]
+    requests_per_target: u32,
+    #[serde(default)]
+    waiting: Waiting,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Waiting {
+    requests: u32,
+    #[serde(with = "humantime_serde")]
+    duration: Duration,
 }
 
 #[derive(Debug, Deserialize)]
@@ -287,6 +325,7 @@ impl Listener {
         };
         let authority = self.client_authority.as_deref();
         let authority = authority.map(|named| certificate::read(path, named));
+        let limit = self.rate_limit.as_ref();
         Ok(lb::Listener {
             listener_arn: self.port.to_string(),
             port: self.port.into(),
@@ -294,6 +333,12 @@ impl Listener {
             rules: self.rule.into_iter().map(Rule::into_proto).collect(),
             certificate_arns: self.certificates,
             client_authority: authority.transpose()?.unwrap_or_default(),
+            requests_per_second: limit.map_or(0, |limit| limit.requests_per_second.get()),
+            burst: limit
+                .and_then(|limit| limit.burst)
+                .map_or(0, NonZeroU32::get),
+            allowed_source_ips: self.allow,
+            denied_source_ips: self.deny,
         })
     }
 }
@@ -308,6 +353,7 @@ impl TargetGroup {
             })
         };
         let slow_start_seconds = seconds("slow_start", self.slow_start)?;
+        let waiting_seconds = seconds("waiting.duration", self.waiting.duration)?;
         let sticky = self.stickiness.as_ref();
         let sticky_for = sticky.map(|sticky| seconds("stickiness.duration", sticky.duration));
         let sticky_for = sticky_for.transpose()?;
@@ -337,6 +383,10 @@ impl TargetGroup {
                     application_cookie,
                 }
             }),
+            requests_per_target: self.requests_per_target,
+            waiting: self.waiting.requests,
+            waiting_seconds,
+            paused_until: 0,
         })
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
+use ipnet::IpNet;
 use roadstead_proto::lb;
 
 use super::TableError;
@@ -24,7 +25,13 @@ pub(super) fn read(
     })
 }
 
-fn unfit(listener: &str, what: &'static str, value: &impl ToString) -> TableError {
+/// Reads addresses in CIDR form.
+pub(super) fn source(listener: &str, text: &str) -> Result<IpNet, TableError> {
+    let range = text.parse();
+    range.map_err(|_| unfit(listener, "an address range like 10.0.0.0/8", text))
+}
+
+fn unfit(listener: &str, what: &'static str, value: &(impl ToString + ?Sized)) -> TableError {
     TableError::Rule {
         listener: listener.to_owned(),
         what,
@@ -49,10 +56,7 @@ fn read_conditions(listener: &str, rule: &lb::Rule) -> Result<Vec<Condition>, Ta
         ));
     }
     if !rule.source_ips.is_empty() {
-        let ranges = rule.source_ips.iter().map(|text| {
-            text.parse()
-                .map_err(|_| unfit(listener, "an address range like 10.0.0.0/8", text))
-        });
+        let ranges = rule.source_ips.iter().map(|text| source(listener, text));
         conditions.push(Condition::Source(ranges.collect::<Result<_, _>>()?));
     }
     for header in &rule.http_headers {
@@ -76,15 +80,7 @@ fn read_action(
     groups: &BTreeSet<&str>,
 ) -> Result<Action<String>, TableError> {
     if let Some(redirect) = &rule.redirect {
-        check_redirect(listener, redirect)?;
-        return Ok(Action::Redirect(Redirect {
-            status: read_status(listener, redirect.status_code, StatusCode::is_redirection)?,
-            protocol: redirect.protocol.clone(),
-            host: redirect.host.clone(),
-            port: redirect.port.clone(),
-            path: redirect.path.clone(),
-            query: redirect.query.clone(),
-        }));
+        return Ok(Action::Redirect(read_redirect(listener, redirect)?));
     }
     if let Some(response) = &rule.fixed_response {
         return Ok(Action::Fixed(read_response(listener, response)?));
@@ -107,26 +103,27 @@ fn read_action(
 }
 
 /// The control plane has checked more; this is what would send clients to where nobody meant.
-fn check_redirect(listener: &str, redirect: &lb::Redirect) -> Result<(), TableError> {
-    let protocols = ["HTTP", "HTTPS", "#{protocol}"];
-    let known = protocols.iter();
-    if !known
-        .clone()
-        .any(|one| one.eq_ignore_ascii_case(&redirect.protocol))
-    {
-        return Err(unfit(
-            listener,
-            "the protocol of a redirect",
-            &redirect.protocol,
-        ));
-    }
+fn read_redirect(listener: &str, redirect: &lb::Redirect) -> Result<Redirect, TableError> {
+    let protocol = match redirect.protocol.as_str() {
+        "#{protocol}" => None,
+        text if text.eq_ignore_ascii_case("http") => Some("http"),
+        text if text.eq_ignore_ascii_case("https") => Some("https"),
+        text => return Err(unfit(listener, "the protocol of a redirect", text)),
+    };
     if redirect.port != "#{port}" && !matches!(redirect.port.parse::<u16>(), Ok(1..)) {
         return Err(unfit(listener, "the port of a redirect", &redirect.port));
     }
     if !redirect.path.starts_with('/') {
         return Err(unfit(listener, "a path that begins with /", &redirect.path));
     }
-    Ok(())
+    Ok(Redirect {
+        status: read_status(listener, redirect.status_code, StatusCode::is_redirection)?,
+        protocol,
+        host: redirect.host.clone(),
+        port: redirect.port.clone(),
+        path: redirect.path.clone(),
+        query: redirect.query.clone(),
+    })
 }
 
 fn read_response(

@@ -103,7 +103,7 @@ fn a_certificate_that_stays_is_not_read_again_and_a_replaced_one_is() {
     let (a, b) = (certificate("a", &["a.net"]), certificate("b", &["b.net"]));
     let mut keyring = Keyring::new();
     keyring.take(&table(&[a.clone(), b])).unwrap();
-    let read = |keyring: &Keyring, arn| Arc::clone(&keyring.certificates[arn].1);
+    let read = |keyring: &Keyring, arn| Arc::clone(&keyring.certificates[arn].1.key);
     let before = (read(&keyring, "a"), read(&keyring, "b"));
     let replaced = certificate("b", &["b.net"]);
     keyring.take(&table(&[a, replaced])).unwrap();
@@ -112,19 +112,26 @@ fn a_certificate_that_stays_is_not_read_again_and_a_replaced_one_is() {
 }
 
 #[test]
-fn tickets_outlive_a_table_but_are_worth_nothing_where_clients_are_checked() {
+fn tickets_outlive_a_table_and_each_client_authority_has_its_own() {
     let mut keyring = Keyring::new();
-    let table = table(&[certificate("a", &["a.net"])]);
-    keyring.take(&table).unwrap();
-    let open = keyring.tickets("").unwrap();
-    let checked = keyring.tickets("authority").unwrap();
-    assert!(!Arc::ptr_eq(&open, &checked));
-    keyring.take(&table).unwrap();
-    assert!(Arc::ptr_eq(&open, &keyring.tickets("").unwrap()));
-    assert!(!Arc::ptr_eq(
-        &checked,
-        &keyring.tickets("authority").unwrap()
-    ));
+    let authority = certificate("ca", &["ca.net"]).chain;
+    let open = listener(&["a"]);
+    let checked = lb::Listener {
+        client_authority: authority.clone(),
+        ..listener(&["a"])
+    };
+    let mut table = table(&[certificate("a", &["a.net"])]);
+    let mut tickets = |table: &lb::Table, text: &str| {
+        keyring.forget_all_but(table);
+        keyring.authority(text).unwrap().tickets.unwrap()
+    };
+    table.listeners = vec![open.clone(), checked];
+    let before = (tickets(&table, ""), tickets(&table, &authority));
+    assert!(!Arc::ptr_eq(&before.0, &before.1));
+    assert!(Arc::ptr_eq(&before.1, &tickets(&table, &authority)));
+    table.listeners = vec![open];
+    assert!(Arc::ptr_eq(&before.0, &tickets(&table, "")));
+    assert!(!Arc::ptr_eq(&before.1, &tickets(&table, &authority)));
 }
 
 #[test]

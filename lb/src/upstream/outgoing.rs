@@ -37,13 +37,16 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     /// Returns a request as its target gets it.
-    pub(crate) fn new(head: &request::Parts, body: Received, forwarded: Forwarded<'_>) -> Self {
-        let framing = if body.is_end_stream() {
-            Framing::NoBody
-        } else if body.size_hint().exact().is_some() {
-            Framing::Length
-        } else {
-            Framing::Chunked
+    pub(crate) fn new(
+        head: &request::Parts,
+        body: Option<Received>,
+        forwarded: Forwarded<'_>,
+    ) -> Self {
+        let left = body.as_ref().and_then(|body| body.size_hint().exact());
+        let framing = match (&body, left) {
+            (None, _) => Framing::NoBody,
+            (Some(_), Some(_)) => Framing::Length,
+            (Some(_), None) => Framing::Chunked,
         };
         // Safe (RFC 9110 9.2.1), so that there is nothing to act on, and without a body.
         let replayable = head.method.is_safe() && framing == Framing::NoBody;
@@ -52,8 +55,8 @@ impl Outgoing {
         Self {
             head: encode(head, forwarded, framing, upgrade.as_ref()),
             body: RequestBody {
-                left: body.size_hint().exact(),
-                incoming: (framing != Framing::NoBody).then_some(body),
+                left,
+                incoming: body,
                 queue: Queue::default(),
             },
             method: head.method.clone(),
@@ -65,6 +68,11 @@ impl Outgoing {
     /// Returns whether it may be sent to a target that may have seen it before.
     pub(crate) fn is_replayable(&self) -> bool {
         self.replayable
+    }
+
+    /// Returns whether nothing can be sent before its client sends more.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        self.body.incoming.is_some() && self.body.queue.is_empty()
     }
 
     /// Takes a short body that is at hand together with the head. One that its client holds back until

@@ -9,10 +9,11 @@ use roadstead_client::Backoff;
 use socket2::{Domain, Protocol, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::client;
 use crate::shared::{Door, Shared};
+use crate::succession::turn;
 
 const BACKLOG: i32 = 4096;
 
@@ -73,8 +74,7 @@ pub(super) async fn accept(
     let mut phase = shared.phase.clone();
     tokio::select! {
         () = door.closing.cancelled() => return,
-        // Nobody speaks to this load balancer any more when it fails, so there is nothing to wait for.
-        _ = phase.wait_for(|phase| phase.serves()) => {}
+        () = turn(&mut phase) => {}
     }
     loop {
         let accepted = tokio::select! {
@@ -84,6 +84,11 @@ pub(super) async fn accept(
         match accepted {
             Ok((stream, peer)) => {
                 backoff.reset();
+                // Before it waits for anything: one address cannot keep the others out.
+                let Some(admitted) = shared.by_address.admit(peer.ip()) else {
+                    debug!(client = %peer, "closed: its address has as many connections as it may");
+                    continue;
+                };
                 prepare(&stream);
                 // Only after the accept: a permit that waits for a client here is one that another
                 // listener may need.
@@ -94,7 +99,7 @@ pub(super) async fn accept(
                 let (shared, door) = (Arc::clone(&shared), Arc::clone(&door));
                 tracker.spawn(async move {
                     client::serve(shared, worker, door, peer.ip(), stream).await;
-                    drop(permit);
+                    drop((permit, admitted));
                 });
             }
             Err(error) if is_the_clients(&error) => {}

@@ -213,8 +213,7 @@ pub(crate) fn listener(port: u16) -> lb::Listener {
         port: port.into(),
         protocol: "HTTP".to_owned(),
         rules: vec![rule(&[], &[], &[("web", 1)])],
-        certificate_arns: Vec::new(),
-        client_authority: String::new(),
+        ..lb::Listener::default()
     }
 }
 

@@ -15,6 +15,8 @@ mod messages;
 #[cfg(test)]
 mod operation;
 #[cfg(test)]
+mod protection;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod retries;

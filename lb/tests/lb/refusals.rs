@@ -84,19 +84,6 @@ async fn a_target_that_falls_silent_in_mid_answer_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_nothing_or_half_a_head_is_disconnected() {
-    let change = |config: &mut roadstead_lb::Config| {
-        config.client_timeout = Duration::from_millis(200);
-    };
-    let lb = Lb::start_with(&[], change).await;
-    let mut silent = lb.connect().await;
-    let mut halting = lb.connect().await;
-    halting.send("GET / HTTP/1.1\r\nHost:").await;
-    silent.closed().await;
-    halting.closed().await;
-}
-
-#[tokio::test]
 async fn nonsense_is_a_400() {
     let lb = Lb::start(&[]).await;
     for request in [

@@ -90,6 +90,10 @@ fn target_groups(fixture: &Fixture) -> Vec<Case> {
             "round_robin",
         ),
         create(attribute("stickiness.type", "app_cookie"), "cookie_name"),
+        create(
+            attribute("roadstead.capacity.waiting_seconds", "301"),
+            "waiting_seconds",
+        ),
         modify(attribute("slow_start.duration_seconds", "29"), "slow_start"),
         modify(attribute("cross_zone", "true"), "cross_zone"),
         modify(
@@ -165,6 +169,24 @@ fn listeners(fixture: &Fixture) -> Vec<Case> {
             json!({"ListenerArn": fixture.listener, "DefaultActions": no_group}),
             NO_GROUP,
             "nothing",
+        ),
+        create(attribute("routing.http2.enabled", "no"), INVALID, "http2"),
+        create(
+            attribute("roadstead.source_ips.allowed", "10.0.0.1"),
+            INVALID,
+            "10.0.0.1",
+        ),
+        refused(
+            "ModifyListenerAttributes",
+            attributes_of(&fixture.listener, "roadstead.rate_limit.burst", "5"),
+            INVALID,
+            "requests_per_second",
+        ),
+        refused(
+            "DescribeListenerAttributes",
+            unknown.clone(),
+            NO_LISTENER,
+            "listener",
         ),
         refused("DeleteListener", unknown, NO_LISTENER, "listener"),
     ]
@@ -259,6 +281,12 @@ fn rules(fixture: &Fixture) -> Vec<Case> {
 
 fn attribute(key: &str, value: &str) -> Value {
     json!({"Attributes": [{"Key": key, "Value": value}]})
+}
+
+fn attributes_of(listener: &str, key: &str, value: &str) -> Value {
+    let mut request = attribute(key, value);
+    merge(&mut request, json!({"ListenerArn": listener}));
+    request
 }
 
 fn forward(target_group: &str) -> Value {

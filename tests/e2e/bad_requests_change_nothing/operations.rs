@@ -10,11 +10,12 @@ use roadstead_tests::proto::ecs::*;
 use roadstead_tests::proto::elb::{
     AddListenerCertificatesRequest, CreateListenerRequest, CreateLoadBalancerRequest,
     CreateRuleRequest, CreateTargetGroupRequest, DeleteListenerRequest, DeleteLoadBalancerRequest,
-    DeleteRuleRequest, DeleteTargetGroupRequest, DescribeListenerCertificatesRequest,
-    DescribeListenersRequest, DescribeLoadBalancersRequest, DescribeRulesRequest,
-    DescribeTargetGroupAttributesRequest, DescribeTargetGroupsRequest, DescribeTargetHealthRequest,
-    ModifyListenerRequest, ModifyRuleRequest, ModifyTargetGroupAttributesRequest,
-    ModifyTargetGroupRequest, RemoveListenerCertificatesRequest, SetRulePrioritiesRequest,
+    DeleteRuleRequest, DeleteTargetGroupRequest, DescribeListenerAttributesRequest,
+    DescribeListenerCertificatesRequest, DescribeListenersRequest, DescribeLoadBalancersRequest,
+    DescribeRulesRequest, DescribeTargetGroupAttributesRequest, DescribeTargetGroupsRequest,
+    DescribeTargetHealthRequest, ModifyListenerAttributesRequest, ModifyListenerRequest,
+    ModifyRuleRequest, ModifyTargetGroupAttributesRequest, ModifyTargetGroupRequest,
+    RemoveListenerCertificatesRequest, SetRulePrioritiesRequest,
 };
 use serde_json::Value;
 use tonic::Status;
@@ -92,6 +93,8 @@ operations! {
     "AddListenerCertificates" => elb.add_listener_certificates(AddListenerCertificatesRequest);
     "RemoveListenerCertificates" => elb.remove_listener_certificates(RemoveListenerCertificatesRequest);
     "DescribeListenerCertificates" => elb.describe_listener_certificates(DescribeListenerCertificatesRequest);
+    "ModifyListenerAttributes" => elb.modify_listener_attributes(ModifyListenerAttributesRequest);
+    "DescribeListenerAttributes" => elb.describe_listener_attributes(DescribeListenerAttributesRequest);
     "DeleteListener" => elb.delete_listener(DeleteListenerRequest);
     "CreateRule" => elb.create_rule(CreateRuleRequest);
     "DescribeRules" => elb.describe_rules(DescribeRulesRequest);

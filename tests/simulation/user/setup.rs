@@ -8,7 +8,7 @@ use roadstead_core::scheduler::default_strategy;
 use roadstead_core::state::load_balancer::{Action, ListenerProtocol};
 use roadstead_core::state::service::{DeploymentConfiguration, ServiceLoadBalancer, ServiceSpec};
 use roadstead_core::state::target_group::{
-    Algorithm, Stickiness, TargetGroupSpec, TargetHealthCheck,
+    Algorithm, Capacity, Stickiness, TargetGroupSpec, TargetHealthCheck,
 };
 use roadstead_core::state::task_definition::{
     ContainerDefinition, ContainerHealthCheck, NetworkMode, NewTaskDefinition, PortMapping,
@@ -45,6 +45,7 @@ pub(super) fn commands(at: Timestamp) -> Vec<Command> {
             id,
             port,
             protocol: ListenerProtocol::Http,
+            attributes: Vec::new(),
             default,
         });
     }
@@ -65,6 +66,7 @@ fn target_group() -> TargetGroupSpec {
         algorithm: Algorithm::RoundRobin,
         slow_start: 0,
         stickiness: Stickiness::default(),
+        capacity: Capacity::default(),
     }
 }
 

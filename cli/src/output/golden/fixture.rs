@@ -233,6 +233,17 @@ pub(super) fn listener() -> elb::Listener {
         port: Some(8080),
         protocol: text("HTTP"),
         default_actions: vec![forward()],
+        attributes: [
+            ("roadstead.rate_limit.requests_per_second", "50"),
+            ("roadstead.rate_limit.burst", "0"),
+            ("roadstead.source_ips.allowed", ""),
+            ("roadstead.source_ips.denied", "192.0.2.66/32"),
+        ]
+        .map(|(key, value)| elb::ListenerAttribute {
+            key: text(key),
+            value: text(value),
+        })
+        .into(),
         ..elb::Listener::default()
     }
 }
@@ -333,6 +344,8 @@ pub(super) fn target_group() -> elb::TargetGroup {
             ("stickiness.type", "app_cookie"),
             ("stickiness.app_cookie.cookie_name", "SESSION"),
             ("stickiness.app_cookie.duration_seconds", "3600"),
+            ("roadstead.capacity.requests_per_target", "8"),
+            ("roadstead.capacity.waiting_seconds", "20"),
         ]
         .map(|(key, value)| elb::TargetGroupAttribute {
             key: text(key),

@@ -1,6 +1,7 @@
 //! Load balancers with their listeners and rules, as Elastic Load Balancing names them.
 
 pub(crate) mod action;
+mod attribute;
 mod condition;
 mod protocol;
 mod rule;
@@ -15,6 +16,7 @@ use super::target_group::{check_name, group_not_found};
 use crate::id::{ListenerRef, LoadBalancerName, RuleId, TargetGroupName};
 use crate::{Event, Exception, Rejection, Timestamp};
 pub use action::{Action, FixedResponse, Forward, Redirect};
+pub use attribute::{ListenerAttribute, ListenerAttributes};
 pub use condition::{Condition, QueryParameter, check as check_conditions};
 pub use protocol::{ListenerProtocol, Tls};
 pub use rule::Rule;
@@ -33,6 +35,8 @@ pub struct Listener {
     pub port: u16,
     #[serde(default)]
     pub protocol: ListenerProtocol,
+    #[serde(default)]
+    pub attributes: ListenerAttributes,
     /// What happens to a request that no rule takes.
     #[serde(deserialize_with = "action::stored")]
     pub default: Action,
@@ -102,9 +106,11 @@ impl ClusterState {
         id: ListenerRef,
         port: u16,
         protocol: ListenerProtocol,
+        attributes: Vec<ListenerAttribute>,
         default: Action,
     ) -> Result<Vec<Event>, Rejection> {
         self.load_balancer(&id.load_balancer)?;
+        let attributes = ListenerAttributes::default().changed(attributes)?;
         if port == 0 {
             return Err(Rejection::validation("port must be 1 to 65535"));
         }
@@ -125,6 +131,7 @@ impl ClusterState {
             id: id.clone(),
             port,
             protocol,
+            attributes,
             default,
             rules: Vec::new(),
         };
@@ -157,6 +164,7 @@ impl ClusterState {
         &mut self,
         id: &ListenerRef,
         protocol: Option<(ListenerProtocol, ListenerProtocol)>,
+        attributes: Vec<ListenerAttribute>,
         default: Option<Action>,
     ) -> Result<Vec<Event>, Rejection> {
         let mut changed = self.listener(id)?.as_ref().clone();
@@ -170,6 +178,7 @@ impl ClusterState {
             self.check_protocol(&protocol)?;
             changed.protocol = protocol;
         }
+        changed.attributes = changed.attributes.changed(attributes)?;
         if let Some(default) = default {
             self.check_action(&default)?;
             changed.default = default;

@@ -2,6 +2,7 @@
 
 mod events;
 mod lifecycle;
+mod pause;
 mod retry;
 mod validate;
 
@@ -125,6 +126,9 @@ pub struct Service {
     pub retry_at: Option<Timestamp>,
     /// The revisions whose rollouts completed last, newest first, each once.
     pub completed: Vec<TaskDefinitionId>,
+    /// Its requests wait at the load balancers until then.
+    #[serde(default)]
+    pub paused_until: Option<Timestamp>,
 }
 
 impl Service {

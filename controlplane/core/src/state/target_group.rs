@@ -1,5 +1,6 @@
 //! Target groups: targets that serve the same thing, and how they are probed.
 
+mod capacity;
 mod stickiness;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use super::ClusterState;
 use crate::id::TargetGroupName;
 use crate::{Event, Exception, Rejection};
 
+pub use capacity::Capacity;
 pub(super) use stickiness::LONGEST_STICKINESS;
 pub use stickiness::Stickiness;
 
@@ -69,6 +71,8 @@ pub struct TargetGroupSpec {
     pub slow_start: u32,
     #[serde(default)]
     pub stickiness: Stickiness,
+    #[serde(default)]
+    pub capacity: Capacity,
 }
 
 /// Targets that serve the same thing.
@@ -177,6 +181,7 @@ impl TargetGroupSpec {
         )?;
         self.check_slow_start()?;
         self.stickiness.check()?;
+        self.capacity.check()?;
         let ordered =
             |(from, to): &(u16, u16)| (200..=499).contains(from) && from <= to && *to <= 499;
         if check.success_codes.is_empty() || !check.success_codes.iter().all(ordered) {

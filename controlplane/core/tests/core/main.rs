@@ -3,6 +3,7 @@
 mod formats;
 mod invariants;
 mod lost_hosts;
+mod pauses;
 mod properties;
 mod retries;
 mod world;

@@ -3,14 +3,14 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use roadstead_core::ClusterState;
-use roadstead_core::Rejection;
 use roadstead_core::id::ServiceId;
 use roadstead_core::state::task::Task;
+use roadstead_core::{ClusterState, Command, Rejection, Timestamp};
 use roadstead_proto::agent::OpenLogs;
 use roadstead_proto::console::console_server::Console as Wire;
 use roadstead_proto::console::{
     ControlPlaneMember, DescribeControlPlaneRequest, DescribeControlPlaneResponse, LogChunk,
+    PauseServiceRequest, PauseServiceResponse, ResumeServiceRequest, ResumeServiceResponse,
     ServiceView, TaskLogsRequest, WatchServiceRequest,
 };
 use tokio::sync::mpsc;
@@ -20,7 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::convert::service::view;
+use super::convert::{self, service::view};
 use super::status::Refusal;
 use super::task;
 use crate::clock;
@@ -30,6 +30,7 @@ use crate::session::LogRelay;
 
 /// Views on their way to one caller.
 const QUEUE: usize = 8;
+const DEFAULT_PAUSE_SECONDS: i32 = 60;
 /// Counts change without a write: a view is looked at again so often.
 const REFRESH: Duration = Duration::from_millis(250);
 
@@ -59,6 +60,19 @@ impl Console {
 
     async fn read(&self) -> Result<Arc<ClusterState>, Refusal> {
         Ok(self.node.read().await?)
+    }
+
+    async fn pause(
+        &self,
+        (cluster, service): (Option<String>, Option<String>),
+        until: Option<Timestamp>,
+        at: Timestamp,
+    ) -> Result<(), Refusal> {
+        let id = super::service::reference(cluster.as_deref(), service.as_deref())?;
+        self.node
+            .write(Command::PauseService { id, until, at })
+            .await??;
+        Ok(())
     }
 }
 
@@ -122,6 +136,31 @@ impl Wire for Console {
             .open(&reign, &task.container_instance, open)
             .await?;
         Ok(Response::new(Box::pin(ReceiverStream::new(lines))))
+    }
+
+    async fn pause_service(
+        &self,
+        request: Request<PauseServiceRequest>,
+    ) -> Result<Response<PauseServiceResponse>, Status> {
+        let request = request.into_inner();
+        let seconds = request.seconds.unwrap_or(DEFAULT_PAUSE_SECONDS);
+        let pause = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        let (at, id) = (clock::now(), (request.cluster, request.service));
+        let until = at.after(pause);
+        self.pause(id, Some(until), at).await?;
+        Ok(Response::new(PauseServiceResponse {
+            paused_until: Some(convert::seconds(until)),
+        }))
+    }
+
+    async fn resume_service(
+        &self,
+        request: Request<ResumeServiceRequest>,
+    ) -> Result<Response<ResumeServiceResponse>, Status> {
+        let request = request.into_inner();
+        let id = (request.cluster, request.service);
+        self.pause(id, None, clock::now()).await?;
+        Ok(Response::new(ResumeServiceResponse {}))
     }
 
     async fn describe_control_plane(

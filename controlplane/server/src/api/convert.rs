@@ -6,6 +6,7 @@ pub(crate) mod certificate;
 mod condition;
 pub(crate) mod container_instance;
 pub(crate) mod listener;
+pub(crate) mod listener_attribute;
 pub(crate) mod name;
 pub(crate) mod number;
 pub(crate) mod protocol;

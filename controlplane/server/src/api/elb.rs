@@ -23,6 +23,8 @@ operations! {
         add_listener_certificates: AddListenerCertificatesRequest => AddListenerCertificatesResponse, listener::add_certificates,
         remove_listener_certificates: RemoveListenerCertificatesRequest => RemoveListenerCertificatesResponse, listener::remove_certificates,
         describe_listener_certificates: DescribeListenerCertificatesRequest => DescribeListenerCertificatesResponse, listener::describe_certificates,
+        modify_listener_attributes: ModifyListenerAttributesRequest => ModifyListenerAttributesResponse, listener::modify_attributes,
+        describe_listener_attributes: DescribeListenerAttributesRequest => DescribeListenerAttributesResponse, listener::describe_attributes,
         delete_listener: DeleteListenerRequest => DeleteListenerResponse, listener::delete,
         create_rule: CreateRuleRequest => CreateRuleResponse, rule::create,
         describe_rules: DescribeRulesRequest => DescribeRulesResponse, rule::describe,

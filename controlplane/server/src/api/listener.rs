@@ -5,12 +5,14 @@ use roadstead_core::{Command, Exception, Rejection};
 use roadstead_proto::elb::{
     AddListenerCertificatesRequest, AddListenerCertificatesResponse, Certificate,
     CreateListenerRequest, CreateListenerResponse, DeleteListenerRequest, DeleteListenerResponse,
+    DescribeListenerAttributesRequest, DescribeListenerAttributesResponse,
     DescribeListenerCertificatesRequest, DescribeListenerCertificatesResponse,
-    DescribeListenersRequest, DescribeListenersResponse, ModifyListenerRequest,
-    ModifyListenerResponse, RemoveListenerCertificatesRequest, RemoveListenerCertificatesResponse,
+    DescribeListenersRequest, DescribeListenersResponse, ModifyListenerAttributesRequest,
+    ModifyListenerAttributesResponse, ModifyListenerRequest, ModifyListenerResponse,
+    RemoveListenerCertificatesRequest, RemoveListenerCertificatesResponse,
 };
 
-use super::convert::{action, listener as convert, name, protocol};
+use super::convert::{action, listener as convert, listener_attribute, name, protocol};
 use super::status::Refusal;
 use super::{Api, within};
 use crate::id;
@@ -32,6 +34,7 @@ pub(super) async fn create(
         .filter(|port| *port > 0);
     let port = port.ok_or_else(|| Rejection::validation("port must be 1 to 65535"))?;
     let default = action::from_proto(&request.default_actions)?;
+    let attributes = listener_attribute::from_proto(&request.attributes)?;
     let id = ListenerRef {
         load_balancer,
         listener: id::listener(),
@@ -41,6 +44,7 @@ pub(super) async fn create(
             id: id.clone(),
             port,
             protocol,
+            attributes,
             default,
         })
         .await?;
@@ -106,15 +110,43 @@ pub(super) async fn modify(
     let state = api.read().await?;
     let known = &state.listener(&id)?.protocol;
     let wanted = wanted.modify(known)?;
+    let attributes = listener_attribute::from_proto(&request.attributes)?;
     let command = Command::ModifyListener {
         id: id.clone(),
         protocol: wanted.map(|wanted| (wanted, known.clone())),
+        attributes,
         default,
     };
     let state = api.write(command).await?;
     let listener = convert::to_proto(&state.arns(), state.listener(&id)?);
     Ok(ModifyListenerResponse {
         listeners: vec![listener],
+    })
+}
+
+pub(super) async fn modify_attributes(
+    api: &Api,
+    request: ModifyListenerAttributesRequest,
+) -> Result<ModifyListenerAttributesResponse, Refusal> {
+    let change = ModifyListenerRequest {
+        listener_arn: request.listener_arn,
+        attributes: request.attributes,
+        ..ModifyListenerRequest::default()
+    };
+    let listeners = modify(api, change).await?.listeners.into_iter();
+    Ok(ModifyListenerAttributesResponse {
+        attributes: listeners.flat_map(|one| one.attributes).collect(),
+    })
+}
+
+pub(super) async fn describe_attributes(
+    api: &Api,
+    request: DescribeListenerAttributesRequest,
+) -> Result<DescribeListenerAttributesResponse, Refusal> {
+    let id = name::listener(request.listener_arn.as_deref())?;
+    let state = api.read().await?;
+    Ok(DescribeListenerAttributesResponse {
+        attributes: listener_attribute::to_proto(&state.listener(&id)?.attributes),
     })
 }
 

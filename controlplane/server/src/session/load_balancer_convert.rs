@@ -52,6 +52,7 @@ fn listener(arns: &Arns, listener: &Listener) -> lb::Listener {
         ListenerProtocol::Http => None,
         ListenerProtocol::Https(tls) => tls.client_authority.clone(),
     };
+    let attributes = &listener.attributes;
     lb::Listener {
         listener_arn: arns.listener(&listener.id),
         port: u32::from(listener.port),
@@ -59,6 +60,10 @@ fn listener(arns: &Arns, listener: &Listener) -> lb::Listener {
         rules,
         certificate_arns: certificates.map(|id| arns.certificate(id)).collect(),
         client_authority: client_authority.unwrap_or_default(),
+        requests_per_second: attributes.requests_per_second,
+        burst: attributes.burst,
+        allowed_source_ips: attributes.allowed_sources.clone(),
+        denied_source_ips: attributes.denied_sources.clone(),
     }
 }
 
@@ -83,6 +88,10 @@ fn target_group(arns: &Arns, found: GroupTargets) -> lb::TargetGroup {
         algorithm: spec.algorithm.name().to_owned(),
         slow_start_seconds: spec.slow_start,
         stickiness: stickiness(&spec.stickiness),
+        requests_per_target: spec.capacity.requests_per_target,
+        waiting: spec.capacity.waiting,
+        waiting_seconds: spec.capacity.waiting_seconds,
+        paused_until: found.paused_until.map_or(0, |until| until.0),
     }
 }
 

@@ -1,9 +1,11 @@
 //! A client that sees every byte.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::within;
 
@@ -51,6 +53,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     pub(crate) async fn send(&mut self, text: impl AsRef<[u8]>) {
         within(self.stream.write_all(text.as_ref())).await.unwrap();
+    }
+
+    /// Sends what a connection that is closed meanwhile need not take.
+    pub(crate) async fn try_send(&mut self, text: &str) {
+        drop(within(self.stream.write_all(text.as_bytes())).await);
+    }
+
+    /// Returns whether an answer, or the end, has come before the pause is over.
+    pub(crate) async fn has_answer(&mut self, pause: Duration) -> bool {
+        timeout(pause, self.stream.fill_buf()).await.is_ok()
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> Answer {

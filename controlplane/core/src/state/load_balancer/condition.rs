@@ -181,7 +181,8 @@ fn is_method(text: &str) -> bool {
     text.len() <= LONGEST_NAME && text.bytes().all(fits)
 }
 
-fn is_range(text: &str) -> bool {
+/// Returns whether a text is a range of addresses in CIDR form.
+pub(super) fn is_range(text: &str) -> bool {
     let Some((address, length)) = text.split_once('/') else {
         return false;
     };

@@ -177,7 +177,9 @@ mod tests {
     use super::super::{Forward, ListenerProtocol};
     use super::*;
     use crate::id::{ListenerId, LoadBalancerName, TargetGroupName};
-    use crate::state::target_group::{Algorithm, Stickiness, TargetGroupSpec, TargetHealthCheck};
+    use crate::state::target_group::{
+        Algorithm, Capacity, Stickiness, TargetGroupSpec, TargetHealthCheck,
+    };
     use crate::{Command, Timestamp};
 
     fn listener() -> ListenerRef {
@@ -213,6 +215,7 @@ mod tests {
             algorithm: Algorithm::RoundRobin,
             slow_start: 0,
             stickiness: Stickiness::default(),
+            capacity: Capacity::default(),
         };
         let (load_balancer, at) = (listener().load_balancer, Timestamp(0));
         for command in [
@@ -225,6 +228,7 @@ mod tests {
                 id: listener(),
                 port: 80,
                 protocol: ListenerProtocol::Http,
+                attributes: Vec::new(),
                 default,
             },
         ] {

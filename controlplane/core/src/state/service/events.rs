@@ -247,7 +247,7 @@ impl ClusterState {
         );
     }
 
-    fn tell(&mut self, id: &ServiceId, message: &str, at: Timestamp) {
+    pub(super) fn tell(&mut self, id: &ServiceId, message: &str, at: Timestamp) {
         self.tell_as(id, &format!("(service {})", id.service), message, at);
     }
 

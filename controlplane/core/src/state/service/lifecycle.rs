@@ -78,6 +78,7 @@ impl ClusterState {
             failed_starts: 0,
             retry_at: None,
             completed: Vec::new(),
+            paused_until: None,
         };
         self.services.insert(id.clone(), Arc::new(service));
         self.routing_version = self.version;

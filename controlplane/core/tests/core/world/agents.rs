@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use roadstead_core::Command;
 use roadstead_core::id::TaskId;
 use roadstead_core::resources::Protocol;
 use roadstead_core::state::task::{
     Container, DesiredStatus, HealthStatus, LastStatus, PortBinding, StopCode, TargetHealth, Task,
     TaskStateChange, TaskTimes,
 };
+use roadstead_core::{Command, Rejection, Timestamp, targets};
 
 use super::{World, group, service_id};
 
@@ -61,6 +61,24 @@ impl World {
         instances
             .position(|id| *id == task.container_instance)
             .expect("the instance is there")
+    }
+
+    /// Pauses a service for so long, or lets it go on; returns until when it is paused.
+    pub(crate) fn pause(
+        &mut self,
+        service: usize,
+        pause: Option<Duration>,
+    ) -> Result<Option<Timestamp>, Rejection> {
+        let until = pause.map(|pause| self.now.after(pause));
+        let (id, at) = (service_id(service), self.now);
+        self.apply(&Command::PauseService { id, until, at })?;
+        Ok(until)
+    }
+
+    /// Returns until when load balancers are told to hold requests.
+    pub(crate) fn paused_until(&self) -> Option<Timestamp> {
+        let groups = targets::groups(&self.state).into_iter();
+        groups.filter_map(|group| group.paused_until).max()
     }
 
     /// Returns how long `web` starts no task.

@@ -16,7 +16,7 @@ use roadstead_core::state::join::{Authority, JoinToken, Role, Server};
 use roadstead_core::state::load_balancer::{Action, Condition, ListenerProtocol, Redirect, Rule};
 use roadstead_core::state::service::{DeploymentConfiguration, ServiceLoadBalancer, ServiceSpec};
 use roadstead_core::state::target_group::{
-    Algorithm, Stickiness, TargetGroupSpec, TargetHealthCheck,
+    Algorithm, Capacity, Stickiness, TargetGroupSpec, TargetHealthCheck,
 };
 use roadstead_core::state::task_definition::{
     ContainerDefinition, NetworkMode, NewTaskDefinition, PortMapping,
@@ -200,6 +200,7 @@ impl World {
             algorithm: Algorithm::RoundRobin,
             slow_start: 0,
             stickiness: Stickiness::default(),
+            capacity: Capacity::default(),
         };
         self.must(&Command::CreateTargetGroup {
             name: group(),
@@ -217,6 +218,7 @@ impl World {
             id: id.clone(),
             port: 8080,
             protocol: ListenerProtocol::Http,
+            attributes: Vec::new(),
             default: Action::forward_to(group()),
         });
         self.must(&Command::CreateRule {

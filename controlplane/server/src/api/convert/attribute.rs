@@ -12,12 +12,16 @@ const STICKY_BY: &str = "stickiness.type";
 const STICKY_FOR: &str = "stickiness.lb_cookie.duration_seconds";
 const COOKIE: &str = "stickiness.app_cookie.cookie_name";
 const COOKIE_FOR: &str = "stickiness.app_cookie.duration_seconds";
+// ELB has none of these.
+const REQUESTS: &str = "roadstead.capacity.requests_per_target";
+const WAITING: &str = "roadstead.capacity.waiting";
+const WAITING_FOR: &str = "roadstead.capacity.waiting_seconds";
 const BY_LOAD_BALANCER: &str = "lb_cookie";
 const BY_APPLICATION: &str = "app_cookie";
 
 /// Describes the attributes of a group.
 pub(crate) fn to_proto(spec: &TargetGroupSpec) -> Vec<TargetGroupAttribute> {
-    let sticky = &spec.stickiness;
+    let (sticky, capacity) = (&spec.stickiness, &spec.capacity);
     let by = if sticky.by_application {
         BY_APPLICATION
     } else {
@@ -32,6 +36,9 @@ pub(crate) fn to_proto(spec: &TargetGroupSpec) -> Vec<TargetGroupAttribute> {
         (STICKY_FOR, sticky.duration.to_string()),
         (COOKIE, sticky.application_cookie.clone()),
         (COOKIE_FOR, sticky.application_duration.to_string()),
+        (REQUESTS, capacity.requests_per_target.to_string()),
+        (WAITING, capacity.waiting.to_string()),
+        (WAITING_FOR, capacity.waiting_seconds.to_string()),
     ]
     .map(|(key, value)| TargetGroupAttribute {
         key: Some(key.to_owned()),
@@ -48,18 +55,21 @@ pub(crate) fn change(
     for attribute in attributes {
         let key = attribute.key.as_deref().unwrap_or_default();
         let value = attribute.value.as_deref().unwrap_or_default();
-        let sticky = &mut spec.stickiness;
+        let (sticky, capacity) = (&mut spec.stickiness, &mut spec.capacity);
         match key {
-            DELAY => spec.deregistration_delay = seconds(key, value)?,
-            SLOW_START => spec.slow_start = seconds(key, value)?,
+            DELAY => spec.deregistration_delay = number(key, value)?,
+            SLOW_START => spec.slow_start = number(key, value)?,
             ALGORITHM => spec.algorithm = algorithm(value)?,
             STICKY => sticky.enabled = one_of(key, value, ["false", "true"])?,
             STICKY_BY => {
                 sticky.by_application = one_of(key, value, [BY_LOAD_BALANCER, BY_APPLICATION])?;
             }
-            STICKY_FOR => sticky.duration = seconds(key, value)?,
+            STICKY_FOR => sticky.duration = number(key, value)?,
             COOKIE => value.clone_into(&mut sticky.application_cookie),
-            COOKIE_FOR => sticky.application_duration = seconds(key, value)?,
+            COOKIE_FOR => sticky.application_duration = number(key, value)?,
+            REQUESTS => capacity.requests_per_target = number(key, value)?,
+            WAITING => capacity.waiting = number(key, value)?,
+            WAITING_FOR => capacity.waiting_seconds = number(key, value)?,
             other => {
                 return Err(Rejection::validation(format!(
                     "target group attribute key '{other}' is not supported"
@@ -70,10 +80,10 @@ pub(crate) fn change(
     Ok(())
 }
 
-fn seconds(key: &str, value: &str) -> Result<u32, Rejection> {
-    value
-        .parse()
-        .map_err(|_| Rejection::validation(format!("{key} '{value}' is not a number of seconds")))
+/// Reads the value of an attribute that is a number.
+pub(super) fn number(key: &str, value: &str) -> Result<u32, Rejection> {
+    let number = value.parse();
+    number.map_err(|_| Rejection::validation(format!("{key} '{value}' is not a whole number")))
 }
 
 /// Returns whether it is the second of the two.
@@ -121,6 +131,8 @@ mod tests {
             (STICKY, "true"),
             (STICKY_BY, "app_cookie"),
             (COOKIE, "SESSION"),
+            (REQUESTS, "8"),
+            (WAITING_FOR, "20"),
         ])
         .unwrap();
         let mut again = default_spec();

@@ -8,7 +8,7 @@ use roadstead_core::state::load_balancer::{
 };
 use roadstead_proto::elb;
 
-use super::{action, condition, protocol, seconds};
+use super::{action, condition, listener_attribute, protocol, seconds};
 
 /// Describes a load balancer.
 pub(crate) fn load_balancer_to_proto(arns: &Arns, balancer: &LoadBalancer) -> elb::LoadBalancer {
@@ -39,6 +39,7 @@ pub(crate) fn to_proto(arns: &Arns, listener: &Listener) -> elb::Listener {
         default_actions: vec![action::to_proto(arns, &listener.default)],
         certificates: default.collect(),
         mutual_authentication: protocol::mutual_authentication(&listener.protocol),
+        attributes: listener_attribute::to_proto(&listener.attributes),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Target groups.
 
 use roadstead_core::state::target_group::{
-    Algorithm, Stickiness, TargetGroup, TargetGroupSpec, TargetHealthCheck,
+    Algorithm, Capacity, Stickiness, TargetGroup, TargetGroupSpec, TargetHealthCheck,
 };
 use roadstead_core::{ClusterState, Rejection};
 use roadstead_proto::elb;
@@ -23,6 +23,7 @@ pub(crate) fn default_spec() -> TargetGroupSpec {
         algorithm: Algorithm::RoundRobin,
         slow_start: 0,
         stickiness: Stickiness::default(),
+        capacity: Capacity::default(),
     }
 }
 

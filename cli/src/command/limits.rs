@@ -1,0 +1,66 @@
+//! What a listener lets through, as it is written on the command line.
+
+use roadstead_client::proto::elb::ListenerAttribute;
+
+/// What is not given stays as it is.
+#[derive(Debug, Default, clap::Args)]
+#[group(skip)]
+pub(crate) struct Args {
+    /// Requests a second that each client address may make; 0 is any number.
+    #[arg(long, value_name = "COUNT")]
+    rate_limit: Option<u32>,
+    /// Requests that a client may make at once; 0 is those of a second.
+    #[arg(long, value_name = "COUNT")]
+    burst: Option<u32>,
+    /// Address ranges with commas that alone may connect, such as 192.0.2.0/24; `any` lifts it.
+    #[arg(long, value_name = "RANGES")]
+    allow: Option<String>,
+    /// Address ranges with commas that may not connect; `none` lifts it.
+    #[arg(long, value_name = "RANGES")]
+    deny: Option<String>,
+}
+
+impl Args {
+    /// Returns the attributes that were given.
+    pub(super) fn attributes(&self) -> Vec<ListenerAttribute> {
+        let number = |number: Option<u32>| number.map(|number| number.to_string());
+        let ranges = |given: &Option<String>, nothing: &str| {
+            let text = given.as_deref()?;
+            Some(if text == nothing { "" } else { text }.to_owned())
+        };
+        let each = [
+            (
+                "roadstead.rate_limit.requests_per_second",
+                number(self.rate_limit),
+            ),
+            ("roadstead.rate_limit.burst", number(self.burst)),
+            ("roadstead.source_ips.allowed", ranges(&self.allow, "any")),
+            ("roadstead.source_ips.denied", ranges(&self.deny, "none")),
+        ];
+        let given = each.into_iter().filter(|(_, value)| value.is_some());
+        given
+            .map(|(key, value)| ListenerAttribute {
+                key: Some(key.to_owned()),
+                value,
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_given_is_sent_and_a_word_lifts_a_list() {
+        assert_eq!(Args::default().attributes(), []);
+        let args = Args {
+            rate_limit: Some(0),
+            allow: Some("any".into()),
+            deny: Some("10.0.0.0/8,192.0.2.0/24".into()),
+            ..Args::default()
+        };
+        let values = args.attributes().into_iter().filter_map(|one| one.value);
+        assert!(values.eq(["0", "", "10.0.0.0/8,192.0.2.0/24"]));
+    }
+}

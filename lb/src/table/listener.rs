@@ -1,0 +1,118 @@
+//! Reads a listener: how it speaks, whom it lets in, and what its rules are.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use ipnet::IpNet;
+use roadstead_proto::lb;
+
+use super::{TableError, port, rule};
+use crate::routing::Rule;
+use crate::tls::{Keyring, Tls};
+
+/// A listener as received, checked; its rules name their groups.
+#[derive(Debug)]
+pub(crate) struct ListenerDraft {
+    pub(crate) tls: Option<Tls>,
+    pub(crate) access: Access,
+    pub(crate) rate_limit: Option<RateLimit>,
+    pub(crate) rules: Vec<Rule<String>>,
+}
+
+/// How many requests each client address may make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RateLimit {
+    pub(crate) requests_per_second: NonZeroU32,
+    /// So many may come at once.
+    pub(crate) burst: NonZeroU32,
+}
+
+/// Who may connect.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// Empty: everybody.
+    allowed: Vec<IpNet>,
+    denied: Vec<IpNet>,
+}
+
+impl Access {
+    /// Returns whether a client of that address may connect; a denial counts more than a permission.
+    pub(crate) fn admits(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let among = |ranges: &[IpNet]| ranges.iter().any(|range| range.contains(&address));
+        !among(&self.denied) && (self.allowed.is_empty() || among(&self.allowed))
+    }
+}
+
+/// Reads a listener; returns its port with it.
+pub(super) fn read(
+    listener: &lb::Listener,
+    groups: &BTreeSet<&str>,
+    keyring: &mut Keyring,
+) -> Result<(u16, ListenerDraft), TableError> {
+    let name = &listener.listener_arn;
+    if !["HTTP", "HTTPS"].contains(&listener.protocol.as_str()) {
+        return Err(TableError::Protocol {
+            listener: name.clone(),
+            protocol: listener.protocol.clone(),
+        });
+    }
+    let port = port(listener.port).ok_or_else(|| TableError::Port {
+        listener: name.clone(),
+        port: listener.port,
+    })?;
+    let rules = listener.rules.iter();
+    let rules = rules.map(|one| rule::read(name, one, groups));
+    let tls = keyring.tls(listener).map_err(|cause| TableError::Tls {
+        listener: name.clone(),
+        cause,
+    })?;
+    let draft = ListenerDraft {
+        tls,
+        access: Access {
+            allowed: ranges(name, &listener.allowed_source_ips)?,
+            denied: ranges(name, &listener.denied_source_ips)?,
+        },
+        rate_limit: rate_limit(listener),
+        rules: rules.collect::<Result<_, _>>()?,
+    };
+    Ok((port, draft))
+}
+
+fn ranges(listener: &str, texts: &[String]) -> Result<Vec<IpNet>, TableError> {
+    let each = texts.iter().map(|text| rule::source(listener, text));
+    each.collect()
+}
+
+/// Without a burst of its own a listener lets through at once what it lets through in a second.
+fn rate_limit(listener: &lb::Listener) -> Option<RateLimit> {
+    let requests_per_second = NonZeroU32::new(listener.requests_per_second)?;
+    Some(RateLimit {
+        requests_per_second,
+        burst: NonZeroU32::new(listener.burst).unwrap_or(requests_per_second),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_counts_more_than_a_permission_and_an_empty_list_permits_all() {
+        let ranges = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let access = |allowed: &[&str], denied: &[&str]| Access {
+            allowed: ranges(allowed),
+            denied: ranges(denied),
+        };
+        let admits = |access: &Access, text: &str| access.admits(text.parse().unwrap());
+        assert!(admits(&access(&[], &[]), "192.0.2.1"));
+        let office = access(&["192.0.2.0/24", "2001:db8::/32"], &["192.0.2.66/32"]);
+        assert!(admits(&office, "192.0.2.1"));
+        assert!(admits(&office, "::ffff:192.0.2.1"));
+        assert!(admits(&office, "2001:db8::1"));
+        assert!(!admits(&office, "192.0.2.66"));
+        assert!(!admits(&office, "198.51.100.1"));
+        assert!(!admits(&access(&[], &["192.0.2.0/24"]), "192.0.2.1"));
+    }
+}
