@@ -43,6 +43,9 @@ const ALWAYS_SENT: [&str; 21] = [
 /// Names whose capitals neither camelCase nor PascalCase would give.
 const RENAMED: [(&str, &str); 2] = [("bind_ip", "bindIP"), ("dns_name", "DNSName")];
 
+/// A message of the console that holds others which have no JSON form; `ctl` shows what it makes of it.
+const INTERNAL: &str = "DescribeTrafficResponse";
+
 /// Messages with a secret: `src/secret.rs` says what their `Debug` shows.
 const SECRET: [&str; 4] = [
     "roadstead.acm.v1.ImportCertificateRequest",
@@ -63,7 +66,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "roadstead.elb.v1" | "roadstead.acm.v1" => "PascalCase",
             _ => continue,
         };
-        for message in &file.message_type {
+        let shown = |message: &&DescriptorProto| message.name() != INTERNAL;
+        for message in file.message_type.iter().filter(shown) {
             let path = format!("{}.{}", file.package(), message.name());
             config = config.type_attribute(
                 &path,

@@ -3,6 +3,7 @@
 //! args → context → connection → command → output      a client command, from the line to the answer
 //! args → daemon                                        a role, from the line to the running process
 //! rollout                                              how `service update` follows a deployment
+//! top                                                  what `lb top` makes of the load balancers' counters
 //! error                                                what is said, and the exit code, when it fails
 
 mod args;
@@ -18,6 +19,7 @@ mod logging;
 mod output;
 mod rollout;
 mod runtime;
+mod top;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -7,7 +7,7 @@ pub(crate) mod certificate;
 pub(crate) mod cluster;
 pub(crate) mod control_plane;
 pub(crate) mod elb;
-mod grid;
+pub(crate) mod grid;
 pub(crate) mod instance;
 pub(crate) mod service;
 pub(crate) mod task;

@@ -11,7 +11,7 @@ mod rewind;
 mod tunnel;
 mod watch;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,7 +24,7 @@ use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 use crate::shared::{Door, Shared};
-use crate::tls::{HTTP_2, Tls};
+use crate::tls::{HTTP_2, Handshake, Tls};
 use crate::upstream::Forwarded;
 pub(crate) use link::{Interrupted, Link};
 use rewind::Rewind;
@@ -40,6 +40,9 @@ pub(crate) struct Client {
     pub(crate) worker: usize,
     pub(crate) door: Arc<Door>,
     pub(crate) address: IpAddr,
+    pub(crate) port: u16,
+    /// How it shook hands; known when there is an access log.
+    pub(crate) tls: Option<Arc<Handshake>>,
     /// The address as `X-Forwarded-For` has it.
     pub(crate) forwarded_for: HeaderValue,
     /// The listener's port as `X-Forwarded-Port` has it.
@@ -60,11 +63,12 @@ impl Client {
         shared: Arc<Shared>,
         worker: usize,
         door: Arc<Door>,
-        address: IpAddr,
+        peer: SocketAddr,
         scheme: &'static str,
+        tls: Option<Arc<Handshake>>,
     ) -> Self {
         // A client of a dual-stack listener is known to its target by its IPv4 address.
-        let address = address.to_canonical();
+        let address = peer.ip().to_canonical();
         let forwarded_for = HeaderValue::try_from(address.to_string())
             .expect("an address is written in visible ASCII characters");
         let link = Link::new(&shared.config);
@@ -74,6 +78,8 @@ impl Client {
             worker,
             door,
             address,
+            port: peer.port(),
+            tls,
             forwarded_for,
             scheme,
             is_stream: false,
@@ -91,6 +97,8 @@ impl Client {
             worker: self.worker,
             door: Arc::clone(&self.door),
             address: self.address,
+            port: self.port,
+            tls: self.tls.clone(),
             forwarded_for: self.forwarded_for.clone(),
             forwarded_port: self.forwarded_port.clone(),
             scheme: self.scheme,
@@ -138,13 +146,16 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     worker: usize,
     door: Arc<Door>,
-    address: IpAddr,
+    peer: SocketAddr,
     stream: TcpStream,
 ) {
-    match protocol(&shared, &door, address) {
-        None => debug!(client = %address, "not let in"),
+    match protocol(&shared, &door, peer.ip()) {
+        None => {
+            debug!(client = %peer, "not let in");
+            door.traffic.refused_connection(worker);
+        }
         Some(None) => {
-            let client = Arc::new(Client::new(shared, worker, door, address, "http"));
+            let client = Arc::new(Client::new(shared, worker, door, peer, "http", None));
             let stream = Rewind::at_start(stream);
             if let Some(stream) = http1::serve(Arc::clone(&client), stream).await {
                 Box::pin(http2::serve(client, stream)).await;
@@ -153,11 +164,15 @@ pub(crate) async fn serve(
         // Apart, so that a connection without TLS has no room for it.
         Some(Some(tls)) => {
             Box::pin(async move {
-                let Some(stream) = shake_hands(&shared, &door, &tls, address, stream).await else {
+                let Some(stream) = shake_hands(&shared, &door, &tls, peer, stream).await else {
                     return;
                 };
-                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
-                let client = Arc::new(Client::new(shared, worker, door, address, "https"));
+                let session = stream.get_ref().1;
+                let is_http2 = session.alpn_protocol() == Some(HTTP_2);
+                let log = shared.access_log.as_ref();
+                let handshake = log.map(|_log| Arc::new(Handshake::of(session)));
+                let client = Client::new(shared, worker, door, peer, "https", handshake);
+                let client = Arc::new(client);
                 if is_http2 {
                     http2::serve(client, stream).await;
                 } else {
@@ -182,7 +197,7 @@ async fn shake_hands(
     shared: &Shared,
     door: &Door,
     tls: &Tls,
-    address: IpAddr,
+    peer: SocketAddr,
     stream: TcpStream,
 ) -> Option<TlsStream<TcpStream>> {
     let limit = shared.config.client_timeout.min(HANDSHAKE_DEADLINE);
@@ -194,11 +209,11 @@ async fn shake_hands(
         Ok(Ok(stream)) => Some(stream),
         // As nonsense in HTTP: nothing that an operator could act on.
         Ok(Err(error)) => {
-            debug!(client = %address, error = &error as &dyn std::error::Error, "no handshake");
+            debug!(client = %peer, error = &error as &dyn std::error::Error, "no handshake");
             None
         }
         Err(_elapsed) => {
-            debug!(client = %address, "the handshake took too long");
+            debug!(client = %peer, "the handshake took too long");
             None
         }
     }

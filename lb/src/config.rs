@@ -1,8 +1,10 @@
 //! What a load balancer is told at its start. The table says everything else.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::access_log::AccessLogFormat;
 
 /// The settings of one load balancer.
 #[derive(Debug, Clone)]
@@ -13,8 +15,12 @@ pub struct Config {
     pub bind: IpAddr,
     /// How many threads serve requests; 0, the default, is one per core.
     pub workers: usize,
-    /// Where one JSON line per request goes; none by default.
+    /// Where one line per request goes; none by default.
     pub access_log: Option<PathBuf>,
+    /// How a line of the access log is written. Default JSON.
+    pub access_log_format: AccessLogFormat,
+    /// Where Prometheus may read metrics over HTTP, at `/metrics`; nowhere by default.
+    pub metrics: Option<SocketAddr>,
     /// The most bytes of a request's head; a longer one is answered with 431. Default 64 KiB, as ALB.
     pub max_header_bytes: usize,
     /// The most client connections at once; further ones wait in the kernel. Default 65,536.
@@ -58,6 +64,8 @@ impl Default for Config {
             bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             workers: 0,
             access_log: None,
+            access_log_format: AccessLogFormat::default(),
+            metrics: None,
             max_header_bytes: 64 * 1024,
             max_connections: 65_536,
             max_connections_per_address: 16_384,

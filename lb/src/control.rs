@@ -25,8 +25,9 @@ use crate::session::Identity;
 use crate::shared::{Door, Shared};
 use crate::succession::{Phase, Place, Progress, share};
 use crate::table::disk::InForce;
-use crate::table::{Draft, TableError};
+use crate::table::{Draft, Listener, TableError};
 use crate::tls::Keyring;
+use crate::traffic::BOUNDS;
 use crate::worker::{BindError, Worker, WorkerError, listener};
 
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -158,12 +159,17 @@ impl Control {
         let saved = *self.saved.borrow();
         // To another process of this node no table is known to say that a target drains.
         let known = if phase.is_alone() { saved } else { 0 };
+        let table = self.shared.table.load();
+        let groups = table.groups.iter();
         let report = NodeReport {
             node_id: self.identity.node_id.clone(),
             incarnation: self.identity.incarnation.clone(),
             table_revision: self.revision,
             targets: self.registry.report(Instant::now(), known),
             counts: self.registry.counts(),
+            listeners: table.listeners.iter().map(Listener::report).collect(),
+            target_groups: groups.map(|group| group.report()).collect(),
+            bucket_bounds: BOUNDS.to_vec(),
         };
         let probed = || report.targets.iter().all(|one| one.reason != UNPROBED);
         let ready = self.started.is_some_and(|started| {
@@ -267,9 +273,9 @@ impl Control {
             self.shared.alarm.ring();
         }
         let mut failure = None;
-        for port in ports {
-            if !self.open.contains_key(&port)
-                && let Err(error) = self.open(port).await
+        for listener in &table.listeners {
+            if !self.open.contains_key(&listener.port)
+                && let Err(error) = self.open(listener).await
             {
                 failure.get_or_insert(error);
             }
@@ -285,7 +291,8 @@ impl Control {
     }
 
     /// Opens a listener on every worker, or on none.
-    async fn open(&mut self, port: u16) -> Result<(), WorkerError> {
+    async fn open(&mut self, listener: &Listener) -> Result<(), WorkerError> {
+        let port = listener.port;
         let inherited = self.inherited.get(&port).cloned();
         let taken_over = inherited.is_some();
         let sockets = match inherited {
@@ -294,7 +301,7 @@ impl Control {
             // would be lost if this process, or the other one, ended now.
             None => bind(&self.shared, port, self.workers.len())?,
         };
-        let door = Arc::new(Door::new(port));
+        let door = Arc::new(Door::to(listener));
         let shares = share(sockets.len(), self.workers.len());
         for (worker, share) in self.workers.iter().zip(shares) {
             let own = share.into_iter().map(|index| sockets[index].try_clone());

@@ -7,6 +7,7 @@
 
 pub(crate) mod probe;
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
@@ -45,7 +46,8 @@ impl HealthCheck {
 /// What a probe came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    Success,
+    /// The target answered with a code that the matcher holds.
+    Success(u16),
     /// The target answered with a code that the matcher does not hold.
     Mismatch(u16),
     Timeout,
@@ -53,6 +55,17 @@ pub(crate) enum Outcome {
     Unreachable,
     /// No HTTP answer on a connection.
     Failed,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Success(code) | Self::Mismatch(code) => write!(formatter, "{code}"),
+            Self::Timeout => formatter.write_str("no answer"),
+            Self::Unreachable => formatter.write_str("no connection"),
+            Self::Failed => formatter.write_str("no HTTP"),
+        }
+    }
 }
 
 /// How a target stands; what a number stands for is fixed, because `Target` keeps it in an atomic.
@@ -113,7 +126,7 @@ impl Health {
     /// Returns the standing after one more probe.
     #[must_use]
     pub(crate) fn after(&self, outcome: Outcome, now: Instant, check: &HealthCheck) -> Self {
-        let success = outcome == Outcome::Success;
+        let success = matches!(outcome, Outcome::Success(_));
         let first_failure = match self.first_failure {
             None if !success => Some(now),
             known => known,
@@ -175,7 +188,7 @@ impl Health {
             }
             (
                 State::Unhealthy,
-                Some(Outcome::Success | Outcome::Unreachable | Outcome::Failed) | None,
+                Some(Outcome::Success(_) | Outcome::Unreachable | Outcome::Failed) | None,
             ) => (
                 "Target.FailedHealthChecks",
                 "Health checks failed".to_owned(),
@@ -207,11 +220,12 @@ mod tests {
         })
     }
 
-    use Outcome::{Failed, Mismatch, Success, Timeout};
+    use Outcome::{Failed, Mismatch, Timeout};
+    const SUCCESS: Outcome = Outcome::Success(200);
 
     #[test]
     fn one_success_makes_a_new_target_healthy() {
-        let health = after(&Health::new(), &[Failed, Failed, Failed, Success]);
+        let health = after(&Health::new(), &[Failed, Failed, Failed, SUCCESS]);
         assert_eq!(health.state(), State::Healthy);
         assert_eq!(health.reason(), ("", String::new()));
     }
@@ -232,13 +246,13 @@ mod tests {
         let health = health.after(Timeout, start + Duration::from_secs(20), &check());
         assert_eq!(health.state(), State::Unhealthy);
         assert_eq!(health.reason().0, "Target.Timeout");
-        assert_eq!(after(&health, &[Success]).state(), State::Healthy);
+        assert_eq!(after(&health, &[SUCCESS]).state(), State::Healthy);
     }
 
     #[test]
     fn a_healthy_target_falls_after_the_threshold_of_failures_in_a_row() {
-        let healthy = after(&Health::new(), &[Success]);
-        let shaken = after(&healthy, &[Failed, Success, Failed]);
+        let healthy = after(&Health::new(), &[SUCCESS]);
+        let shaken = after(&healthy, &[Failed, SUCCESS, Failed]);
         assert_eq!(shaken.state(), State::Healthy);
         let fallen = after(&shaken, &[Mismatch(503)]);
         assert_eq!(fallen.state(), State::Unhealthy);
@@ -250,11 +264,11 @@ mod tests {
 
     #[test]
     fn a_fallen_target_recovers_after_the_threshold_of_successes_in_a_row() {
-        let fallen = after(&Health::new(), &[Success, Failed, Failed]);
+        let fallen = after(&Health::new(), &[SUCCESS, Failed, Failed]);
         assert_eq!(fallen.state(), State::Unhealthy);
-        let rising = after(&fallen, &[Success, Success, Failed, Success, Success]);
+        let rising = after(&fallen, &[SUCCESS, SUCCESS, Failed, SUCCESS, SUCCESS]);
         assert_eq!(rising.state(), State::Unhealthy);
-        assert_eq!(after(&rising, &[Success]).state(), State::Healthy);
+        assert_eq!(after(&rising, &[SUCCESS]).state(), State::Healthy);
     }
 
     #[test]
@@ -264,7 +278,7 @@ mod tests {
             .map(|pause| pause.as_millis())
             .into();
         assert_eq!(pauses, [20, 40, 80, 250, 250]);
-        let healthy = after(&Health::new(), &[Success]);
+        let healthy = after(&Health::new(), &[SUCCESS]);
         assert_eq!(healthy.pause(&check()), check().interval);
     }
 
@@ -274,7 +288,7 @@ mod tests {
             suspect: true,
             ..check()
         };
-        let healthy = after(&Health::new(), &[Outcome::Success]);
+        let healthy = after(&Health::new(), &[SUCCESS]);
         let now = Instant::now();
         assert!(healthy.pause(&suspect) < healthy.pause(&check()));
         let slow = healthy.after(Outcome::Timeout, now, &suspect);

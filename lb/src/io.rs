@@ -79,10 +79,12 @@ impl Body for Received {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         let link = &self.client.link;
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && self.client.is_stream
-        {
-            link.has_read(frame.data_ref().map_or(0, Bytes::len));
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            link.has_received(bytes);
+            if self.client.is_stream {
+                link.has_read(bytes);
+            }
         }
         if matches!(polled, Poll::Ready(None)) || self.incoming.is_end_stream() {
             link.set_receiving(false);

@@ -52,7 +52,7 @@ pub(crate) async fn answer(
         .access_log
         .as_ref()
         .map(|log| Entry::begin(log.clone(), &client, &request, begun));
-    let mut exchange = Exchange::new(client, request.method(), entry);
+    let mut exchange = Exchange::new(client, request.method(), entry, begun);
     let forwarded = if exchange.is_one_too_many() {
         Err(Refusal::Overload.into())
     } else {
@@ -63,7 +63,12 @@ pub(crate) async fn answer(
             Ok(body::switch(answered, exchange))
         }
         Ok(answered) => Ok(body::relay(answered, exchange)),
-        Err(own) => Ok(body::answer(own.into_response(), exchange)),
+        Err(own) => {
+            if let Own::Rule(priority, action, _) = &own {
+                exchange.followed(*priority, action);
+            }
+            Ok(body::answer(own.into_response(), exchange))
+        }
     }
 }
 
@@ -71,15 +76,15 @@ pub(crate) async fn answer(
 #[derive(Debug)]
 enum Own {
     Refusal(Refusal),
-    /// A rule says so.
-    Rule(Box<Response<Bytes>>),
+    /// The rule of this priority says so, by this action.
+    Rule(u32, &'static str, Box<Response<Bytes>>),
 }
 
 impl Own {
     fn into_response(self) -> Response<Bytes> {
         match self {
             Self::Refusal(refusal) => refusal.response(),
-            Self::Rule(response) => *response,
+            Self::Rule(_, _, response) => *response,
         }
     }
 }
@@ -117,7 +122,11 @@ async fn forward(
     let mut tried = Tried::default();
     let mut turn = Turn::at(now);
     loop {
-        let Picked { ticket, sticky } = match pick(&client, &head, draw, &turn, &tried) {
+        let Picked {
+            priority,
+            ticket,
+            sticky,
+        } = match pick(&client, &head, draw, &turn, &tried) {
             Ok(Next::Go(picked)) => picked,
             Ok(Next::Wait(group, calls)) => {
                 // The target that it was with may drain meanwhile.
@@ -130,6 +139,7 @@ async fn forward(
         };
         tried.passed_on();
         turn.end();
+        exchange.followed(priority, "forward");
         exchange.enter(ticket.target());
         let answered = attempt(&client, &mut outgoing, ticket, turn.now(), &mut tried).await?;
         if let Some(mut answered) = answered {

@@ -18,9 +18,11 @@ use crate::health::probe::keep_probing;
 use crate::health::{Health, HealthCheck, State};
 use crate::routing::{Action, Forward, Rule, Weighted};
 use crate::table::{
-    Draft, GroupDraft, Listener, RoutingTable, TargetDraft, TargetGroup, Turns, instant_of, mark,
+    Draft, GroupDraft, Listener, ListenerDraft, RoutingTable, TargetDraft, TargetGroup, Turns,
+    instant_of, mark,
 };
-use crate::target::Target;
+use crate::target::{Company, Target};
+use crate::traffic::Traffic;
 use crate::upstream::Pool;
 use crate::waiting::Room;
 
@@ -48,11 +50,25 @@ pub(crate) struct Registry {
     pool_size: usize,
     changed: Arc<Notify>,
     targets: BTreeMap<Key, Entry>,
-    turns: BTreeMap<String, Arc<Turns>>,
-    rooms: BTreeMap<String, Arc<Room>>,
-    /// By the port of their listener.
-    meters: BTreeMap<u16, Arc<Meter>>,
+    groups: BTreeMap<String, KeptGroup>,
+    /// By their ports.
+    listeners: BTreeMap<u16, KeptListener>,
     ledger: Ledger,
+}
+
+/// What of a target group outlives a table.
+#[derive(Debug)]
+struct KeptGroup {
+    turns: Arc<Turns>,
+    room: Arc<Room>,
+    traffic: Arc<Traffic>,
+}
+
+/// What of a listener outlives a table.
+#[derive(Debug)]
+struct KeptListener {
+    meter: Option<Arc<Meter>>,
+    traffic: Arc<Traffic>,
 }
 
 /// A new table, and the targets that must begin to drain once it is in place.
@@ -70,9 +86,8 @@ impl Registry {
             pool_size,
             changed,
             targets: BTreeMap::new(),
-            turns: BTreeMap::new(),
-            rooms: BTreeMap::new(),
-            meters: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            listeners: BTreeMap::new(),
             ledger: Ledger::new(workers),
         }
     }
@@ -91,33 +106,13 @@ impl Registry {
         }
         // A target that no table names any more gets no new request; what it has may end.
         leaving.extend(before.into_values().map(|entry| entry.target));
-        self.turns.retain(|arn, _| groups.contains_key(arn));
-        self.rooms.retain(|arn, _| groups.contains_key(arn));
-        let meters = std::mem::take(&mut self.meters);
-        for (port, limit) in draft
-            .listeners
-            .iter()
-            .filter_map(|(port, one)| Some((port, one.rate_limit?)))
-        {
-            // Who has used up a limit has not because the table is new.
-            let known = meters.get(port).filter(|known| known.limit() == limit);
-            let meter = known
-                .cloned()
-                .unwrap_or_else(|| Arc::new(Meter::new(limit)));
-            self.meters.insert(*port, meter);
-        }
-        let listeners = draft.listeners.into_iter().map(|(port, draft)| Listener {
-            port,
-            tls: draft.tls,
-            access: draft.access,
-            meter: self.meters.get(&port).cloned(),
-            rules: draft
-                .rules
-                .into_iter()
-                .map(|rule| bind(rule, &groups))
-                .collect(),
-        });
+        self.groups.retain(|arn, _| groups.contains_key(arn));
+        let ports = &draft.listeners;
+        self.listeners.retain(|port, _| ports.contains_key(port));
+        let listeners = draft.listeners.into_iter();
+        let listeners = listeners.map(|(port, draft)| self.take_listener(port, draft, &groups));
         let table = RoutingTable {
+            revision: draft.revision,
             listeners: listeners.collect(),
             groups: groups.values().cloned().collect(),
         };
@@ -132,11 +127,26 @@ impl Registry {
         leaving: &mut Vec<Arc<Target>>,
     ) -> Arc<TargetGroup> {
         let mut targets = Vec::with_capacity(group.targets.len());
-        let room = Arc::clone(self.rooms.entry(group.arn.clone()).or_default());
+        let workers = self.workers;
+        let kept = self.groups.entry(group.arn.clone());
+        let kept = kept.or_insert_with(|| KeptGroup {
+            turns: Arc::new(Turns::new(workers)),
+            room: Arc::default(),
+            traffic: Arc::new(Traffic::new(workers)),
+        });
+        let (turns, room) = (Arc::clone(&kept.turns), Arc::clone(&kept.room));
+        let traffic = Arc::clone(&kept.traffic);
+        let company = Company {
+            group: Arc::from(group.arn.as_str()),
+            changed: Arc::clone(&self.changed),
+            room: Arc::clone(&room),
+            traffic: Arc::clone(&traffic),
+        };
         for draft in group.targets {
             let key = (group.arn.clone(), draft.id.clone());
             let check = group.health_check.as_ref();
-            let mut entry = self.take_target(before.remove(&key), &group.arn, &draft, check, &room);
+            let mut entry =
+                self.take_target(before.remove(&key), &group.arn, &draft, check, &company);
             entry.target.set_most_requests(group.requests_per_target);
             targets.push(Arc::clone(&entry.target));
             if draft.draining_until.is_some() {
@@ -145,21 +155,47 @@ impl Registry {
             }
             self.targets.insert(key, entry);
         }
-        let workers = self.workers;
         let mark = mark(&group.arn);
-        let turns = self.turns.entry(group.arn);
-        let turns = turns.or_insert_with(|| Arc::new(Turns::new(workers)));
         Arc::new(TargetGroup {
+            arn: group.arn,
             mark,
             targets,
             counts: (!group.deployment.is_empty()).then(|| self.ledger.of(&group.deployment)),
-            turns: Arc::clone(turns),
+            turns,
             algorithm: group.algorithm,
             slow_start: group.slow_start,
             stickiness: group.stickiness,
             waiting: group.waiting,
             room,
+            traffic,
         })
+    }
+
+    fn take_listener(
+        &mut self,
+        port: u16,
+        draft: ListenerDraft,
+        groups: &BTreeMap<String, Arc<TargetGroup>>,
+    ) -> Listener {
+        let workers = self.workers;
+        let kept = self.listeners.entry(port).or_insert_with(|| KeptListener {
+            meter: None,
+            traffic: Arc::new(Traffic::new(workers)),
+        });
+        // Who has used up a limit has not because the table is new.
+        if kept.meter.as_ref().map(|meter| meter.limit()) != draft.rate_limit {
+            kept.meter = draft.rate_limit.map(|limit| Arc::new(Meter::new(limit)));
+        }
+        let rules = draft.rules.into_iter();
+        Listener {
+            port,
+            tls: draft.tls,
+            access: draft.access,
+            meter: kept.meter.clone(),
+            arn: draft.arn,
+            traffic: Arc::clone(&kept.traffic),
+            rules: rules.map(|rule| bind(rule, groups)).collect(),
+        }
     }
 
     fn take_target(
@@ -168,7 +204,7 @@ impl Registry {
         group: &str,
         draft: &TargetDraft,
         check: Option<&HealthCheck>,
-        room: &Arc<Room>,
+        company: &Company,
     ) -> Entry {
         let fresh = match check {
             Some(_) => Health::new(),
@@ -181,8 +217,8 @@ impl Registry {
                 mark(&format!("{group} {}", draft.id)),
                 fresh.clone(),
                 Pool::new(self.workers, self.pool_size),
-                Arc::clone(&self.changed),
-                Arc::clone(room),
+                Traffic::new(self.workers),
+                company.clone(),
             )),
             check: None,
             draining_since: None,
@@ -264,9 +300,15 @@ impl Registry {
 
 impl Entry {
     fn report(&self, group: &str, id: &str, now: Instant, saved: u64) -> TargetReport {
+        let traffic = self.target.traffic().sum();
         let mut report = TargetReport {
             target_group_arn: group.to_owned(),
             target_id: id.to_owned(),
+            last_probe: self.target.last_probe(),
+            answered: traffic.by_target.iter().sum(),
+            failed: traffic.failed,
+            under_way: self.target.requests(),
+            microseconds: traffic.microseconds,
             ..TargetReport::default()
         };
         if self.target.is_draining() {
@@ -312,6 +354,7 @@ fn bind(rule: Rule<String>, groups: &BTreeMap<String, Arc<TargetGroup>>) -> Rule
         Action::Fixed(response) => Action::Fixed(response),
     };
     Rule {
+        priority: rule.priority,
         conditions: rule.conditions,
         action,
     }

@@ -36,6 +36,8 @@ pub(crate) struct Asked<'a> {
 /// One rule of a listener; `G` is what stands for a target group.
 #[derive(Debug, Clone)]
 pub(crate) struct Rule<G> {
+    /// As the access log has it; 0 is the default rule.
+    pub(crate) priority: u32,
     pub(crate) conditions: Vec<Condition>,
     pub(crate) action: Action<G>,
 }

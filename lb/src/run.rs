@@ -11,9 +11,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::access_log::AccessLog;
+use crate::access_log::{AccessLog, AccessLogFormat, Writer};
 use crate::config::Config;
 use crate::control::{ApplyError, Control};
+use crate::metrics;
 use crate::session::{self, Identity, IdentityError};
 use crate::shared::Shared;
 use crate::succession::{Phase, Place, turn};
@@ -51,6 +52,8 @@ pub enum LbError {
     Table(#[from] TableError),
     #[error("cannot serve every listener")]
     Bind(#[from] BindError),
+    #[error("cannot serve metrics")]
+    Metrics(#[source] BindError),
     #[error("cannot start a worker")]
     Start(#[source] io::Error),
     #[error("cannot wait for SIGHUP")]
@@ -100,7 +103,7 @@ pub async fn run_in_place(
     let (log, writer) = config
         .access_log
         .as_deref()
-        .map(open_log)
+        .map(|path| open_log(path, config.access_log_format))
         .transpose()?
         .unzip();
     let worker_count = config.worker_count();
@@ -112,6 +115,10 @@ pub async fn run_in_place(
     let phase = place.phase.clone();
     let inherits = !place.inherited.is_empty();
     let shared = Arc::new(Shared::new(config, log, phase.clone()));
+    if let Some(address) = shared.config.metrics {
+        let socket = metrics::bind(address).map_err(LbError::Metrics)?;
+        tokio::spawn(metrics::serve(socket, Arc::clone(&shared), stop.clone()));
+    }
     let workers = (0..worker_count)
         .map(|index| Worker::start(Arc::clone(&shared), index))
         .collect::<Result<Vec<_>, _>>()
@@ -166,8 +173,8 @@ pub async fn run_in_place(
     panicked.map_or(Ok(()), |worker| Err(LbError::Worker { worker }))
 }
 
-fn open_log(path: &Path) -> Result<(AccessLog, crate::access_log::Writer), LbError> {
-    AccessLog::open(path).map_err(|cause| LbError::AccessLog {
+fn open_log(path: &Path, format: AccessLogFormat) -> Result<(AccessLog, Writer), LbError> {
+    AccessLog::open(path, format).map_err(|cause| LbError::AccessLog {
         path: path.to_owned(),
         cause,
     })

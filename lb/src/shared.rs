@@ -13,7 +13,8 @@ use crate::access_log::AccessLog;
 use crate::addresses::Connections;
 use crate::config::Config;
 use crate::succession::Phase;
-use crate::table::RoutingTable;
+use crate::table::{Listener, RoutingTable};
+use crate::traffic::Traffic;
 
 /// What the control loop and all workers have in common.
 #[derive(Debug)]
@@ -45,12 +46,26 @@ impl UnderWay {
     pub(crate) fn end(&self) {
         self.0.fetch_sub(1, Relaxed);
     }
+
+    fn count(&self) -> usize {
+        self.0.load(Relaxed)
+    }
 }
 
 impl Shared {
     /// Returns how many requests one worker may have under way.
     pub(crate) fn most_under_way(&self) -> usize {
         self.config.max_requests.div_ceil(self.under_way.len())
+    }
+
+    /// Returns how many client connections are open.
+    pub(crate) fn open_connections(&self) -> usize {
+        let free = self.connections.available_permits();
+        self.config.max_connections.saturating_sub(free)
+    }
+
+    pub(crate) fn requests_under_way(&self) -> usize {
+        self.under_way.iter().map(UnderWay::count).sum()
     }
 
     pub(crate) fn new(
@@ -110,14 +125,20 @@ impl Alarm {
 #[derive(Debug)]
 pub(crate) struct Door {
     pub(crate) port: u16,
+    /// Of its listener.
+    pub(crate) arn: String,
+    pub(crate) traffic: Arc<Traffic>,
     pub(crate) closing: CancellationToken,
     pub(crate) closed: CancellationToken,
 }
 
 impl Door {
-    pub(crate) fn new(port: u16) -> Self {
+    /// Returns an open one.
+    pub(crate) fn to(listener: &Listener) -> Self {
         Self {
-            port,
+            port: listener.port,
+            arn: listener.arn.clone(),
+            traffic: Arc::clone(&listener.traffic),
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
         }

@@ -25,13 +25,14 @@ use crate::health::HealthCheck;
 use crate::routing::Rule;
 use crate::target::Target;
 use crate::tls::{CertificateError, Keyring, Tls, TlsError};
+use crate::traffic::Traffic;
 use crate::waiting::Room;
-use listener::ListenerDraft;
-pub(crate) use listener::{Access, RateLimit};
+pub(crate) use listener::{Access, ListenerDraft, RateLimit};
 
 /// One immutable version of everything that decides where a request goes.
 #[derive(Debug, Default)]
 pub(crate) struct RoutingTable {
+    pub(crate) revision: u64,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) groups: Vec<Arc<TargetGroup>>,
 }
@@ -44,11 +45,14 @@ pub(crate) struct Listener {
     pub(crate) access: Access,
     /// `None` without a limit.
     pub(crate) meter: Option<Arc<Meter>>,
+    pub(crate) arn: String,
+    pub(crate) traffic: Arc<Traffic>,
     pub(crate) rules: Vec<Rule<Arc<TargetGroup>>>,
 }
 
 #[derive(Debug)]
 pub(crate) struct TargetGroup {
+    pub(crate) arn: String,
     /// Stands for it in cookies: the same on every load balancer, and says nothing.
     pub(crate) mark: String,
     pub(crate) targets: Vec<Arc<Target>>,
@@ -61,6 +65,7 @@ pub(crate) struct TargetGroup {
     pub(crate) waiting: Waiting,
     /// Where requests wait for a target.
     pub(crate) room: Arc<Room>,
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 /// Which requests wait for a target, and for how long.
@@ -99,6 +104,13 @@ impl RoutingTable {
     }
 }
 
+impl Listener {
+    /// Returns what it has come to since the start of the process.
+    pub(crate) fn report(&self) -> lb::Traffic {
+        self.traffic.report(&self.arn, &self.port.to_string())
+    }
+}
+
 /// Returns what stands for something in cookies.
 pub(crate) fn mark(name: &str) -> String {
     let digest = Sha256::digest(name.as_bytes());
@@ -107,6 +119,20 @@ pub(crate) fn mark(name: &str) -> String {
 }
 
 impl TargetGroup {
+    /// Returns what it has come to since the start of the process.
+    pub(crate) fn report(&self) -> lb::Traffic {
+        lb::Traffic {
+            waiting: u32::try_from(self.room.waiting()).unwrap_or(u32::MAX),
+            ..self.traffic.report(&self.arn, self.name())
+        }
+    }
+
+    /// Returns the name in its ARN, or all of what is none.
+    pub(crate) fn name(&self) -> &str {
+        let mut parts = self.arn.split('/');
+        parts.nth(1).unwrap_or(&self.arn)
+    }
+
     /// Returns how many requests of `worker` have asked this group before.
     pub(crate) fn turn(&self, worker: usize) -> usize {
         self.turns.0[worker].0.fetch_add(1, Relaxed)
@@ -187,6 +213,7 @@ pub enum TableError {
 /// A table as received, checked.
 #[derive(Debug)]
 pub(crate) struct Draft {
+    pub(crate) revision: u64,
     /// By port.
     pub(crate) listeners: BTreeMap<u16, ListenerDraft>,
     pub(crate) groups: Vec<GroupDraft>,
@@ -241,7 +268,11 @@ impl Draft {
             }
         }
         keyring.forget_all_but(table);
-        Ok(Self { listeners, groups })
+        Ok(Self {
+            revision: table.revision,
+            listeners,
+            groups,
+        })
     }
 }
 

@@ -16,11 +16,13 @@ use std::sync::atomic::{AtomicU8, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::counts::{Counts, count};
 use crate::health::{Health, HealthCheck, Outcome, State};
+use crate::traffic::{By, Traffic};
 use crate::upstream::Pool;
 use crate::waiting::Room;
 use standing::Standing;
@@ -39,14 +41,27 @@ pub(crate) struct Target {
     /// Equals `health.state`, for the cores to read without a lock.
     state: AtomicU8,
     health: Mutex<Health>,
-    /// Wakes the control loop when something is to be reported.
-    changed: Arc<Notify>,
+    /// What the last probe came to, and how long that took.
+    probed: Mutex<Option<(Outcome, Duration)>>,
     /// How many requests it gets at once.
     most_requests: AtomicU64,
-    /// Where requests wait for a target of its group.
-    room: Arc<Room>,
+    company: Company,
+    traffic: Traffic,
     pool: Pool,
     standing: Standing,
+}
+
+/// What a target has in common with others.
+#[derive(Debug, Clone)]
+pub(crate) struct Company {
+    /// ARN of its group.
+    pub(crate) group: Arc<str>,
+    /// Wakes the control loop when something is to be reported.
+    pub(crate) changed: Arc<Notify>,
+    /// Where requests wait for a target of its group.
+    pub(crate) room: Arc<Room>,
+    /// Of its group.
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 impl Target {
@@ -55,8 +70,8 @@ impl Target {
         mark: String,
         health: Health,
         pool: Pool,
-        changed: Arc<Notify>,
-        room: Arc<Room>,
+        traffic: Traffic,
+        company: Company,
     ) -> Self {
         Self {
             address,
@@ -64,11 +79,28 @@ impl Target {
             word: AtomicU64::new(0),
             state: AtomicU8::new(health.state() as u8),
             health: Mutex::new(health),
-            changed,
+            probed: Mutex::default(),
             most_requests: AtomicU64::new(REQUESTS),
-            room,
+            company,
+            traffic,
             pool,
             standing: Standing::new(),
+        }
+    }
+
+    /// Returns the ARN of its group.
+    pub(crate) fn group(&self) -> &Arc<str> {
+        &self.company.group
+    }
+
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Counts an answer of it, for itself and for its group.
+    pub(crate) fn has_answered(&self, worker: usize, status: StatusCode, took: Duration) {
+        for traffic in [&self.traffic, self.company.traffic.as_ref()] {
+            traffic.answered(worker, By::Target, status, took);
         }
     }
 
@@ -120,8 +152,23 @@ impl Target {
         self.lock_health().clone()
     }
 
+    /// Returns what the last probe came to, such as `200 in 1.3 ms`; nothing before the first one.
+    pub(crate) fn last_probe(&self) -> String {
+        let probed = *self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        probed.map_or_else(String::new, |(outcome, took)| {
+            format!("{outcome} in {:.1} ms", took.as_secs_f64() * 1000.0)
+        })
+    }
+
     /// Takes in the outcome of a probe; returns the pause before the next one.
-    pub(crate) fn observe(&self, outcome: Outcome, now: Instant, check: &HealthCheck) -> Duration {
+    pub(crate) fn observe(
+        &self,
+        outcome: Outcome,
+        took: Duration,
+        now: Instant,
+        check: &HealthCheck,
+    ) -> Duration {
+        *self.probed.lock().unwrap_or_else(PoisonError::into_inner) = Some((outcome, took));
         let mut health = self.lock_health();
         let after = health.after(outcome, now, check);
         let turned = after.reason() != health.reason();
@@ -131,8 +178,8 @@ impl Target {
         *health = after;
         self.state.store(health.state() as u8, Release);
         if turned {
-            self.changed.notify_one();
-            self.room.call_all();
+            self.company.changed.notify_one();
+            self.company.room.call_all();
         }
         health.pause(check)
     }
@@ -182,9 +229,9 @@ impl Target {
     fn end(&self) {
         let before = self.word.fetch_sub(1, AcqRel);
         if before & DRAINING != 0 && before & REQUESTS == 1 {
-            self.changed.notify_one();
+            self.company.changed.notify_one();
         }
-        self.room.call_one();
+        self.company.room.call_one();
     }
 }
 
@@ -271,6 +318,13 @@ impl Drop for Ticket {
             End::Failed | End::PassedOn if !self.target.is_draining() => self.target.has_failed(),
             End::Open | End::Failed | End::Expired | End::PassedOn => {}
         }
+        for traffic in [&self.target.traffic, self.target.company.traffic.as_ref()] {
+            match self.end {
+                End::Failed | End::Expired => traffic.failed(self.worker),
+                End::PassedOn => traffic.retried(self.worker),
+                End::Open | End::Served => {}
+            }
+        }
         if let Some(counts) = &self.counts {
             let shard = counts.of(self.worker);
             match self.end {
@@ -300,8 +354,13 @@ mod tests {
             String::new(),
             Health::new(),
             Pool::new(4, 4),
-            Arc::new(Notify::new()),
-            Arc::default(),
+            Traffic::new(3),
+            Company {
+                group: Arc::from("web"),
+                changed: Arc::new(Notify::new()),
+                room: Arc::default(),
+                traffic: Arc::new(Traffic::new(3)),
+            },
         ))
     }
 
@@ -322,7 +381,7 @@ mod tests {
         let ticket = Ticket::begin(&target, None, 0).unwrap();
         target.drain();
         drop(ticket);
-        target.changed.notified().await;
+        target.company.changed.notified().await;
     }
 
     #[test]

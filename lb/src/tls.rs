@@ -4,6 +4,7 @@
 //! again, and clients resume their sessions whatever else has changed.
 
 mod certificate;
+mod handshake;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use tokio_rustls::server::TlsStream;
 use crate::table::TableError;
 use certificate::Certificate;
 pub use certificate::CertificateError;
+pub(crate) use handshake::Handshake;
 use names::Names;
 
 /// What a client and a listener may agree to speak (ALPN), the better first.

@@ -32,8 +32,13 @@ impl Room {
         })
     }
 
+    /// Returns how many requests wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(SeqCst)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.load(SeqCst) == 0
+        self.waiting() == 0
     }
 
     /// A target may have room for one more request.

@@ -99,6 +99,7 @@ async fn carry_out(cluster: &Cluster, folder: &Path, example: &Example) -> anyho
         "ctl listener list",
         "ctl target-group list",
         "ctl target-group health",
+        "ctl lb top",
     ];
     if !looks.iter().any(|look| example.command.starts_with(look)) {
         return compare(&run(cluster, folder, &example.command)?);

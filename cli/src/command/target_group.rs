@@ -1,9 +1,11 @@
 //! `ctl target-group`
 
 use clap::Subcommand;
+use roadstead_client::proto::console::{DescribeTrafficRequest, DescribeTrafficResponse};
 use roadstead_client::proto::elb::{
     CreateTargetGroupRequest, DeleteTargetGroupRequest, DescribeTargetGroupsRequest,
     DescribeTargetHealthRequest, Matcher, ModifyTargetGroupRequest, TargetGroupAttribute,
+    TargetHealthDescription,
 };
 
 use super::name;
@@ -169,9 +171,15 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
             let request = DescribeTargetHealthRequest {
                 target_group_arn: Some(arn),
             };
-            let response = connection
+            let mut response = connection
                 .elb(async |mut elb| elb.describe_target_health(request.clone()).await)
                 .await?;
+            let traffic = connection
+                .console(async |mut console| {
+                    console.describe_traffic(DescribeTrafficRequest {}).await
+                })
+                .await?;
+            add_last_probes(&mut response.target_health_descriptions, &traffic);
             connection.show(&response, |response| {
                 output::elb::target_health(&response.target_health_descriptions)
             })
@@ -188,6 +196,20 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
                 format!("target group {target_group} is deleted")
             })
         }
+    }
+}
+
+/// Adds what each load balancer's last probe of a target came to.
+fn add_last_probes(targets: &mut [TargetHealthDescription], traffic: &DescribeTrafficResponse) {
+    for target in targets {
+        let arn = target.task_arn.as_deref().unwrap_or_default();
+        let task = arn.rsplit('/').next().unwrap_or_default();
+        let nodes = traffic.load_balancer_nodes.iter();
+        let reports = nodes.flat_map(|node| &node.targets);
+        let probes = reports
+            .filter(|report| report.target_id == task && !report.last_probe.is_empty())
+            .map(|report| report.last_probe.clone());
+        target.last_probes.extend(probes);
     }
 }
 

@@ -5,9 +5,9 @@ use std::thread::{self, JoinHandle};
 
 use roadstead_client::proto::console::console_server::{Console, ConsoleServer};
 use roadstead_client::proto::console::{
-    DescribeControlPlaneRequest, DescribeControlPlaneResponse, LogChunk, PauseServiceRequest,
-    PauseServiceResponse, ResumeServiceRequest, ResumeServiceResponse, ServiceView,
-    TaskLogsRequest, WatchServiceRequest,
+    DescribeControlPlaneRequest, DescribeControlPlaneResponse, DescribeTrafficRequest,
+    DescribeTrafficResponse, LogChunk, PauseServiceRequest, PauseServiceResponse,
+    ResumeServiceRequest, ResumeServiceResponse, ServiceView, TaskLogsRequest, WatchServiceRequest,
 };
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
@@ -107,6 +107,13 @@ impl Console for Script {
         _request: Request<TaskLogsRequest>,
     ) -> Result<Response<Answers<LogChunk>>, Status> {
         Ok(answers(&self.log))
+    }
+
+    async fn describe_traffic(
+        &self,
+        _request: Request<DescribeTrafficRequest>,
+    ) -> Result<Response<DescribeTrafficResponse>, Status> {
+        Ok(Response::new(DescribeTrafficResponse::default()))
     }
 
     async fn pause_service(

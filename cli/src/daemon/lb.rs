@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use roadstead_client::join::Applicant;
 use roadstead_client::{ControlPlane, Credentials};
-use roadstead_lb::{Config, Source};
+use roadstead_lb::{AccessLogFormat, Config, Source};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -16,7 +16,7 @@ use crate::args::Globals;
 use crate::config::{self, ConfigError};
 use crate::context::{self, Environment};
 use crate::error::Error;
-use crate::{join, logging, output, runtime};
+use crate::{join, logging, output, runtime, top};
 
 const DEFAULT_DATA_DIR: &str = "/var/lib/roadstead/lb";
 
@@ -42,6 +42,9 @@ enum Command {
         #[arg(long, env = "ROADSTEAD_DATA_DIR", default_value = DEFAULT_DATA_DIR)]
         data_dir: PathBuf,
     },
+    /// Show live what every load balancer of the control plane does: requests, failures and times, by listener, target group and
+    /// target.
+    Top(top::Args),
 }
 
 /// The settings, as written.
@@ -64,9 +67,15 @@ struct Settings {
     /// Threads that serve requests; 0 is one per core [default: 0].
     #[arg(long, env = "ROADSTEAD_WORKERS")]
     workers: Option<usize>,
-    /// Where one JSON line per request goes; none by default.
+    /// Where one line per request goes; none by default.
     #[arg(long, env = "ROADSTEAD_ACCESS_LOG", value_name = "FILE")]
     access_log: Option<PathBuf>,
+    /// How a line of the access log is written: `json`, or `alb` for the fields of ALB's [default: json].
+    #[arg(long, env = "ROADSTEAD_ACCESS_LOG_FORMAT", value_name = "FORMAT")]
+    access_log_format: Option<String>,
+    /// Where Prometheus may read metrics, such as 127.0.0.1:9464; nowhere by default. Whoever reaches it may read them.
+    #[arg(long, env = "ROADSTEAD_METRICS", value_name = "ADDRESS:PORT")]
+    metrics: Option<String>,
     /// Longest head of a request [default: 64KiB].
     #[arg(long, env = "ROADSTEAD_MAX_HEADER", value_name = "SIZE")]
     max_header: Option<String>,
@@ -114,9 +123,13 @@ struct Settings {
 /// Fails when a setting or the table file is wrong, the data directory is in use, or the load
 /// balancer does.
 pub(crate) fn run(args: Args, globals: &Globals, environment: &Environment) -> Result<(), Error> {
-    logging::start(logging::Level::INFO)?;
-    if let Some(Command::Join { join, data_dir }) = args.command {
-        return join_as_load_balancer(&join, &data_dir);
+    match args.command {
+        Some(Command::Top(top)) => return top::run(&top, globals, environment),
+        Some(Command::Join { join, data_dir }) => {
+            logging::start(logging::Level::INFO)?;
+            return join_as_load_balancer(&join, &data_dir);
+        }
+        None => logging::start(logging::Level::INFO)?,
     }
     let inheritance = Inheritance::take().map_err(anyhow::Error::from)?;
     let mut settings = config::layered(args.config.as_deref(), args.settings)?;
@@ -220,6 +233,12 @@ fn resolve(settings: Settings) -> Result<Config, ConfigError> {
     if let Some(text) = &settings.bind {
         config.bind = config::parse("bind", text)?;
     }
+    if let Some(text) = &settings.access_log_format {
+        config.access_log_format = access_log_format(text)?;
+    }
+    if let Some(text) = &settings.metrics {
+        config.metrics = Some(config::parse("metrics", text)?);
+    }
     if let Some(text) = &settings.max_header {
         config.max_header_bytes = max_header(text)?;
     }
@@ -279,6 +298,18 @@ fn resolve(settings: Settings) -> Result<Config, ConfigError> {
 fn set<T>(setting: &mut T, given: Option<T>) {
     if let Some(given) = given {
         *setting = given;
+    }
+}
+
+fn access_log_format(text: &str) -> Result<AccessLogFormat, ConfigError> {
+    match text {
+        "json" => Ok(AccessLogFormat::Json),
+        "alb" => Ok(AccessLogFormat::Alb),
+        other => Err(ConfigError::Value {
+            key: "access_log_format",
+            value: other.to_owned(),
+            cause: "it must be json or alb".into(),
+        }),
     }
 }
 

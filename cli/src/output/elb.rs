@@ -179,9 +179,18 @@ pub(crate) fn target_health(targets: &[TargetHealthDescription]) -> String {
             text(health.and_then(|health| health.state.as_ref())),
             text(health.and_then(|health| health.reason.as_ref())),
             text(health.and_then(|health| health.description.as_ref())),
+            joined(&description.last_probes),
         ]
     });
-    grid(["TARGET", "PORT", "STATE", "REASON", "DESCRIPTION"], rows)
+    let headings = [
+        "TARGET",
+        "PORT",
+        "STATE",
+        "REASON",
+        "DESCRIPTION",
+        "LAST PROBES",
+    ];
+    grid(headings, rows)
 }
 
 fn condition(condition: &RuleCondition) -> String {

@@ -224,8 +224,8 @@ fn the_health_of_targets_as_a_table() {
     check(
         &elb::target_health(&[fixture::target_health()]),
         &expect![[r#"
-            TARGET     PORT   STATE      REASON                       DESCRIPTION
-            127.0.0.1  49153  unhealthy  Target.ResponseCodeMismatch  Health checks failed with these codes: [503]"#]],
+            TARGET     PORT   STATE      REASON                       DESCRIPTION                                   LAST PROBES
+            127.0.0.1  49153  unhealthy  Target.ResponseCodeMismatch  Health checks failed with these codes: [503]  503 in 0.8 ms"#]],
     );
 }
 

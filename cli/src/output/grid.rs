@@ -9,7 +9,7 @@ use comfy_table::presets::NOTHING;
 const ABSENT: &str = "-";
 
 /// Returns rows under their headings, columns two spaces apart.
-pub(super) fn grid<const COLUMNS: usize>(
+pub(crate) fn grid<const COLUMNS: usize>(
     headings: [&str; COLUMNS],
     rows: impl IntoIterator<Item = [String; COLUMNS]>,
 ) -> String {

@@ -11,6 +11,7 @@ use roadstead_core::id::{ContainerInstanceId, DeploymentId, NodeId};
 use roadstead_core::state::service::Counts;
 use roadstead_core::verdict::{NodeView, TargetView};
 use roadstead_proto::agent::AgentInstruction;
+use roadstead_proto::lb::NodeReport;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -63,7 +64,8 @@ pub(crate) struct NodeSession {
 struct Node {
     heard: Instant,
     view: Arc<NodeView>,
-    incarnation: String,
+    /// As it came.
+    report: Arc<NodeReport>,
     /// Counted by earlier incarnations of the node.
     before: BTreeMap<DeploymentId, Counts>,
     counts: BTreeMap<DeploymentId, Counts>,
@@ -178,7 +180,7 @@ impl Presence {
     pub(crate) fn node_reported(
         &self,
         id: NodeId,
-        incarnation: &str,
+        report: NodeReport,
         view: NodeView,
         counts: BTreeMap<DeploymentId, Counts>,
     ) {
@@ -186,19 +188,18 @@ impl Presence {
         let mut before = BTreeMap::new();
         if let Some(known) = inner.nodes.remove(&id) {
             before = known.before;
-            if known.incarnation != incarnation {
+            if known.report.incarnation != report.incarnation {
                 for (deployment, counted) in known.counts {
                     add(before.entry(deployment).or_default(), counted);
                 }
             }
         }
-        let incarnation = incarnation.to_owned();
         inner.nodes.insert(
             id,
             Node {
                 heard: Instant::now(),
                 view: Arc::new(view),
-                incarnation,
+                report: Arc::new(report),
                 before,
                 counts,
             },
@@ -224,6 +225,14 @@ impl Presence {
             .iter()
             .map(|(id, node)| (id.clone(), Arc::clone(&node.view)))
             .collect()
+    }
+
+    /// Returns what each load balancer that is connected has told last, as it came.
+    pub(crate) fn reports(&self) -> Vec<Arc<NodeReport>> {
+        let inner = self.inner();
+        let connected = inner.node_sessions.keys();
+        let nodes = connected.filter_map(|id| inner.nodes.get(id));
+        nodes.map(|node| Arc::clone(&node.report)).collect()
     }
 
     /// Returns what all load balancers have counted for a deployment.
@@ -279,7 +288,11 @@ mod tests {
                     ..Counts::default()
                 },
             )]);
-            presence.node_reported(NodeId::new("lb"), incarnation, NodeView::new(), counts);
+            let report = NodeReport {
+                incarnation: incarnation.to_owned(),
+                ..NodeReport::default()
+            };
+            presence.node_reported(NodeId::new("lb"), report, NodeView::new(), counts);
         };
         report("first", 10);
         report("first", 15);
@@ -297,7 +310,8 @@ mod tests {
                 (task("old"), TargetView::Drained),
                 (task("new"), TargetView::Serving(TargetHealth::Healthy)),
             ]);
-            presence.node_reported(id.clone(), "one", view, BTreeMap::new());
+            let report = NodeReport::default();
+            presence.node_reported(id.clone(), report, view, BTreeMap::new());
         };
         let known = || presence.views()[&id].keys().cloned().collect::<Vec<_>>();
         let first = presence.node_joined(&id);

@@ -45,6 +45,8 @@ pub(crate) struct Link {
     nanoseconds_per_byte: u64,
     /// Nanoseconds from `born` to the moment since which nothing has moved.
     quiet_since: AtomicU64,
+    /// Bytes of the request's body.
+    received: AtomicU64,
     exchanging: AtomicBool,
     /// Something of a request has come, but not its whole head.
     begun: AtomicBool,
@@ -67,6 +69,7 @@ impl Link {
             target_timeout: config.target_timeout,
             nanoseconds_per_byte: NANOSECONDS.checked_div(rate).unwrap_or(u64::MAX),
             quiet_since: AtomicU64::new(0),
+            received: AtomicU64::new(0),
             exchanging: AtomicBool::new(false),
             begun: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
@@ -82,7 +85,18 @@ impl Link {
         self.exchanging.store(true, Relaxed);
         self.begun.store(false, Relaxed);
         self.expired.store(false, Relaxed);
+        self.received.store(0, Relaxed);
         self.touch()
+    }
+
+    /// Some of the request's body has come.
+    pub(crate) fn has_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// Returns how much of the request's body has come.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Relaxed)
     }
 
     /// Returns for how long the connection had been there when something last moved.

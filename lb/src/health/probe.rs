@@ -18,8 +18,10 @@ use crate::target::Target;
 /// Probes `target` at once, and then for as long as the task lives.
 pub(crate) async fn keep_probing(target: &Target, check: &HealthCheck) {
     loop {
+        let begun = Instant::now();
         let outcome = probe(target.address(), check).await;
-        let pause = target.observe(outcome, Instant::now(), check);
+        let now = Instant::now();
+        let pause = target.observe(outcome, now - begun, now, check);
         sleep(pause).await;
     }
 }
@@ -36,12 +38,9 @@ async fn probe(address: SocketAddr, check: &HealthCheck) -> Outcome {
         Err(_elapsed) => Outcome::Timeout,
         Ok(Err(_) | Ok(None)) => Outcome::Failed,
         Ok(Ok(Some(code))) => {
-            if check
-                .success_codes
-                .iter()
-                .any(|range| range.contains(&code))
-            {
-                Outcome::Success
+            let mut ranges = check.success_codes.iter();
+            if ranges.any(|range| range.contains(&code)) {
+                Outcome::Success(code)
             } else {
                 Outcome::Mismatch(code)
             }

@@ -7,9 +7,10 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, SERVER};
+use http::header::{CONTENT_LENGTH, LOCATION, SERVER};
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tracing::debug;
@@ -18,6 +19,7 @@ use super::Answered;
 use crate::access_log::Entry;
 use crate::client::{Client, Tunnel};
 use crate::target::{Target, Ticket};
+use crate::traffic::By;
 use crate::upstream::{ExchangeError, Incomplete, Wire};
 
 /// A request from its head to the last byte of its answer.
@@ -27,16 +29,26 @@ pub(super) struct Exchange {
     /// The answer has no body, whatever its head says.
     is_head: bool,
     is_one_too_many: bool,
+    begun: Instant,
+    /// Bytes of the answer's body.
+    sent: u64,
 }
 
 impl Exchange {
-    pub(super) fn new(client: Arc<Client>, method: &Method, entry: Option<Box<Entry>>) -> Self {
+    pub(super) fn new(
+        client: Arc<Client>,
+        method: &Method,
+        entry: Option<Box<Entry>>,
+        begun: Instant,
+    ) -> Self {
         let under_way = client.shared.under_way[client.worker].begin();
         Self {
             is_one_too_many: under_way > client.shared.most_under_way(),
             client,
             entry,
             is_head: *method == Method::HEAD,
+            begun,
+            sent: 0,
         }
     }
 
@@ -53,7 +65,32 @@ impl Exchange {
     pub(super) fn enter(&mut self, target: &Arc<Target>) {
         self.client.link.enter(target);
         if let Some(entry) = &mut self.entry {
-            entry.target(target.address());
+            entry.target(target.address(), target.group());
+        }
+    }
+
+    /// The head of an answer is there; `ticket` is of the target that has given it.
+    fn answered(&mut self, status: StatusCode, ticket: Option<&Ticket>) {
+        let took = self.begun.elapsed();
+        let worker = self.client.worker;
+        let by = match ticket {
+            Some(ticket) => {
+                ticket.target().has_answered(worker, status, took);
+                By::Target
+            }
+            None => By::LoadBalancer,
+        };
+        let listener = &self.client.door.traffic;
+        listener.answered(worker, by, status, took);
+        if let Some(entry) = &mut self.entry {
+            entry.status(status, by == By::Target);
+        }
+    }
+
+    /// This rule was followed.
+    pub(super) fn followed(&mut self, priority: u32, action: &'static str) {
+        if let Some(entry) = &mut self.entry {
+            entry.rule(priority, action);
         }
     }
 
@@ -68,8 +105,13 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         // The access log's entry writes itself.
-        self.client.shared.under_way[self.client.worker].end();
-        self.client.link.end();
+        let client = &self.client;
+        if let Some(entry) = &mut self.entry {
+            entry.received(client.link.received());
+        }
+        client.door.traffic.sent(client.worker, self.sent);
+        client.shared.under_way[client.worker].end();
+        client.link.end();
     }
 }
 
@@ -108,9 +150,7 @@ struct Stream {
 pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Response<ResponseBody> {
     let Answered { head, wire, ticket } = answered;
     exchange.moved();
-    if let Some(entry) = &mut exchange.entry {
-        entry.status(head.status);
-    }
+    exchange.answered(head.status, Some(&ticket));
     let stream = Stream { wire, ticket };
     let source = if stream.wire.is_complete() {
         stream.finish(None);
@@ -124,10 +164,8 @@ pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Response<Resp
 /// Passes on that a target has switched to another protocol. When the client knows, the connection is a tunnel.
 pub(super) fn switch(answered: Answered, mut exchange: Exchange) -> Response<ResponseBody> {
     let Answered { head, wire, ticket } = answered;
-    let mut entry = exchange.entry.take();
-    if let Some(entry) = &mut entry {
-        entry.status(head.status);
-    }
+    exchange.answered(head.status, Some(&ticket));
+    let entry = exchange.entry.take();
     exchange.client.open_tunnel(Tunnel {
         wire,
         ticket,
@@ -147,8 +185,9 @@ pub(super) fn answer(
     let server = HeaderValue::from_static("roadstead");
     response.headers_mut().insert(SERVER, server);
     let status = response.status();
-    if let Some(entry) = &mut exchange.entry {
-        entry.status(status);
+    exchange.answered(status, None);
+    if let (Some(entry), Some(location)) = (&mut exchange.entry, response.headers().get(LOCATION)) {
+        entry.redirect(location);
     }
     let source = if [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT].contains(&status) {
         Source::Done
@@ -241,8 +280,10 @@ impl Body for ResponseBody {
         };
         if let Some(Ok(frame)) = &frame {
             this.exchange.moved();
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            this.exchange.sent += length as u64;
             if let Some(entry) = &mut this.exchange.entry {
-                entry.sent(frame.data_ref().map_or(0, Bytes::len));
+                entry.sent(length);
             }
         }
         Poll::Ready(frame)

@@ -18,6 +18,8 @@ use crate::target::Ticket;
 
 /// Where a request goes.
 pub(super) struct Picked {
+    /// Of the rule that says so.
+    pub(super) priority: u32,
     pub(super) ticket: Ticket,
     pub(super) sticky: Option<Sticky>,
 }
@@ -49,14 +51,14 @@ pub(super) fn pick(
             taken.map_err(Refusal::TooManyRequests)?;
         }
         measured = true;
-        let rule = routing::route(&listener.rules, &asked);
-        let forward = match rule.map(|rule| &rule.action) {
-            Some(Action::Forward(forward)) => forward,
-            Some(Action::Redirect(redirect)) => {
-                return Err(rule::redirect(redirect, &asked, client));
+        let rule = routing::route(&listener.rules, &asked).ok_or(Refusal::NoTarget)?;
+        let priority = rule.priority;
+        let forward = match &rule.action {
+            Action::Forward(forward) => forward,
+            Action::Redirect(redirect) => {
+                return Err(rule::redirect(redirect, &asked, client, priority));
             }
-            Some(Action::Fixed(response)) => return Err(rule::fixed(response)),
-            None => return Err(Refusal::NoTarget.into()),
+            Action::Fixed(response) => return Err(rule::fixed(response, priority)),
         };
         let group = stickiness::group(&head.headers, forward)
             .or_else(|| forward.choose(draw))
@@ -83,7 +85,11 @@ pub(super) fn pick(
                 // No ticket: it began to drain this instant, or another request has filled it. The next look sees that.
                 if let Some(ticket) = Ticket::begin(target, group.counts.as_ref(), client.worker) {
                     let sticky = Sticky::to(forward, group, target);
-                    return Ok(Next::Go(Picked { ticket, sticky }));
+                    return Ok(Next::Go(Picked {
+                        priority,
+                        ticket,
+                        sticky,
+                    }));
                 }
             }
             // The targets of an old table drain after the new one is in place: look there first.

@@ -21,6 +21,7 @@ fn draft(targets: &[(&str, u16, Option<i64>)]) -> Draft {
             suspect: false,
         });
     Draft {
+        revision: 1,
         listeners: BTreeMap::new(),
         groups: vec![GroupDraft {
             arn: "web".to_owned(),

@@ -26,6 +26,7 @@ fn paths(patterns: &[&str]) -> Condition {
 fn rule(conditions: &[Condition], group: &'static str) -> Rule<&'static str> {
     let weight = 1;
     Rule {
+        priority: 0,
         conditions: conditions.to_vec(),
         action: Action::Forward(Forward {
             groups: vec![Weighted { weight, group }],

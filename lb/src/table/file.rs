@@ -326,11 +326,16 @@ impl Listener {
         let authority = self.client_authority.as_deref();
         let authority = authority.map(|named| certificate::read(path, named));
         let limit = self.rate_limit.as_ref();
+        // As the access log counts them: the default one is 0.
+        let last = self.rule.len() - 1;
+        let priorities = (1..).take(last).chain([0]);
+        let rules = self.rule.into_iter().zip(priorities);
+        let rules = rules.map(|(rule, priority)| rule.into_proto(priority));
         Ok(lb::Listener {
             listener_arn: self.port.to_string(),
             port: self.port.into(),
             protocol: protocol.to_owned(),
-            rules: self.rule.into_iter().map(Rule::into_proto).collect(),
+            rules: rules.collect(),
             certificate_arns: self.certificates,
             client_authority: authority.transpose()?.unwrap_or_default(),
             requests_per_second: limit.map_or(0, |limit| limit.requests_per_second.get()),

@@ -14,6 +14,7 @@ use crate::tls::{Keyring, Tls};
 /// A listener as received, checked; its rules name their groups.
 #[derive(Debug)]
 pub(crate) struct ListenerDraft {
+    pub(crate) arn: String,
     pub(crate) tls: Option<Tls>,
     pub(crate) access: Access,
     pub(crate) rate_limit: Option<RateLimit>,
@@ -69,6 +70,7 @@ pub(super) fn read(
         cause,
     })?;
     let draft = ListenerDraft {
+        arn: name.clone(),
         tls,
         access: Access {
             allowed: ranges(name, &listener.allowed_source_ips)?,

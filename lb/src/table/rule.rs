@@ -20,6 +20,7 @@ pub(super) fn read(
     groups: &BTreeSet<&str>,
 ) -> Result<Rule<String>, TableError> {
     Ok(Rule {
+        priority: rule.priority,
         conditions: read_conditions(listener, rule)?,
         action: read_action(listener, rule, groups)?,
     })

@@ -53,7 +53,7 @@ fn listen(address: SocketAddr) -> io::Result<Socket> {
 }
 
 /// Lets this thread's runtime watch sockets.
-pub(super) fn watch(
+pub(crate) fn watch(
     sockets: Vec<Socket>,
     address: SocketAddr,
 ) -> Result<Vec<TcpListener>, BindError> {
@@ -87,6 +87,7 @@ pub(super) async fn accept(
                 // Before it waits for anything: one address cannot keep the others out.
                 let Some(admitted) = shared.by_address.admit(peer.ip()) else {
                     debug!(client = %peer, "closed: its address has as many connections as it may");
+                    door.traffic.refused_connection(worker);
                     continue;
                 };
                 prepare(&stream);
@@ -97,8 +98,9 @@ pub(super) async fn accept(
                     permit = Arc::clone(&shared.connections).acquire_owned() => permit,
                 };
                 let (shared, door) = (Arc::clone(&shared), Arc::clone(&door));
+                door.traffic.connected(worker);
                 tracker.spawn(async move {
-                    client::serve(shared, worker, door, peer.ip(), stream).await;
+                    client::serve(shared, worker, door, peer, stream).await;
                     drop((permit, admitted));
                 });
             }

@@ -23,6 +23,8 @@ mod retries;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
+mod sight;
+#[cfg(test)]
 mod succession;
 #[cfg(test)]
 mod tables;

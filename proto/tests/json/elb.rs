@@ -33,6 +33,7 @@ fn a_target_group_and_the_health_of_its_targets() {
             reason: some("Target.Timeout"),
             description: some("Request timed out"),
         }),
+        ..elb::TargetHealthDescription::default()
     };
     is_written_as(
         &health,

@@ -321,6 +321,7 @@ impl Process {
                 description: String::new(),
                 drained: target.draining
                     && (early || (kept && (given_up || self.requests_at(key) == 0))),
+                ..TargetReport::default()
             }
         });
         self.reports.send_replace(NodeReport {
@@ -329,6 +330,7 @@ impl Process {
             targets: targets.collect(),
             counts: self.counts.values().cloned().collect(),
             incarnation: self.incarnation.clone(),
+            ..NodeReport::default()
         });
     }
 }

@@ -366,6 +366,8 @@ pub(super) fn target_health() -> elb::TargetHealthDescription {
             reason: text("Target.ResponseCodeMismatch"),
             description: text("Health checks failed with these codes: [503]"),
         }),
+        task_arn: None,
+        last_probes: vec!["503 in 0.8 ms".to_owned()],
     }
 }
 

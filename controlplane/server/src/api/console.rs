@@ -9,9 +9,10 @@ use roadstead_core::{ClusterState, Command, Rejection, Timestamp};
 use roadstead_proto::agent::OpenLogs;
 use roadstead_proto::console::console_server::Console as Wire;
 use roadstead_proto::console::{
-    ControlPlaneMember, DescribeControlPlaneRequest, DescribeControlPlaneResponse, LogChunk,
-    PauseServiceRequest, PauseServiceResponse, ResumeServiceRequest, ResumeServiceResponse,
-    ServiceView, TaskLogsRequest, WatchServiceRequest,
+    ControlPlaneMember, DescribeControlPlaneRequest, DescribeControlPlaneResponse,
+    DescribeTrafficRequest, DescribeTrafficResponse, LogChunk, PauseServiceRequest,
+    PauseServiceResponse, ResumeServiceRequest, ResumeServiceResponse, ServiceView,
+    TaskLogsRequest, WatchServiceRequest,
 };
 use tokio::sync::mpsc;
 use tokio::time::{Duration, MissedTickBehavior, interval};
@@ -136,6 +137,17 @@ impl Wire for Console {
             .open(&reign, &task.container_instance, open)
             .await?;
         Ok(Response::new(Box::pin(ReceiverStream::new(lines))))
+    }
+
+    async fn describe_traffic(
+        &self,
+        _request: Request<DescribeTrafficRequest>,
+    ) -> Result<Response<DescribeTrafficResponse>, Status> {
+        let reports = self.reigns.current()?.presence.reports();
+        let nodes = reports.iter().map(|report| report.as_ref().clone());
+        Ok(Response::new(DescribeTrafficResponse {
+            load_balancer_nodes: nodes.collect(),
+        }))
     }
 
     async fn pause_service(

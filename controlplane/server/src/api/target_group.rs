@@ -188,6 +188,8 @@ fn target_health(
             reason,
             description,
         }),
+        task_arn: task.map(|task| state.arns().task(&task.cluster, &task.id)),
+        last_probes: Vec::new(),
     }
 }
 

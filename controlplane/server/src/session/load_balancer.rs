@@ -181,7 +181,7 @@ impl<L: Log> Session<L> {
         let (view, counts) = convert::report(&report)?;
         self.reign
             .presence
-            .node_reported(self.id.clone(), &report.incarnation, view, counts);
+            .node_reported(self.id.clone(), report, view, counts);
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use roadstead_proto::lb;
 /// Builds a rule.
 pub(super) fn to_proto(arns: &Arns, arn: String, rule: &Rule) -> lb::Rule {
     let mut built = default_to_proto(arns, arn, &rule.action);
+    built.priority = rule.priority;
     for condition in &rule.conditions {
         match condition {
             Condition::HostHeader(values) => built.host_patterns.clone_from(values),

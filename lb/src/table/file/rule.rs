@@ -92,7 +92,7 @@ impl Rule {
         given.into_iter().filter(|given| *given).count() == 1
     }
 
-    pub(super) fn into_proto(self) -> lb::Rule {
+    pub(super) fn into_proto(self, priority: u32) -> lb::Rule {
         let choices = match self.forward {
             None => BTreeMap::new(),
             Some(Forward::One(name)) => BTreeMap::from([(name, 1)]),
@@ -107,6 +107,7 @@ impl Rule {
         let headers = headers.map(|(name, patterns)| lb::HttpHeader { name, patterns });
         let parameters: Vec<_> = self.query.iter().map(|text| parameter(text)).collect();
         lb::Rule {
+            priority,
             host_patterns: self.host,
             path_patterns: self.path,
             http_headers: headers.collect(),
