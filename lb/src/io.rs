@@ -86,6 +86,10 @@ impl Body for Received {
                 link.has_read(bytes);
             }
         }
+        link.set_waited_for(polled.is_pending());
+        if matches!(polled, Poll::Ready(Some(Err(_)))) {
+            link.has_broken_off();
+        }
         if matches!(polled, Poll::Ready(None)) || self.incoming.is_end_stream() {
             link.set_receiving(false);
         }

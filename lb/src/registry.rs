@@ -138,6 +138,7 @@ impl Registry {
         let traffic = Arc::clone(&kept.traffic);
         let company = Company {
             group: Arc::from(group.arn.as_str()),
+            protocol: group.protocol,
             changed: Arc::clone(&self.changed),
             room: Arc::clone(&room),
             traffic: Arc::clone(&traffic),
@@ -210,7 +211,9 @@ impl Registry {
             Some(_) => Health::new(),
             None => Health::unchecked(),
         };
-        let known = before.filter(|entry| entry.target.address() == draft.address);
+        let known = before.filter(|entry| {
+            entry.target.address() == draft.address && entry.target.protocol() == company.protocol
+        });
         let mut entry = known.unwrap_or_else(|| Entry {
             target: Arc::new(Target::new(
                 draft.address,

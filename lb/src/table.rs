@@ -26,6 +26,7 @@ use crate::routing::Rule;
 use crate::target::Target;
 use crate::tls::{CertificateError, Keyring, Tls, TlsError};
 use crate::traffic::Traffic;
+use crate::upstream::Protocol;
 use crate::waiting::Room;
 pub(crate) use listener::{Access, ListenerDraft, RateLimit};
 
@@ -179,6 +180,10 @@ pub enum TableError {
     },
     #[error("target group {group} has the algorithm {algorithm}, which is not known")]
     Algorithm { group: String, algorithm: String },
+    #[error(
+        "target group {group} has the protocol version {version}; HTTP1, HTTP2 and GRPC are known"
+    )]
+    ProtocolVersion { group: String, version: String },
     #[error("target group {group} is there twice")]
     TargetGroupTwice { group: String },
     #[error(
@@ -232,6 +237,8 @@ pub(crate) struct GroupDraft {
     /// How many requests each target gets at once; `None`: any number.
     pub(crate) requests_per_target: Option<NonZeroU32>,
     pub(crate) waiting: Waiting,
+    /// What its targets speak.
+    pub(crate) protocol: Protocol,
 }
 
 #[derive(Debug)]
@@ -310,6 +317,7 @@ fn read_group(group: &lb::TargetGroup) -> Result<GroupDraft, TableError> {
         algorithm: read_algorithm(group)?,
         slow_start: seconds(group.slow_start_seconds),
         stickiness: group.stickiness.as_ref().and_then(read_stickiness),
+        protocol: read_protocol(group)?,
         requests_per_target: NonZeroU32::new(group.requests_per_target),
         waiting: Waiting {
             most: usize::try_from(group.waiting).unwrap_or(usize::MAX),
@@ -327,6 +335,17 @@ fn read_algorithm(group: &lb::TargetGroup) -> Result<Algorithm, TableError> {
         other => Err(TableError::Algorithm {
             group: group.target_group_arn.clone(),
             algorithm: other.to_owned(),
+        }),
+    }
+}
+
+fn read_protocol(group: &lb::TargetGroup) -> Result<Protocol, TableError> {
+    match group.protocol_version.as_str() {
+        "" | "HTTP1" => Ok(Protocol::Http1),
+        "HTTP2" | "GRPC" => Ok(Protocol::Http2),
+        other => Err(TableError::ProtocolVersion {
+            group: group.target_group_arn.clone(),
+            version: other.to_owned(),
         }),
     }
 }

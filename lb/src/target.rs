@@ -23,7 +23,7 @@ use tracing::warn;
 use crate::counts::{Counts, count};
 use crate::health::{Health, HealthCheck, Outcome, State};
 use crate::traffic::{By, Traffic};
-use crate::upstream::Pool;
+use crate::upstream::{Http2Pool, Pool, Protocol};
 use crate::waiting::Room;
 use standing::Standing;
 
@@ -48,6 +48,7 @@ pub(crate) struct Target {
     company: Company,
     traffic: Traffic,
     pool: Pool,
+    http2_pool: Http2Pool,
     standing: Standing,
 }
 
@@ -56,6 +57,8 @@ pub(crate) struct Target {
 pub(crate) struct Company {
     /// ARN of its group.
     pub(crate) group: Arc<str>,
+    /// What all of its group speak.
+    pub(crate) protocol: Protocol,
     /// Wakes the control loop when something is to be reported.
     pub(crate) changed: Arc<Notify>,
     /// Where requests wait for a target of its group.
@@ -73,6 +76,7 @@ impl Target {
         traffic: Traffic,
         company: Company,
     ) -> Self {
+        let workers = traffic.workers();
         Self {
             address,
             mark,
@@ -84,6 +88,7 @@ impl Target {
             company,
             traffic,
             pool,
+            http2_pool: Http2Pool::new(workers),
             standing: Standing::new(),
         }
     }
@@ -139,7 +144,17 @@ impl Target {
         self.address
     }
 
-    /// Returns the unused connections to this target.
+    /// Returns what it speaks.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.company.protocol
+    }
+
+    /// Returns the connections to this target, if it speaks HTTP/2.
+    pub(crate) fn http2_pool(&self) -> &Http2Pool {
+        &self.http2_pool
+    }
+
+    /// Returns the unused connections to this target, if it speaks HTTP/1.1.
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
     }
@@ -200,6 +215,7 @@ impl Target {
         self.word.fetch_or(DRAINING, AcqRel);
         // After the mark: a core that gives a connection back looks at the mark under the pool's lock.
         self.pool.clear();
+        self.http2_pool.clear();
     }
 
     /// Tells every request that is still there to end now. Whoever calls it rings the alarm.
@@ -357,6 +373,7 @@ mod tests {
             Traffic::new(3),
             Company {
                 group: Arc::from("web"),
+                protocol: Protocol::Http1,
                 changed: Arc::new(Notify::new()),
                 room: Arc::default(),
                 traffic: Arc::new(Traffic::new(3)),

@@ -79,6 +79,11 @@ impl Traffic {
         }
     }
 
+    /// Returns how many workers there are.
+    pub(crate) fn workers(&self) -> usize {
+        self.shards.len()
+    }
+
     /// Counts an answer, and what it took from the request's head to its own.
     pub(crate) fn answered(&self, worker: usize, by: By, status: StatusCode, took: Duration) {
         let shard = &self.shards[worker];

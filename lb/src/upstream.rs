@@ -8,6 +8,7 @@ mod answer;
 mod chunked;
 mod head;
 mod hop;
+mod http2;
 mod outgoing;
 mod pool;
 mod upgrade;
@@ -23,7 +24,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, StatusCode, response};
-use hyper::body::Frame;
+use hyper::body::{Body as _, Frame};
 use socket2::SockRef;
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
@@ -31,6 +32,7 @@ use tokio_util::io::poll_read_buf;
 
 use answer::{Body, Head, Malformed, take_head};
 pub(crate) use head::Forwarded;
+pub(crate) use http2::{Call, CallAnswer, Http2Pool, Slot};
 pub(crate) use outgoing::{Incomplete, Outgoing};
 use outgoing::{RequestBody, SendError};
 pub(crate) use pool::Pool;
@@ -38,6 +40,15 @@ pub(crate) use pool::Pool;
 /// How much is read at once: enough for most answers, and more for large ones.
 const LEAST_READ: usize = 8 * 1024;
 const MOST_READ: usize = 128 * 1024;
+
+/// What a target speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    #[default]
+    Http1,
+    /// Without TLS, and with prior knowledge.
+    Http2,
+}
 
 /// Why an exchange with a target came to nothing, or broke off.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +59,49 @@ pub(crate) enum ExchangeError {
     Closed,
     #[error("the target did not answer in HTTP/1.1")]
     Malformed(#[from] Malformed),
+    #[error("the call to the target broke")]
+    Call(#[source] hyper::Error),
     #[error(transparent)]
     Client(Incomplete),
+}
+
+/// What is still to come of an answer, and of the request that it answers.
+#[derive(Debug)]
+pub(crate) enum Rest {
+    Http1(Wire),
+    Http2(CallAnswer),
+}
+
+impl Rest {
+    /// Returns whether the answer has come to its end.
+    pub(crate) fn is_complete(&self) -> bool {
+        match self {
+            Self::Http1(wire) => wire.is_complete(),
+            Self::Http2(answer) => answer.body.is_end_stream(),
+        }
+    }
+
+    /// Returns how long the rest of the answer's body is, if that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Http1(wire) => wire.length(),
+            Self::Http2(answer) => answer.body.size_hint().exact(),
+        }
+    }
+
+    /// Returns the next frame of the answer's body.
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ExchangeError>>> {
+        match self {
+            Self::Http1(wire) => wire.poll_frame(cx),
+            Self::Http2(answer) => {
+                let frame = ready!(Pin::new(&mut answer.body).poll_frame(cx));
+                Poll::Ready(frame.map(|frame| frame.map_err(ExchangeError::Call)))
+            }
+        }
+    }
 }
 
 /// An exchange failed before the head of an answer had come.

@@ -183,5 +183,6 @@ fn trim_pools(shared: &Shared, index: usize) {
     let table = shared.table.load();
     for target in table.groups.iter().flat_map(|group| &group.targets) {
         target.pool().trim(index, shared.config.pool_timeout);
+        target.http2_pool().trim(index);
     }
 }

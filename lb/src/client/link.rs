@@ -54,6 +54,10 @@ pub(crate) struct Link {
     blocked: AtomicBool,
     /// The body of the request is still coming, and nobody has answered yet.
     receiving: AtomicBool,
+    /// The next part of the body has not come yet.
+    waited_for: AtomicBool,
+    /// The body ended before its end.
+    broken_off: AtomicBool,
     /// The request waits for its turn, and whoever makes it wait has the clock.
     held: AtomicBool,
     expired: AtomicBool,
@@ -74,6 +78,8 @@ impl Link {
             begun: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             receiving: AtomicBool::new(false),
+            waited_for: AtomicBool::new(false),
+            broken_off: AtomicBool::new(false),
             held: AtomicBool::new(false),
             expired: AtomicBool::new(false),
             target: Mutex::new(None),
@@ -86,7 +92,27 @@ impl Link {
         self.begun.store(false, Relaxed);
         self.expired.store(false, Relaxed);
         self.received.store(0, Relaxed);
+        self.waited_for.store(false, Relaxed);
+        self.broken_off.store(false, Relaxed);
         self.touch()
+    }
+
+    /// Says whether the next part of the request's body is waited for.
+    pub(crate) fn set_waited_for(&self, waited_for: bool) {
+        self.waited_for.store(waited_for, Relaxed);
+    }
+
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.waited_for.load(Relaxed)
+    }
+
+    /// The request's body ended before its end.
+    pub(crate) fn has_broken_off(&self) {
+        self.broken_off.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_broken_off(&self) -> bool {
+        self.broken_off.load(Relaxed)
     }
 
     /// Some of the request's body has come.

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, LOCATION, SERVER};
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode, response};
 use http_body::{Body, Frame, SizeHint};
 use tracing::debug;
 
@@ -20,7 +20,7 @@ use crate::access_log::Entry;
 use crate::client::{Client, Tunnel};
 use crate::target::{Target, Ticket};
 use crate::traffic::By;
-use crate::upstream::{ExchangeError, Incomplete, Wire};
+use crate::upstream::{ExchangeError, Incomplete, Rest, Wire};
 
 /// A request from its head to the last byte of its answer.
 pub(super) struct Exchange {
@@ -142,17 +142,17 @@ enum Source {
 }
 
 struct Stream {
-    wire: Wire,
+    rest: Rest,
     ticket: Ticket,
 }
 
 /// Makes a target's answer into ours.
 pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Response<ResponseBody> {
-    let Answered { head, wire, ticket } = answered;
+    let Answered { head, rest, ticket } = answered;
     exchange.moved();
     exchange.answered(head.status, Some(&ticket));
-    let stream = Stream { wire, ticket };
-    let source = if stream.wire.is_complete() {
+    let stream = Stream { rest, ticket };
+    let source = if stream.rest.is_complete() {
         stream.finish(None);
         Source::Done
     } else {
@@ -162,8 +162,12 @@ pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Response<Resp
 }
 
 /// Passes on that a target has switched to another protocol. When the client knows, the connection is a tunnel.
-pub(super) fn switch(answered: Answered, mut exchange: Exchange) -> Response<ResponseBody> {
-    let Answered { head, wire, ticket } = answered;
+pub(super) fn switch(
+    head: response::Parts,
+    wire: Wire,
+    ticket: Ticket,
+    mut exchange: Exchange,
+) -> Response<ResponseBody> {
     exchange.answered(head.status, Some(&ticket));
     let entry = exchange.entry.take();
     exchange.client.open_tunnel(Tunnel {
@@ -214,7 +218,7 @@ impl Stream {
             self.ticket.expired();
             return Poll::Ready(Some(Err(BodyError::Expired)));
         }
-        let frame = ready!(self.wire.poll_frame(cx));
+        let frame = ready!(self.rest.poll_frame(cx));
         Poll::Ready(frame.map(|frame| {
             frame.map_err(|error| match error {
                 ExchangeError::Client(error) => BodyError::Client(error),
@@ -229,18 +233,20 @@ impl Stream {
     /// The target has done its part: its connection goes back to the pool.
     fn finish(mut self, cx: Option<&mut Context<'_>>) {
         self.ticket.served();
+        // A call's place on its connection is free without more ado.
+        let Rest::Http1(mut wire) = self.rest else {
+            return;
+        };
         let target = self.ticket.target();
         if let Some(cx) = cx
-            && let Err(error) = self.wire.send_on(cx)
+            && let Err(error) = wire.send_on(cx)
         {
             debug!(target = %target.address(), error = &error as &dyn std::error::Error, "the request is incomplete");
         }
         // Otherwise the target wants it closed, or does not want the rest of the request.
-        if self.wire.is_idle() {
+        if wire.is_idle() {
             let worker = self.ticket.worker();
-            target
-                .pool()
-                .put(worker, self.wire, || target.is_draining());
+            target.pool().put(worker, wire, || target.is_draining());
         }
     }
 }
@@ -265,7 +271,7 @@ impl Body for ResponseBody {
                 let frame = ready!(stream.poll(cx, &this.exchange.client));
                 let complete = match &frame {
                     None => true,
-                    Some(Ok(_)) => stream.wire.is_complete(),
+                    Some(Ok(_)) => stream.rest.is_complete(),
                     Some(Err(_)) => false,
                 };
                 if (complete || matches!(frame, Some(Err(_))))
@@ -301,7 +307,7 @@ impl Body for ResponseBody {
             Source::Done => SizeHint::with_exact(0),
             Source::Own(text) => SizeHint::with_exact(text.len() as u64),
             Source::Target(stream) => {
-                let length = stream.wire.length();
+                let length = stream.rest.length();
                 length.map_or_else(SizeHint::default, SizeHint::with_exact)
             }
         }

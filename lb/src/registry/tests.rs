@@ -4,6 +4,7 @@ use super::*;
 use crate::balance::Algorithm;
 use crate::table::Waiting;
 use crate::target::Ticket;
+use crate::upstream::Protocol;
 
 fn registry() -> Registry {
     Registry::new(1, 4, Arc::new(Notify::new()))
@@ -32,6 +33,7 @@ fn draft(targets: &[(&str, u16, Option<i64>)]) -> Draft {
             slow_start: None,
             stickiness: None,
             requests_per_target: None,
+            protocol: Protocol::Http1,
             waiting: Waiting {
                 most: 0,
                 patience: None,

@@ -22,6 +22,7 @@
 //! algorithm = "least_outstanding_requests"                # or weighted_random; round_robin without it
 //! slow_start = "30s"
 //! stickiness = { duration = "1h" }                        # application_cookie = "SESSION" goes with that one
+//! protocol_version = "HTTP2"                              # or GRPC: what targets speak; HTTP1 without it
 //! requests_per_target = 100                               # at once; any number without it
 //! waiting = { requests = 500, duration = "10s" }          # that have no target wait for one; none waits without it
 //! ```
@@ -194,6 +195,8 @@ struct TargetGroup {
     stickiness: Option<Stickiness>,
     #[serde(default)]
     requests_per_target: u32,
+    #[serde(default)]
+    protocol_version: String,
     #[serde(default)]
     waiting: Waiting,
 }
@@ -389,6 +392,7 @@ impl TargetGroup {
                 }
             }),
             requests_per_target: self.requests_per_target,
+            protocol_version: self.protocol_version,
             waiting: self.waiting.requests,
             waiting_seconds,
             paused_until: 0,

@@ -105,6 +105,14 @@ pub(super) fn encode(
     bytes
 }
 
+/// Tells the target about the client, in headers that are no text yet.
+pub(super) fn add_forwarded(headers: &mut HeaderMap, forwarded: Forwarded<'_>) {
+    let scheme = HeaderValue::from_static(forwarded.scheme);
+    headers.insert(&X_FORWARDED_PROTO, scheme);
+    headers.insert(&X_FORWARDED_PORT, forwarded.port.clone());
+    headers.append(&X_FORWARDED_FOR, forwarded.address.clone());
+}
+
 fn is_ours(name: &HeaderName) -> bool {
     *name == X_FORWARDED_FOR || *name == X_FORWARDED_PROTO || *name == X_FORWARDED_PORT
 }

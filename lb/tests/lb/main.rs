@@ -5,11 +5,15 @@ mod drain;
 #[cfg(test)]
 mod exchange;
 #[cfg(test)]
+mod grpc;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
 mod http2;
+#[cfg(test)]
+mod http2_targets;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]

@@ -91,6 +91,7 @@ fn target_group(arns: &Arns, found: GroupTargets) -> lb::TargetGroup {
         requests_per_target: spec.capacity.requests_per_target,
         waiting: spec.capacity.waiting,
         waiting_seconds: spec.capacity.waiting_seconds,
+        protocol_version: String::new(),
         paused_until: found.paused_until.map_or(0, |until| until.0),
     }
 }

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -72,6 +72,39 @@ impl Backend {
                         .serve_connection(TokioIo::new(stream), service)
                         .await,
                 );
+            }
+        })
+        .await
+    }
+
+    /// Answers in HTTP/2, with prior knowledge; after `most` requests each connection says that it takes no more.
+    pub(crate) async fn http2<B, F>(
+        most: usize,
+        handler: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        F: Future<Output = Response<B>> + Send + 'static,
+    {
+        Self::raw(move |stream, _number| {
+            let handler = handler.clone();
+            async move {
+                let (begun, mut requests) = watch::channel(0);
+                let service = service_fn(move |request| {
+                    begun.send_modify(|number| *number += 1);
+                    let answer = handler(request);
+                    async move { Ok::<_, Infallible>(answer.await) }
+                });
+                let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service);
+                let mut connection = std::pin::pin!(connection);
+                tokio::select! {
+                    _ended = connection.as_mut() => return,
+                    _ = requests.wait_for(|number| *number >= most) => {}
+                }
+                connection.as_mut().graceful_shutdown();
+                drop(connection.await);
             }
         })
         .await

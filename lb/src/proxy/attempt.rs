@@ -1,0 +1,242 @@
+//! Sends a request to one target, in the HTTP that it speaks.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use http::request;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::refusal::Refusal;
+use super::{Answered, Tried};
+use crate::client::{Client, Interrupted};
+use crate::io::Received;
+use crate::target::{Target, Ticket};
+use crate::upstream::{
+    Call, CallAnswer, ExchangeError, Incomplete, Outgoing, Protocol, Rest, SendFailure, Slot, Wire,
+};
+
+/// A connection that was unused for longer is not trusted with a request that must not be repeated.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// A request's body, and the form that it has taken on its way.
+#[derive(Debug)]
+pub(super) struct Errand {
+    body: Option<Received>,
+    form: Option<Form>,
+}
+
+#[derive(Debug)]
+enum Form {
+    Http1(Outgoing),
+    Http2(Call),
+}
+
+impl Errand {
+    pub(super) fn new(body: Option<Received>) -> Self {
+        Self { body, form: None }
+    }
+}
+
+/// What each attempt of a request needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way<'a> {
+    pub(super) client: &'a Client,
+    pub(super) head: &'a request::Parts,
+    pub(super) now: Instant,
+}
+
+impl Way<'_> {
+    /// Sends a request to the target of its ticket; `None` when the target cannot have acted on it.
+    pub(super) async fn attempt(
+        self,
+        errand: &mut Errand,
+        ticket: Ticket,
+        tried: &mut Tried,
+    ) -> Result<Option<Answered>, Refusal> {
+        let protocol = ticket.target().protocol();
+        let form = match errand.form.take() {
+            Some(form) => form,
+            None => self.form(errand.body.take(), protocol).await?,
+        };
+        match (protocol, errand.form.insert(form)) {
+            (Protocol::Http1, Form::Http1(outgoing)) => {
+                self.exchange(outgoing, ticket, tried).await
+            }
+            (Protocol::Http2, Form::Http2(call)) => Box::pin(self.call(call, ticket, tried)).await,
+            // A new table has made another group of it, or the group another one.
+            (Protocol::Http1 | Protocol::Http2, _) => Err(self.fail(ticket, Refusal::BadGateway)),
+        }
+    }
+
+    /// Gives the request the form in which targets take it.
+    async fn form(self, body: Option<Received>, protocol: Protocol) -> Result<Form, Refusal> {
+        let (client, head) = (self.client, self.head);
+        match protocol {
+            Protocol::Http2 => Ok(Form::Http2(Call::new(head, body))),
+            Protocol::Http1 => {
+                let mut outgoing = Outgoing::new(head, body, client.forwarded());
+                let gathered = poll_fn(|cx| Poll::Ready(outgoing.gather(head, cx))).await;
+                gathered.map_err(|error| incomplete(client, &error))?;
+                Ok(Form::Http1(outgoing))
+            }
+        }
+    }
+
+    async fn exchange(
+        self,
+        outgoing: &mut Outgoing,
+        ticket: Ticket,
+        tried: &mut Tried,
+    ) -> Result<Option<Answered>, Refusal> {
+        let client = self.client;
+        let target = Arc::clone(ticket.target());
+        // After a reused connection failed, the others to that target are as suspect.
+        let reused = if tried.attempts > 0 {
+            None
+        } else {
+            let pool_timeout = client.shared.config.pool_timeout;
+            let age = if outgoing.is_replayable() {
+                pool_timeout
+            } else {
+                pool_timeout.min(FRESH)
+            };
+            let wire = target.pool().take(client.worker, self.now, age);
+            wire.filter(|wire| outgoing.is_replayable() || wire.is_open())
+        };
+        let mut wire = match reused {
+            Some(wire) => wire,
+            None => match self.connect(&target, Wire::connect(target.address())).await {
+                Ok(Ok(wire)) => wire,
+                Ok(Err(refusal)) => return Ok(tried.unreachable(ticket, refusal)),
+                Err(interrupted) => return Err(self.interrupt(ticket, interrupted)),
+            },
+        };
+        match client.link.guard(&target, wire.send(outgoing)).await {
+            Ok(Ok(head)) => Ok(Some(Answered {
+                head,
+                rest: Rest::Http1(wire),
+                ticket,
+            })),
+            // Its body ended early: whatever is answered now, nobody will read it.
+            Ok(Err(SendFailure {
+                error: ExchangeError::Client(error),
+                ..
+            })) => Err(incomplete(client, &error)),
+            Ok(Err(failure)) => {
+                debug!(target = %target.address(), error = &failure.error as &dyn std::error::Error, "no answer");
+                let repeatable = wire.is_reused() && !failure.answered && outgoing.is_replayable();
+                if failure.sent && !repeatable {
+                    return Err(self.fail(ticket, Refusal::BadGateway));
+                }
+                tried.give_up(ticket, Refusal::BadGateway);
+                Ok(None)
+            }
+            // A target that gets no byte of it need not answer.
+            Err(Interrupted::Expired) if outgoing.waits_for_client() => Err(self.too_slow()),
+            Err(interrupted) => Err(self.interrupt(ticket, interrupted)),
+        }
+    }
+
+    async fn call(
+        self,
+        call: &mut Call,
+        ticket: Ticket,
+        tried: &mut Tried,
+    ) -> Result<Option<Answered>, Refusal> {
+        let client = self.client;
+        let target = Arc::clone(ticket.target());
+        let reused = target.http2_pool().take(client.worker);
+        // After one connection failed, the others to that target are as suspect.
+        let mut slot = match reused.filter(|_| tried.attempts == 0) {
+            Some(slot) => slot,
+            None => match self.connect(&target, Slot::connect(target.address())).await {
+                Ok(Ok(slot)) => {
+                    let pool = target.http2_pool();
+                    pool.share(client.worker, &slot, || target.is_draining());
+                    slot
+                }
+                Ok(Err(refusal)) => return Ok(tried.unreachable(ticket, refusal)),
+                Err(interrupted) => return Err(self.interrupt(ticket, interrupted)),
+            },
+        };
+        let sent = slot.send(call, self.head, client.forwarded());
+        match client.link.guard(&target, sent).await {
+            Ok(Ok(response)) => {
+                let (head, body) = response.into_parts();
+                let rest = Rest::Http2(CallAnswer::new(body, slot));
+                Ok(Some(Answered { head, rest, ticket }))
+            }
+            Ok(Err(failure)) => {
+                debug!(target = %target.address(), error = &failure.error as &dyn std::error::Error, "no answer");
+                // Its body ended early.
+                if client.link.is_broken_off() {
+                    client.link.leave();
+                    return Err(Refusal::BadRequest("the request's body is incomplete"));
+                }
+                let repeatable = slot.is_reused() && call.is_replayable();
+                if !failure.untouched && !repeatable {
+                    return Err(self.fail(ticket, Refusal::BadGateway));
+                }
+                tried.give_up(ticket, Refusal::BadGateway);
+                Ok(None)
+            }
+            Err(Interrupted::Expired) if client.link.is_waited_for() => Err(self.too_slow()),
+            Err(interrupted) => Err(self.interrupt(ticket, interrupted)),
+        }
+    }
+
+    /// Connects within the deadline for that; the refusal says what comes of it if no other target is better.
+    async fn connect<T>(
+        self,
+        target: &Target,
+        connecting: impl Future<Output = io::Result<T>>,
+    ) -> Result<Result<T, Refusal>, Interrupted> {
+        let client = self.client;
+        let deadline = client.shared.config.connect_timeout;
+        let connected = client.link.guard(target, timeout(deadline, connecting));
+        let connected = connected.await?;
+        let connected = connected.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()));
+        Ok(connected.map_err(|error| {
+            debug!(target = %target.address(), error = &error as &dyn std::error::Error, "cannot connect");
+            match error.kind() {
+                io::ErrorKind::TimedOut => Refusal::GatewayTimeout,
+                _ => Refusal::BadGateway,
+            }
+        }))
+    }
+
+    /// The client does not go on with its request; that is no failure of a target.
+    fn too_slow(self) -> Refusal {
+        self.client.link.leave();
+        Refusal::RequestTimeout
+    }
+
+    fn fail(self, mut ticket: Ticket, refusal: Refusal) -> Refusal {
+        self.client.link.leave();
+        ticket.failed();
+        refusal
+    }
+
+    fn interrupt(self, mut ticket: Ticket, interrupted: Interrupted) -> Refusal {
+        match interrupted {
+            // The ticket sees for itself that it is a cut, and not a failure.
+            Interrupted::Cut => self.fail(ticket, Refusal::BadGateway),
+            Interrupted::Expired => {
+                self.client.link.leave();
+                ticket.expired();
+                Refusal::GatewayTimeout
+            }
+        }
+    }
+}
+
+/// The client broke its request off; that is no failure of a target.
+fn incomplete(client: &Client, error: &Incomplete) -> Refusal {
+    debug!(client = %client.address, error = error as &dyn std::error::Error, "the request is incomplete");
+    client.link.leave();
+    Refusal::BadRequest("the request's body is incomplete")
+}

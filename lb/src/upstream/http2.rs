@@ -1,0 +1,328 @@
+//! A target that speaks HTTP/2, without TLS and with prior knowledge, as servers of gRPC do: many requests share a connection.
+//!
+//! hyper speaks it. A connection is driven by a task of its own on the worker's thread, and is in the pool from its first
+//! request on; it ends when the pool has let go of it and its last request is over.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, EXPECT, HOST, HeaderName, TE};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Request, Response, Uri, Version, request};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tracing::debug;
+
+use super::head::{Forwarded, add_forwarded};
+use super::hop;
+use crate::io::Received;
+
+/// What servers let a client have at once, if they do not say more; h2 itself waits if it is less.
+const MOST_STREAMS: usize = 100;
+/// An unused connection is kept for so long: who speaks HTTP/2 says when it closes one.
+const UNUSED: Duration = Duration::from_secs(60);
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// So much of an answer, and of all of a connection together, may come before its client takes it.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// The connections to one target, for each worker.
+#[derive(Debug)]
+pub(crate) struct Http2Pool {
+    workers: Box<[Mutex<Vec<Connection>>]>,
+}
+
+#[derive(Debug, Clone)]
+struct Connection {
+    requests: SendRequest<OutgoingBody>,
+    usage: Arc<Usage>,
+}
+
+/// How a connection is used.
+#[derive(Debug)]
+struct Usage {
+    streams: AtomicUsize,
+    unused_since: Mutex<Instant>,
+}
+
+impl Http2Pool {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            workers: (0..workers).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// Returns a place on a connection that is open and has room.
+    pub(crate) fn take(&self, worker: usize) -> Option<Slot> {
+        let connections = self.lock(worker);
+        let mut open = connections.iter().filter(|one| !one.requests.is_closed());
+        let with_room = open.find(|one| one.usage.streams.load(Relaxed) < MOST_STREAMS);
+        with_room.map(|connection| connection.slot(true))
+    }
+
+    /// Keeps a new connection for others too, unless `closed` says, under the lock, that the target takes no more requests.
+    pub(crate) fn share(&self, worker: usize, slot: &Slot, closed: impl Fn() -> bool) {
+        let mut connections = self.lock(worker);
+        if !closed() {
+            connections.push(slot.connection.clone());
+        }
+    }
+
+    /// Lets go of connections that are closed, or have been unused for long.
+    pub(crate) fn trim(&self, worker: usize) {
+        self.lock(worker)
+            .retain(|one| !one.requests.is_closed() && !one.usage.is_old());
+    }
+
+    /// Lets go of every connection: each ends with its last request.
+    pub(crate) fn clear(&self) {
+        for worker in 0..self.workers.len() {
+            let connections = std::mem::take(&mut *self.lock(worker));
+            drop(connections);
+        }
+    }
+
+    fn lock(&self, worker: usize) -> MutexGuard<'_, Vec<Connection>> {
+        lock(&self.workers[worker])
+    }
+}
+
+impl Usage {
+    fn is_old(&self) -> bool {
+        self.streams.load(Relaxed) == 0 && lock(&self.unused_since).elapsed() >= UNUSED
+    }
+}
+
+impl Connection {
+    fn slot(&self, is_reused: bool) -> Slot {
+        self.usage.streams.fetch_add(1, Relaxed);
+        Slot {
+            connection: self.clone(),
+            is_reused,
+        }
+    }
+}
+
+/// A request's place on a connection.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    connection: Connection,
+    is_reused: bool,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let usage = &self.connection.usage;
+        if usage.streams.fetch_sub(1, Relaxed) == 1 {
+            *lock(&usage.unused_since) = Instant::now();
+        }
+    }
+}
+
+/// A call failed before the head of an answer had come.
+#[derive(Debug)]
+pub(crate) struct CallFailure {
+    pub(crate) error: hyper::Error,
+    /// The target has not acted on it, and its body is still whole.
+    pub(crate) untouched: bool,
+}
+
+impl Slot {
+    /// Connects to a target; the caller sets the deadline.
+    pub(crate) async fn connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (requests, connection) = Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(target = %address, error = &error as &dyn std::error::Error, "connection broke");
+            }
+        });
+        let usage = Usage {
+            streams: AtomicUsize::new(0),
+            unused_since: Mutex::new(Instant::now()),
+        };
+        let usage = Arc::new(usage);
+        Ok(Connection { requests, usage }.slot(false))
+    }
+
+    /// Returns whether there was a request on this connection before.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.is_reused
+    }
+
+    /// Sends a call; returns the answer, with this slot for as long as its body comes.
+    pub(crate) async fn send(
+        &mut self,
+        call: &mut Call,
+        head: &request::Parts,
+        forwarded: Forwarded<'_>,
+    ) -> Result<Response<Incoming>, CallFailure> {
+        let request = call.request(head, forwarded);
+        let sent = self.connection.requests.try_send_request(request);
+        sent.await.map_err(|mut failure| {
+            let unsent = failure.take_message();
+            let error = failure.into_error();
+            let untouched = match unsent {
+                Some(request) => {
+                    call.take_back(request.into_body());
+                    true
+                }
+                None => call.body.is_none() && is_refused(&error),
+            };
+            CallFailure { error, untouched }
+        })
+    }
+}
+
+/// RFC 9113 8.7: a stream that was refused, or came after those that a GOAWAY names, was not acted upon.
+fn is_refused(error: &hyper::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            return error.reason() == Some(h2::Reason::REFUSED_STREAM)
+                || (error.is_go_away() && error.is_remote());
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// A request on its way to a target that speaks HTTP/2.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// `None` without one, or when it is being sent.
+    body: Option<Received>,
+    replayable: bool,
+}
+
+impl Call {
+    pub(crate) fn new(head: &request::Parts, body: Option<Received>) -> Self {
+        Self {
+            replayable: head.method.is_safe() && body.is_none(),
+            body,
+        }
+    }
+
+    /// Returns whether it may be sent to a target that may have seen it before.
+    pub(crate) fn is_replayable(&self) -> bool {
+        self.replayable
+    }
+
+    fn take_back(&mut self, body: OutgoingBody) {
+        self.body = body.0;
+    }
+
+    fn request(
+        &mut self,
+        head: &request::Parts,
+        forwarded: Forwarded<'_>,
+    ) -> Request<OutgoingBody> {
+        let mut request = Request::new(OutgoingBody(self.body.take()));
+        *request.method_mut() = head.method.clone();
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = uri(head);
+        let private: Vec<HeaderName> = head
+            .headers
+            .get_all(CONNECTION)
+            .iter()
+            .flat_map(|value| hop::named(value.as_bytes()))
+            .collect();
+        let headers = request.headers_mut();
+        for (name, value) in &head.headers {
+            let stays = hop::is_hop_by_hop(name)
+                || private.contains(name)
+                || *name == EXPECT
+                || *name == HOST;
+            if !stays {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        // What servers of gRPC ask for; we do pass trailers on.
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        add_forwarded(headers, forwarded);
+        request
+    }
+}
+
+/// RFC 9113 8.3.1: the host is the authority, if it is one.
+fn uri(head: &request::Parts) -> Uri {
+    let host = head.headers.get(HOST).map(HeaderValue::as_bytes);
+    let authority = host.and_then(|host| Authority::try_from(host).ok());
+    let path = match head.uri.path_and_query() {
+        Some(path) if path.as_str().starts_with(['/', '*']) => path.clone(),
+        // A query right after the host, in absolute form.
+        Some(query) => PathAndQuery::try_from(format!("/{query}"))
+            .expect("a query after a slash is a path with a query"),
+        None => PathAndQuery::from_static("/"),
+    };
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = Some(authority.unwrap_or_else(|| Authority::from_static("localhost")));
+    parts.path_and_query = Some(path);
+    Uri::from_parts(parts).expect("all three parts are there")
+}
+
+/// The body of a request, or nothing.
+#[derive(Debug)]
+pub(crate) struct OutgoingBody(Option<Received>);
+
+impl Body for OutgoingBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.0 {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let none = || SizeHint::with_exact(0);
+        self.0.as_ref().map_or_else(none, Body::size_hint)
+    }
+}
+
+/// The body of an answer, on its connection.
+#[derive(Debug)]
+pub(crate) struct CallAnswer {
+    pub(super) body: Incoming,
+    /// Others may have it when this is over.
+    _slot: Slot,
+}
+
+impl CallAnswer {
+    pub(crate) fn new(body: Incoming, slot: Slot) -> Self {
+        Self { body, _slot: slot }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

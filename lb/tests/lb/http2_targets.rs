@@ -1,0 +1,214 @@
+//! Targets that speak HTTP/2.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::{Request, Response};
+use roadstead_lb::Config;
+use roadstead_proto::lb;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::harness::{
+    Backend, Http2, Lb, body_of, draining, free_address, get, http2, target, within,
+};
+
+type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+fn text(text: impl Into<Bytes>) -> Reply {
+    Response::new(Full::new(text.into()).boxed_unsync())
+}
+
+async fn echo(request: Request<Incoming>) -> Reply {
+    text(body_of(request).await)
+}
+
+/// Starts a load balancer with one worker, whose targets speak HTTP/2.
+async fn start(targets: &[lb::Target], change: impl FnOnce(&mut Config)) -> Lb {
+    let mut lb = Lb::start_with(&[], |config| {
+        config.workers = 1;
+        change(config);
+    })
+    .await;
+    let revision = lb.change(|table| {
+        table.target_groups[0].protocol_version = "HTTP2".to_owned();
+        table.target_groups[0].targets = targets.to_vec();
+    });
+    lb.until(|report| report.table_revision == revision).await;
+    lb
+}
+
+#[tokio::test]
+async fn a_request_is_a_call_with_all_that_it_has() {
+    let backend = Backend::http2(usize::MAX, |request: Request<Incoming>| async move {
+        let header = |name: &str| {
+            let value = request.headers().get(name);
+            value
+                .map_or("-", |value| value.to_str().unwrap())
+                .to_owned()
+        };
+        let names = [
+            "x-own",
+            "te",
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "host",
+        ];
+        let headers = names.map(header).join(" ");
+        let uri = request.uri().clone();
+        text(format!("{:?} {uri} {headers}", request.version()))
+    })
+    .await;
+    let lb = start(&[target("b", backend.address)], |_config| {}).await;
+    let mut connection = lb.connect().await;
+    connection
+        .send("GET /a?b=c HTTP/1.1\r\nHost: shop.example\r\nX-Own: 1\r\nConnection: x-private\r\nX-Private: 1\r\n\r\n")
+        .await;
+    assert_eq!(
+        connection.answer().await.text(),
+        "HTTP/2.0 http://shop.example/a?b=c 1 trailers 127.0.0.1 http -"
+    );
+}
+
+#[tokio::test]
+async fn bodies_stream_both_ways_from_either_kind_of_client() {
+    let backend = Backend::http2(usize::MAX, echo).await;
+    let mut lb = start(&[target("b", backend.address)], |_config| {}).await;
+    let mut client = Http2::connect(lb.address).await;
+    for size in [0, 1, 3 * 1024 * 1024] {
+        let answer = within(client.send(http2::post("/", vec![b'x'; size]))).await;
+        let body = within(answer.unwrap().into_body().collect()).await.unwrap();
+        assert_eq!(body.to_bytes().len(), size);
+    }
+    let large = "y".repeat(1024 * 1024);
+    assert_eq!(lb.connect().await.post("/", &large).await.text(), large);
+    lb.until_counts([4, 0, 0, 0]).await;
+}
+
+#[tokio::test]
+async fn trailers_pass_in_both_directions() {
+    let backend = Backend::http2(usize::MAX, |request: Request<Incoming>| async move {
+        let body = request.into_body().collect().await.unwrap();
+        let mut trailers = HeaderMap::new();
+        let sum = body.trailers().unwrap()["x-sum"].clone();
+        trailers.insert("x-sum-again", sum);
+        let frames = [
+            Ok::<_, Infallible>(Frame::data(body.to_bytes())),
+            Ok(Frame::trailers(trailers)),
+        ];
+        Response::new(StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync())
+    })
+    .await;
+    let lb = start(&[target("b", backend.address)], |_config| {}).await;
+    let mut client = Http2::connect(lb.address).await;
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-sum", HeaderValue::from_static("7"));
+    let frames = [
+        Ok::<_, Infallible>(Frame::data(Bytes::from("data"))),
+        Ok(Frame::trailers(trailers)),
+    ];
+    let body = StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync();
+    let request = Request::post("https://shop.example/").body(body).unwrap();
+    let answer = within(client.send(request)).await.unwrap();
+    let body = within(answer.into_body().collect()).await.unwrap();
+    assert_eq!(body.trailers().unwrap()["x-sum-again"], "7");
+    assert_eq!(body.to_bytes(), "data");
+}
+
+#[tokio::test]
+async fn requests_share_a_connection_to_their_target() {
+    let backend = Backend::http2(usize::MAX, echo).await;
+    let mut lb = start(&[target("b", backend.address)], |_config| {}).await;
+    let mut client = Http2::connect(lb.address).await;
+    let mut answers = JoinSet::new();
+    for number in 0..50 {
+        let answer = client.send(http2::post("/", format!("{number}")));
+        answers.spawn(async move { answer.await.unwrap().status() });
+    }
+    while let Some(answer) = within(answers.join_next()).await {
+        assert_eq!(answer.unwrap(), 200);
+    }
+    lb.until_counts([50, 0, 0, 0]).await;
+    let before = backend.connections();
+    for _ in 0..50 {
+        assert_eq!(client.get("/").await.0, 200);
+    }
+    assert_eq!(backend.connections(), before, "no further one was needed");
+}
+
+#[tokio::test]
+async fn a_target_that_says_goodbye_costs_no_request() {
+    let backend = Backend::http2(3, echo).await;
+    let mut lb = start(&[target("b", backend.address)], |_config| {}).await;
+    let mut client = Http2::connect(lb.address).await;
+    for _ in 0..60 {
+        assert_eq!(client.get("/").await.0, 200);
+    }
+    assert!(backend.connections() > 1);
+    lb.until_counts([60, 0, 0, 0]).await;
+}
+
+#[tokio::test]
+async fn a_target_that_is_gone_is_passed_over_and_a_target_without_another_is_a_502() {
+    let backend = Backend::http2(usize::MAX, echo).await;
+    let gone = target("gone", free_address());
+    let mut lb = start(&[gone.clone(), target("b", backend.address)], |_config| {}).await;
+    for _ in 0..4 {
+        assert_eq!(lb.connect().await.post("/", "body").await.status, 200);
+    }
+    let revision = lb.change(|table| table.target_groups[0].targets = vec![gone]);
+    lb.until(|report| report.table_revision == revision).await;
+    assert_eq!(get(lb.address, "/").await.status, 502);
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_calls_and_cuts_them_at_its_end() {
+    let (arrived, mut arrivals) = watch::channel(0);
+    let (release, gate) = watch::channel(false);
+    let backend = Backend::http2(usize::MAX, move |_request: Request<Incoming>| {
+        let (arrived, mut gate) = (arrived.clone(), gate.clone());
+        async move {
+            arrived.send_modify(|number| *number += 1);
+            gate.wait_for(|open| *open).await.unwrap();
+            text("slow")
+        }
+    })
+    .await;
+    let leaving = target("b", backend.address);
+    let mut lb = start(std::slice::from_ref(&leaving), |_config| {}).await;
+    let address = lb.address;
+    let slow = tokio::spawn(async move { get(address, "/").await.status });
+    within(arrivals.wait_for(|number| *number == 1))
+        .await
+        .unwrap();
+    let long = Duration::from_secs(300);
+    lb.retarget(&[draining(&leaving, long)]).await;
+    let report = lb.until_state("b", "draining").await;
+    assert!(!report.drained);
+    lb.retarget(&[draining(&leaving, Duration::ZERO)]).await;
+    assert_eq!(within(slow).await.unwrap(), 502, "its time is over");
+    lb.until_counts([0, 0, 0, 1]).await;
+    drop(release);
+}
+
+#[tokio::test]
+async fn a_call_on_which_nothing_moves_is_a_504_and_one_whose_client_stops_a_408() {
+    let backend = Backend::http2(usize::MAX, |request: Request<Incoming>| async move {
+        body_of(request).await;
+        std::future::pending::<Reply>().await
+    })
+    .await;
+    let change = |config: &mut Config| config.target_timeout = Duration::from_millis(300);
+    let lb = start(&[target("b", backend.address)], change).await;
+    assert_eq!(get(lb.address, "/").await.status, 504);
+    let mut halting = lb.connect().await;
+    halting
+        .send("POST / HTTP/1.1\r\nHost: lb\r\nContent-Length: 10\r\n\r\nhalf")
+        .await;
+    assert_eq!(halting.answer().await.status, 408);
+}
