@@ -21,6 +21,7 @@ const MOST_PAUSE: Duration = Duration::from_millis(250);
 /// How a target group's targets are probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HealthCheck {
+    pub(crate) question: Question,
     pub(crate) path: String,
     pub(crate) interval: Duration,
     pub(crate) timeout: Duration,
@@ -43,6 +44,20 @@ impl HealthCheck {
     }
 }
 
+/// What a probe asks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// Nothing: that it accepts a connection is enough.
+    Connection,
+    #[default]
+    Http1,
+    /// In HTTP/1.1 over TLS, whoever the certificate is of.
+    Https,
+    Http2,
+    /// A call of gRPC.
+    Grpc,
+}
+
 /// What a probe came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -53,8 +68,10 @@ pub(crate) enum Outcome {
     Timeout,
     /// No connection.
     Unreachable,
-    /// No HTTP answer on a connection.
+    /// No answer in the protocol that was asked for.
     Failed,
+    /// It has accepted a connection, and nothing more was asked.
+    Connected,
 }
 
 impl fmt::Display for Outcome {
@@ -63,7 +80,8 @@ impl fmt::Display for Outcome {
             Self::Success(code) | Self::Mismatch(code) => write!(formatter, "{code}"),
             Self::Timeout => formatter.write_str("no answer"),
             Self::Unreachable => formatter.write_str("no connection"),
-            Self::Failed => formatter.write_str("no HTTP"),
+            Self::Failed => formatter.write_str("no answer in HTTP"),
+            Self::Connected => formatter.write_str("connected"),
         }
     }
 }
@@ -126,7 +144,7 @@ impl Health {
     /// Returns the standing after one more probe.
     #[must_use]
     pub(crate) fn after(&self, outcome: Outcome, now: Instant, check: &HealthCheck) -> Self {
-        let success = matches!(outcome, Outcome::Success(_));
+        let success = matches!(outcome, Outcome::Success(_) | Outcome::Connected);
         let first_failure = match self.first_failure {
             None if !success => Some(now),
             known => known,
@@ -188,7 +206,13 @@ impl Health {
             }
             (
                 State::Unhealthy,
-                Some(Outcome::Success(_) | Outcome::Unreachable | Outcome::Failed) | None,
+                Some(
+                    Outcome::Success(_)
+                    | Outcome::Connected
+                    | Outcome::Unreachable
+                    | Outcome::Failed,
+                )
+                | None,
             ) => (
                 "Target.FailedHealthChecks",
                 "Health checks failed".to_owned(),
@@ -203,6 +227,7 @@ mod tests {
 
     fn check() -> HealthCheck {
         HealthCheck {
+            question: Question::Http1,
             path: "/".to_owned(),
             interval: Duration::from_secs(10),
             timeout: Duration::from_secs(5),

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use crate::addresses::Meter;
 use crate::balance::Algorithm;
 use crate::counts::Counts;
-use crate::health::HealthCheck;
+use crate::health::{HealthCheck, Question};
 use crate::routing::Rule;
 use crate::target::Target;
 use crate::tls::{CertificateError, Keyring, Tls, TlsError};
@@ -184,6 +184,8 @@ pub enum TableError {
         "target group {group} has the protocol version {version}; HTTP1, HTTP2 and GRPC are known"
     )]
     ProtocolVersion { group: String, version: String },
+    #[error("the health check of {group} speaks {protocol}; HTTP, HTTPS and TCP are known")]
+    CheckProtocol { group: String, protocol: String },
     #[error("target group {group} is there twice")]
     TargetGroupTwice { group: String },
     #[error(
@@ -197,7 +199,9 @@ pub enum TableError {
     },
     #[error("target {target} of {group} is there twice")]
     TargetTwice { group: String, target: String },
-    #[error("the health check of {group} has success code {code}; a code is 100 to 999")]
+    #[error(
+        "the health check of {group} has success code {code}; a code is 100 to 999, and 0 to 99 of gRPC"
+    )]
     SuccessCode { group: String, code: u32 },
     #[error("certificate {certificate} cannot be used")]
     Certificate {
@@ -311,7 +315,7 @@ fn read_group(group: &lb::TargetGroup) -> Result<GroupDraft, TableError> {
     let check = group.health_check.as_ref();
     Ok(GroupDraft {
         arn: arn.clone(),
-        health_check: check.map(|check| read_check(arn, check)).transpose()?,
+        health_check: check.map(|check| read_check(group, check)).transpose()?,
         deployment: group.deployment.clone(),
         targets,
         algorithm: read_algorithm(group)?,
@@ -365,13 +369,35 @@ fn seconds(seconds: u32) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
+fn read_question(group: &lb::TargetGroup, check: &lb::HealthCheck) -> Result<Question, TableError> {
+    match (check.protocol.as_str(), group.protocol_version.as_str()) {
+        ("" | "HTTP", "GRPC") => Ok(Question::Grpc),
+        ("" | "HTTP", "HTTP2") => Ok(Question::Http2),
+        ("" | "HTTP", _) => Ok(Question::Http1),
+        ("HTTPS", _) => Ok(Question::Https),
+        ("TCP", _) => Ok(Question::Connection),
+        (other, _) => Err(TableError::CheckProtocol {
+            group: group.target_group_arn.clone(),
+            protocol: other.to_owned(),
+        }),
+    }
+}
+
 /// Zero and nothing stand for ELB's defaults.
-fn read_check(arn: &str, check: &lb::HealthCheck) -> Result<HealthCheck, TableError> {
+fn read_check(group: &lb::TargetGroup, check: &lb::HealthCheck) -> Result<HealthCheck, TableError> {
+    let arn = &group.target_group_arn;
+    let question = read_question(group, check)?;
+    let is_call = question == Question::Grpc;
+    let (codes, usual) = if is_call {
+        (0..=99, 12)
+    } else {
+        (100..=999, 200)
+    };
     let or = |value: u32, default: u32| if value == 0 { default } else { value };
     let code = |code: u32| match u16::try_from(code) {
-        Ok(valid @ 100..=999) => Ok(valid),
+        Ok(valid) if codes.contains(&valid) => Ok(valid),
         Ok(_) | Err(_) => Err(TableError::SuccessCode {
-            group: arn.to_owned(),
+            group: arn.clone(),
             code,
         }),
     };
@@ -380,13 +406,15 @@ fn read_check(arn: &str, check: &lb::HealthCheck) -> Result<HealthCheck, TableEr
         success_codes.push(code(range.from)?..=code(range.to)?);
     }
     if success_codes.is_empty() {
-        success_codes.push(200..=200);
+        success_codes.push(usual..=usual);
     }
     let path = match check.path.as_str() {
+        "" if is_call => "/AWS.ALB/healthcheck",
         "" => "/",
         path => path,
     };
     Ok(HealthCheck {
+        question,
         path: path.to_owned(),
         interval: Duration::from_secs(or(check.interval_seconds, 30).into()),
         timeout: Duration::from_secs(or(check.timeout_seconds, 5).into()),

@@ -18,6 +18,9 @@ pub(crate) enum Command {
     /// Create a target group.
     Create {
         name: String,
+        /// What targets speak: HTTP1, HTTP2 or GRPC, the last two without TLS.
+        #[arg(long, value_name = "VERSION")]
+        protocol_version: Option<String>,
         #[command(flatten)]
         settings: Settings,
     },
@@ -64,6 +67,12 @@ pub(crate) struct Settings {
     /// Status codes of a healthy answer: 200, 200,202 or 200-299.
     #[arg(long, value_name = "CODES")]
     matcher: Option<String>,
+    /// Status codes of gRPC that a healthy answer has, where that is what is asked: 12, 0,12 or 0-99.
+    #[arg(long, value_name = "CODES", conflicts_with = "matcher")]
+    grpc_matcher: Option<String>,
+    /// In what targets are asked: HTTP, which is what they speak, HTTPS, or TCP, where a connection is enough.
+    #[arg(long, value_name = "PROTOCOL")]
+    health_check_protocol: Option<String>,
     /// How long requests in flight may take when a target is removed.
     #[arg(long, value_name = "SECONDS")]
     deregistration_delay: Option<i32>,
@@ -143,8 +152,12 @@ impl Settings {
 
 pub(super) async fn run(command: Command, connection: &Connection) -> Result<(), Error> {
     match command {
-        Command::Create { name, settings } => {
-            let request = create_request(name, settings)?;
+        Command::Create {
+            name,
+            protocol_version,
+            settings,
+        } => {
+            let request = create_request(name, protocol_version, settings)?;
             let response = connection
                 .elb(async |mut elb| elb.create_target_group(request.clone()).await)
                 .await?;
@@ -227,7 +240,11 @@ async fn list(connection: &Connection, named: Vec<String>) -> Result<(), Error> 
     })
 }
 
-fn create_request(name: String, settings: Settings) -> Result<CreateTargetGroupRequest, Error> {
+fn create_request(
+    name: String,
+    protocol_version: Option<String>,
+    settings: Settings,
+) -> Result<CreateTargetGroupRequest, Error> {
     let attributes = settings.attributes()?;
     Ok(CreateTargetGroupRequest {
         name: Some(name),
@@ -237,10 +254,10 @@ fn create_request(name: String, settings: Settings) -> Result<CreateTargetGroupR
         health_check_timeout_seconds: settings.health_check_timeout,
         healthy_threshold_count: settings.healthy_threshold,
         unhealthy_threshold_count: settings.unhealthy_threshold,
-        matcher: settings.matcher.map(|codes| Matcher {
-            http_code: Some(codes),
-        }),
+        matcher: matcher(settings.matcher, settings.grpc_matcher),
+        health_check_protocol: settings.health_check_protocol,
         attributes,
+        protocol_version,
     })
 }
 
@@ -253,10 +270,17 @@ fn modify_request(arn: String, settings: Settings) -> Result<ModifyTargetGroupRe
         health_check_timeout_seconds: settings.health_check_timeout,
         healthy_threshold_count: settings.healthy_threshold,
         unhealthy_threshold_count: settings.unhealthy_threshold,
-        matcher: settings.matcher.map(|codes| Matcher {
-            http_code: Some(codes),
-        }),
+        matcher: matcher(settings.matcher, settings.grpc_matcher),
+        health_check_protocol: settings.health_check_protocol,
         attributes,
+    })
+}
+
+fn matcher(http_code: Option<String>, grpc_code: Option<String>) -> Option<Matcher> {
+    let given = http_code.is_some() || grpc_code.is_some();
+    given.then_some(Matcher {
+        http_code,
+        grpc_code,
     })
 }
 

@@ -101,6 +101,8 @@ pub(crate) fn target_groups(target_groups: &[TargetGroup]) -> String {
         let matcher = group.matcher.as_ref();
         [
             text(group.target_group_name.as_ref()),
+            text(group.protocol_version.as_ref()),
+            text(group.health_check_protocol.as_ref()),
             text(group.health_check_path.as_ref()),
             seconds(group.health_check_interval_seconds),
             seconds(group.health_check_timeout_seconds),
@@ -109,7 +111,10 @@ pub(crate) fn target_groups(target_groups: &[TargetGroup]) -> String {
                 number(group.healthy_threshold_count),
                 number(group.unhealthy_threshold_count)
             ),
-            text(matcher.and_then(|matcher| matcher.http_code.as_ref())),
+            text(
+                matcher
+                    .and_then(|matcher| matcher.http_code.as_ref().or(matcher.grpc_code.as_ref())),
+            ),
             attribute(group, "load_balancing.algorithm.type"),
             stickiness(group),
             capacity(group),
@@ -122,6 +127,8 @@ pub(crate) fn target_groups(target_groups: &[TargetGroup]) -> String {
     });
     let headings = [
         "NAME",
+        "VERSION",
+        "CHECK",
         "PATH",
         "INTERVAL",
         "TIMEOUT",

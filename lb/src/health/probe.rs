@@ -1,19 +1,25 @@
 //! Asks one target how it fares, again and again.
 //!
-//! A probe is one short connection and one read: it must stay cheap for a thousand targets, and it
-//! must see whether the target still accepts connections. It speaks HTTP/1.1 by hand, because
-//! nothing but the status line matters.
+//! A probe is one short connection and mostly one read: it must stay cheap for a thousand targets, and it must see whether the
+//! target still accepts connections. It speaks HTTP/1.1 by hand, because nothing but the status line matters; HTTP/2 is
+//! hyper's, in `http2`.
+
+mod http2;
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout, timeout_at};
+use tracing::debug;
 
-use super::{HealthCheck, Outcome};
+use super::{HealthCheck, Outcome, Question};
 use crate::target::Target;
+
+const USER_AGENT: &str = "roadstead-health-check";
 
 /// Probes `target` at once, and then for as long as the task lives.
 pub(crate) async fn keep_probing(target: &Target, check: &HealthCheck) {
@@ -34,10 +40,16 @@ async fn probe(address: SocketAddr, check: &HealthCheck) -> Outcome {
         Err(_elapsed) if !check.suspect => return Outcome::Timeout,
         Ok(Err(_)) | Err(_) => return Outcome::Unreachable,
     };
-    match timeout_at(deadline.into(), ask(stream, address, &check.path)).await {
+    let answer = ask(stream, address, check);
+    match timeout_at(deadline.into(), answer).await {
         Err(_elapsed) => Outcome::Timeout,
-        Ok(Err(_) | Ok(None)) => Outcome::Failed,
-        Ok(Ok(Some(code))) => {
+        Ok(Err(error)) => {
+            debug!(target = %address, error = &error as &dyn std::error::Error, "no answer to a probe");
+            Outcome::Failed
+        }
+        Ok(Ok(Answer::Nothing)) => Outcome::Failed,
+        Ok(Ok(Answer::Connection)) => Outcome::Connected,
+        Ok(Ok(Answer::Code(code))) => {
             let mut ranges = check.success_codes.iter();
             if ranges.any(|range| range.contains(&code)) {
                 Outcome::Success(code)
@@ -48,12 +60,36 @@ async fn probe(address: SocketAddr, check: &HealthCheck) -> Outcome {
     }
 }
 
-async fn ask(mut stream: TcpStream, address: SocketAddr, path: &str) -> io::Result<Option<u16>> {
+/// What a target has said.
+enum Answer {
+    Connection,
+    Code(u16),
+    /// It has hung up, or said what is no answer.
+    Nothing,
+}
+
+async fn ask(stream: TcpStream, address: SocketAddr, check: &HealthCheck) -> io::Result<Answer> {
+    let path = &check.path;
+    let code = match check.question {
+        Question::Connection => return Ok(Answer::Connection),
+        Question::Http1 => http1(stream, address, path).await?,
+        Question::Https => http1(tls::shake_hands(stream, address).await?, address, path).await?,
+        Question::Http2 => http2::get(stream, address, path).await?,
+        Question::Grpc => http2::call(stream, address, path).await?,
+    };
+    Ok(code.map_or(Answer::Nothing, Answer::Code))
+}
+
+async fn http1<S>(mut stream: S, address: SocketAddr, path: &str) -> io::Result<Option<u16>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: roadstead-health-check\r\n\
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: {USER_AGENT}\r\n\
          Accept: */*\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
     let mut head = [0; 1024];
     let mut length = 0;
     while length < head.len() && !head[..length].contains(&b'\n') {

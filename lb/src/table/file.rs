@@ -19,6 +19,7 @@
 //! name = "web"
 //! targets = ["10.0.0.1:8080", "10.0.0.2:8080"]
 //! health_check = { path = "/health", interval = "5s", matcher = "200-299" }   # or false
+//!                                                         # protocol = "TCP" or "HTTPS"; HTTP without it
 //! algorithm = "least_outstanding_requests"                # or weighted_random; round_robin without it
 //! slow_start = "30s"
 //! stickiness = { duration = "1h" }                        # application_cookie = "SESSION" goes with that one
@@ -228,6 +229,9 @@ enum HealthCheck {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct HealthCheckKeys {
+    /// Of what it speaks in; empty is HTTP.
+    protocol: String,
+    /// Empty is the default of its protocol.
     path: String,
     #[serde(with = "humantime_serde")]
     interval: Duration,
@@ -241,12 +245,13 @@ struct HealthCheckKeys {
 impl Default for HealthCheckKeys {
     fn default() -> Self {
         Self {
-            path: "/".to_owned(),
+            protocol: String::new(),
+            path: String::new(),
             interval: Duration::from_secs(30),
             timeout: Duration::from_secs(5),
             healthy_threshold: 5,
             unhealthy_threshold: 2,
-            matcher: "200".to_owned(),
+            matcher: String::new(),
         }
     }
 }
@@ -416,7 +421,11 @@ impl HealthCheckKeys {
                 key,
             })
         };
-        let success_codes = code_ranges(&self.matcher).ok_or_else(|| TableFileError::Matcher {
+        let success_codes = match self.matcher.as_str() {
+            "" => Some(Vec::new()),
+            matcher => code_ranges(matcher),
+        };
+        let success_codes = success_codes.ok_or_else(|| TableFileError::Matcher {
             path: path.to_owned(),
             group: group.to_owned(),
             matcher: self.matcher.clone(),
@@ -424,6 +433,7 @@ impl HealthCheckKeys {
         Ok(lb::HealthCheck {
             interval_seconds: seconds("health_check.interval", self.interval)?,
             timeout_seconds: seconds("health_check.timeout", self.timeout)?,
+            protocol: self.protocol,
             path: self.path,
             healthy_threshold: self.healthy_threshold,
             unhealthy_threshold: self.unhealthy_threshold,

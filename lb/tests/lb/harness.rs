@@ -20,7 +20,7 @@ pub(crate) use backend::{Backend, body_of, request, text};
 pub(crate) use client::{Connection, get};
 pub(crate) use control_plane::FakeControlPlane;
 pub(crate) use http2::Http2;
-pub(crate) use tls::{Authority, TlsClient, certificate, https};
+pub(crate) use tls::{Authority, TlsClient, acceptor, certificate, https};
 
 /// No condition of these tests takes a second; a slow machine may need more.
 const DEADLINE: Duration = Duration::from_secs(20);

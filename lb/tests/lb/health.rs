@@ -2,10 +2,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::SeqCst};
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use roadstead_proto::lb;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::harness::{Backend, Lb, free_address, get, target, text};
+use crate::harness::{Backend, Lb, acceptor, body_of, free_address, get, request, target, text};
 
 fn check(path: &str) -> Option<lb::HealthCheck> {
     Some(lb::HealthCheck {
@@ -15,6 +18,7 @@ fn check(path: &str) -> Option<lb::HealthCheck> {
         healthy_threshold: 2,
         unhealthy_threshold: 2,
         success_codes: vec![lb::CodeRange { from: 200, to: 299 }],
+        protocol: String::new(),
     })
 }
 
@@ -127,4 +131,92 @@ async fn a_group_without_a_healthy_target_fails_open() {
         .send("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: x\r\n\r\n")
         .await;
     assert_eq!(connection.answer().await.text(), "answered");
+}
+
+/// Waits for the health of a target that is asked in its own way; returns what the last probe came to.
+async fn asked(
+    backend: &Backend,
+    version: &str,
+    check: lb::HealthCheck,
+    state: &str,
+) -> lb::TargetReport {
+    let mut lb = Lb::start(&[]).await;
+    lb.change(|table| {
+        let group = &mut table.target_groups[0];
+        group.protocol_version = version.to_owned();
+        group.health_check = Some(check);
+        group.targets = vec![target("b", backend.address)];
+    });
+    lb.until_state("b", state).await
+}
+
+fn by(protocol: &str) -> lb::HealthCheck {
+    lb::HealthCheck {
+        protocol: protocol.to_owned(),
+        interval_seconds: 1,
+        ..lb::HealthCheck::default()
+    }
+}
+
+#[tokio::test]
+async fn a_target_of_http_2_is_asked_in_http_2() {
+    let backend = Backend::http2(usize::MAX, |request: Request<Incoming>| async move {
+        assert_eq!(request.uri().path(), "/");
+        text("well")
+    })
+    .await;
+    let report = asked(&backend, "HTTP2", by("HTTP"), "healthy").await;
+    assert!(report.last_probe.starts_with("200 in "), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_target_of_grpc_is_asked_by_a_call_and_its_status_decides() {
+    let backend = Backend::http2(usize::MAX, |request: Request<Incoming>| async move {
+        assert_eq!(request.uri().path(), "/AWS.ALB/healthcheck");
+        assert_eq!(body_of(request).await.as_ref(), [0; 5]);
+        tonic::Status::unimplemented("no such method").into_http::<tonic::body::Body>()
+    })
+    .await;
+    let report = asked(&backend, "GRPC", by(""), "healthy").await;
+    assert!(report.last_probe.starts_with("12 in "), "{report:?}");
+    let other = lb::HealthCheck {
+        success_codes: vec![lb::CodeRange { from: 0, to: 0 }],
+        unhealthy_threshold: 1,
+        ..by("")
+    };
+    let report = asked(&backend, "GRPC", other, "unhealthy").await;
+    assert_eq!(
+        report.description,
+        "Health checks failed with these codes: [12]"
+    );
+}
+
+#[tokio::test]
+async fn a_target_may_be_asked_for_a_connection_and_nothing_more() {
+    let backend = Backend::raw(|mut stream, _| async move {
+        assert!(!request(&mut stream).await, "nothing is sent");
+    })
+    .await;
+    let report = asked(&backend, "", by("TCP"), "healthy").await;
+    assert!(report.last_probe.starts_with("connected in "), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_target_may_be_asked_over_tls_whoever_its_certificate_is_of() {
+    let acceptor = acceptor("some.example");
+    let backend = Backend::raw(move |stream, _| {
+        let acceptor = acceptor.clone();
+        async move {
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            let mut head = vec![0; 1024];
+            let read = stream.read(&mut head).await.unwrap();
+            assert!(head[..read].starts_with(b"GET / HTTP/1.1\r\n"));
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+            drop(stream.shutdown().await);
+        }
+    })
+    .await;
+    let report = asked(&backend, "", by("HTTPS"), "healthy").await;
+    assert!(report.last_probe.starts_with("200 in "), "{report:?}");
 }

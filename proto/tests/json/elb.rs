@@ -12,6 +12,7 @@ fn a_target_group_and_the_health_of_its_targets() {
         target_group_name: some("web"),
         matcher: Some(elb::Matcher {
             http_code: some("200"),
+            grpc_code: None,
         }),
         ..elb::TargetGroup::default()
     };

@@ -66,6 +66,13 @@ fn target_groups(fixture: &Fixture) -> Vec<Case> {
         create(json!({"Name": null}), "name"),
         create(json!({"Name": "-hyphen-"}), "name"),
         create(json!({"Protocol": "GENEVE"}), "protocol"),
+        create(json!({"ProtocolVersion": "HTTP3"}), "protocolVersion"),
+        create(json!({"HealthCheckProtocol": "UDP"}), "healthCheckProtocol"),
+        create(json!({"Matcher": {"GrpcCode": "0"}}), "grpcCode"),
+        create(
+            json!({"ProtocolVersion": "GRPC", "Matcher": {"HttpCode": "200"}}),
+            "httpCode",
+        ),
         create(json!({"HealthCheckPath": "health"}), "healthCheckPath"),
         create(
             json!({"HealthCheckIntervalSeconds": 1}),

@@ -8,7 +8,8 @@ use roadstead_core::scheduler::default_strategy;
 use roadstead_core::state::load_balancer::{Action, ListenerProtocol};
 use roadstead_core::state::service::{DeploymentConfiguration, ServiceLoadBalancer, ServiceSpec};
 use roadstead_core::state::target_group::{
-    Algorithm, Capacity, Stickiness, TargetGroupSpec, TargetHealthCheck,
+    Algorithm, Capacity, HealthCheckProtocol, ProtocolVersion, Stickiness, TargetGroupSpec,
+    TargetHealthCheck,
 };
 use roadstead_core::state::task_definition::{
     ContainerDefinition, ContainerHealthCheck, NetworkMode, NewTaskDefinition, PortMapping,
@@ -54,7 +55,9 @@ pub(super) fn commands(at: Timestamp) -> Vec<Command> {
 
 fn target_group() -> TargetGroupSpec {
     TargetGroupSpec {
+        protocol_version: ProtocolVersion::Http1,
         health_check: TargetHealthCheck {
+            protocol: HealthCheckProtocol::Http,
             path: "/".to_owned(),
             interval: 5,
             timeout: 2,

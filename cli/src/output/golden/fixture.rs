@@ -335,7 +335,10 @@ pub(super) fn target_group() -> elb::TargetGroup {
         unhealthy_threshold_count: Some(2),
         matcher: Some(elb::Matcher {
             http_code: text("200-299"),
+            grpc_code: None,
         }),
+        protocol_version: text("HTTP1"),
+        health_check_protocol: text("HTTP"),
         load_balancer_arns: Vec::new(),
         attributes: [
             ("deregistration_delay.timeout_seconds", "300"),

@@ -1,6 +1,7 @@
 //! Target groups: targets that serve the same thing, and how they are probed.
 
 mod capacity;
+mod protocol;
 mod stickiness;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::id::TargetGroupName;
 use crate::{Event, Exception, Rejection};
 
 pub use capacity::Capacity;
+pub use protocol::{HealthCheckProtocol, ProtocolVersion};
 pub(super) use stickiness::LONGEST_STICKINESS;
 pub use stickiness::Stickiness;
 
@@ -21,12 +23,14 @@ const LONGEST_NAME: usize = 32;
 /// How targets are probed. Times are seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetHealthCheck {
+    #[serde(default)]
+    pub protocol: HealthCheckProtocol,
     pub path: String,
     pub interval: u32,
     pub timeout: u32,
     pub healthy_threshold: u32,
     pub unhealthy_threshold: u32,
-    /// Ranges of status codes that count as success, both ends included.
+    /// Ranges of status codes that count as success, both ends included: those of gRPC where that is what is asked.
     pub success_codes: Vec<(u16, u16)>,
 }
 
@@ -61,6 +65,8 @@ impl Algorithm {
 /// What the user says of a target group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetGroupSpec {
+    #[serde(default)]
+    pub protocol_version: ProtocolVersion,
     pub health_check: TargetHealthCheck,
     /// Seconds that requests under way may take after a target has left.
     pub deregistration_delay: u32,
@@ -182,14 +188,26 @@ impl TargetGroupSpec {
         self.check_slow_start()?;
         self.stickiness.check()?;
         self.capacity.check()?;
+        let (matcher, least, most) = if self.is_asked_in_grpc() {
+            ("grpcCode", 0, 99)
+        } else {
+            ("httpCode", 200, 499)
+        };
         let ordered =
-            |(from, to): &(u16, u16)| (200..=499).contains(from) && from <= to && *to <= 499;
+            |(from, to): &(u16, u16)| (least..=most).contains(from) && from <= to && *to <= most;
         if check.success_codes.is_empty() || !check.success_codes.iter().all(ordered) {
-            return Err(Rejection::validation(
-                "matcher.httpCode must name codes from 200 to 499",
-            ));
+            return Err(Rejection::validation(format!(
+                "matcher.{matcher} must name codes from {least} to {most}"
+            )));
         }
         Ok(())
+    }
+
+    /// Returns whether targets are asked how they fare by a call of gRPC.
+    #[must_use]
+    pub fn is_asked_in_grpc(&self) -> bool {
+        self.protocol_version == ProtocolVersion::Grpc
+            && self.health_check.protocol == HealthCheckProtocol::Http
     }
 }
 

@@ -32,8 +32,10 @@ pub(super) async fn create(
         unhealthy_threshold_count: request.unhealthy_threshold_count,
         matcher: request.matcher,
         attributes: request.attributes,
+        health_check_protocol: request.health_check_protocol,
     };
-    let spec = convert::changed(convert::default_spec(), &settings)?;
+    let version = convert::protocol_version(request.protocol_version.as_deref())?;
+    let spec = convert::changed(convert::default_spec(version), &settings)?;
     let state = api
         .write(Command::CreateTargetGroup {
             name: name.clone(),

@@ -91,7 +91,7 @@ fn target_group(arns: &Arns, found: GroupTargets) -> lb::TargetGroup {
         requests_per_target: spec.capacity.requests_per_target,
         waiting: spec.capacity.waiting,
         waiting_seconds: spec.capacity.waiting_seconds,
-        protocol_version: String::new(),
+        protocol_version: spec.protocol_version.name().to_owned(),
         paused_until: found.paused_until.map_or(0, |until| until.0),
     }
 }
@@ -125,6 +125,7 @@ fn health_check(check: &TargetHealthCheck) -> lb::HealthCheck {
         healthy_threshold: check.healthy_threshold,
         unhealthy_threshold: check.unhealthy_threshold,
         success_codes: check.success_codes.iter().map(range).collect(),
+        protocol: check.protocol.name().to_owned(),
     }
 }
 

@@ -178,7 +178,8 @@ mod tests {
     use super::*;
     use crate::id::{ListenerId, LoadBalancerName, TargetGroupName};
     use crate::state::target_group::{
-        Algorithm, Capacity, Stickiness, TargetGroupSpec, TargetHealthCheck,
+        Algorithm, Capacity, HealthCheckProtocol, ProtocolVersion, Stickiness, TargetGroupSpec,
+        TargetHealthCheck,
     };
     use crate::{Command, Timestamp};
 
@@ -202,6 +203,7 @@ mod tests {
         let name = TargetGroupName::new("web");
         let default = Action::forward_to(name.clone());
         let health_check = TargetHealthCheck {
+            protocol: HealthCheckProtocol::Http,
             path: "/".into(),
             interval: 5,
             timeout: 2,
@@ -210,6 +212,7 @@ mod tests {
             success_codes: vec![(200, 200)],
         };
         let spec = TargetGroupSpec {
+            protocol_version: ProtocolVersion::Http1,
             health_check,
             deregistration_delay: 30,
             algorithm: Algorithm::RoundRobin,

@@ -16,7 +16,8 @@ use roadstead_core::state::join::{Authority, JoinToken, Role, Server};
 use roadstead_core::state::load_balancer::{Action, Condition, ListenerProtocol, Redirect, Rule};
 use roadstead_core::state::service::{DeploymentConfiguration, ServiceLoadBalancer, ServiceSpec};
 use roadstead_core::state::target_group::{
-    Algorithm, Capacity, Stickiness, TargetGroupSpec, TargetHealthCheck,
+    Algorithm, Capacity, HealthCheckProtocol, ProtocolVersion, Stickiness, TargetGroupSpec,
+    TargetHealthCheck,
 };
 use roadstead_core::state::task_definition::{
     ContainerDefinition, NetworkMode, NewTaskDefinition, PortMapping,
@@ -187,6 +188,7 @@ impl World {
     fn make_load_balancer(&mut self) {
         let (name, at) = (LoadBalancerName::new("main"), self.now);
         let health_check = TargetHealthCheck {
+            protocol: HealthCheckProtocol::Http,
             path: "/".into(),
             interval: 5,
             timeout: 2,
@@ -195,6 +197,7 @@ impl World {
             success_codes: vec![(200, 200)],
         };
         let spec = TargetGroupSpec {
+            protocol_version: ProtocolVersion::Http1,
             health_check,
             deregistration_delay: 30,
             algorithm: Algorithm::RoundRobin,

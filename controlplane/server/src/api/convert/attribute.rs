@@ -107,6 +107,8 @@ fn algorithm(value: &str) -> Result<Algorithm, Rejection> {
 
 #[cfg(test)]
 mod tests {
+    use roadstead_core::state::target_group::ProtocolVersion;
+
     use super::super::target_group::default_spec;
     use super::*;
 
@@ -118,7 +120,7 @@ mod tests {
                 value: Some((*value).to_owned()),
             })
             .collect();
-        let mut spec = default_spec();
+        let mut spec = default_spec(ProtocolVersion::Http1);
         change(&mut spec, &attributes)?;
         Ok(spec)
     }
@@ -135,7 +137,7 @@ mod tests {
             (WAITING_FOR, "20"),
         ])
         .unwrap();
-        let mut again = default_spec();
+        let mut again = default_spec(ProtocolVersion::Http1);
         change(&mut again, &to_proto(&spec)).unwrap();
         assert_eq!(again, spec);
         assert_eq!(spec.stickiness.application_cookie, "SESSION");

@@ -1,23 +1,30 @@
 //! Target groups.
 
 use roadstead_core::state::target_group::{
-    Algorithm, Capacity, Stickiness, TargetGroup, TargetGroupSpec, TargetHealthCheck,
+    Algorithm, Capacity, HealthCheckProtocol, ProtocolVersion, Stickiness, TargetGroup,
+    TargetGroupSpec, TargetHealthCheck,
 };
 use roadstead_core::{ClusterState, Rejection};
 use roadstead_proto::elb;
 
 use super::{attribute, count};
 
-/// ELB's defaults for an HTTP target group.
-pub(crate) fn default_spec() -> TargetGroupSpec {
+/// ELB's defaults for an HTTP target group whose targets speak that version.
+pub(crate) fn default_spec(protocol_version: ProtocolVersion) -> TargetGroupSpec {
+    let (path, code) = match protocol_version {
+        ProtocolVersion::Http1 | ProtocolVersion::Http2 => ("/", 200),
+        ProtocolVersion::Grpc => ("/AWS.ALB/healthcheck", 12),
+    };
     TargetGroupSpec {
+        protocol_version,
         health_check: TargetHealthCheck {
-            path: "/".to_owned(),
+            protocol: HealthCheckProtocol::Http,
+            path: path.to_owned(),
             interval: 30,
             timeout: 5,
             healthy_threshold: 5,
             unhealthy_threshold: 2,
-            success_codes: vec![(200, 200)],
+            success_codes: vec![(code, code)],
         },
         deregistration_delay: 300,
         algorithm: Algorithm::RoundRobin,
@@ -32,7 +39,11 @@ pub(crate) fn changed(
     mut spec: TargetGroupSpec,
     changes: &elb::ModifyTargetGroupRequest,
 ) -> Result<TargetGroupSpec, Rejection> {
+    let was_asked_in_grpc = spec.is_asked_in_grpc();
     let check = &mut spec.health_check;
+    if let Some(protocol) = &changes.health_check_protocol {
+        check.protocol = health_check_protocol(protocol)?;
+    }
     if let Some(path) = &changes.health_check_path {
         check.path.clone_from(path);
     }
@@ -63,22 +74,64 @@ pub(crate) fn changed(
         changes.unhealthy_threshold_count,
         "unhealthyThresholdCount",
     )?;
-    if let Some(codes) = changes
-        .matcher
-        .as_ref()
-        .and_then(|matcher| matcher.http_code.as_deref())
-    {
-        spec.health_check.success_codes = success_codes(codes)?;
+    let is_asked_in_grpc = spec.is_asked_in_grpc();
+    let matcher = changes.matcher.clone().unwrap_or_default();
+    let codes = match (is_asked_in_grpc, matcher.http_code, matcher.grpc_code) {
+        (_, None, None) if was_asked_in_grpc == is_asked_in_grpc => None,
+        // The codes that it had are of another kind.
+        (true, None, None) => Some(vec![(12, 12)]),
+        (false, None, None) => Some(vec![(200, 200)]),
+        (true, None, Some(codes)) => Some(success_codes("grpcCode", &codes)?),
+        (false, Some(codes), None) => Some(success_codes("httpCode", &codes)?),
+        (true, Some(_), _) => {
+            return Err(Rejection::validation(
+                "matcher.httpCode does not go with a health check in gRPC; use grpcCode",
+            ));
+        }
+        (false, _, Some(_)) => {
+            return Err(Rejection::validation(
+                "matcher.grpcCode goes with protocol version GRPC and a health check over HTTP; use httpCode",
+            ));
+        }
+    };
+    if let Some(codes) = codes {
+        spec.health_check.success_codes = codes;
     }
     attribute::change(&mut spec, &changes.attributes)?;
     Ok(spec)
 }
 
+/// Reads what targets speak.
+pub(crate) fn protocol_version(name: Option<&str>) -> Result<ProtocolVersion, Rejection> {
+    let Some(name) = name else {
+        return Ok(ProtocolVersion::default());
+    };
+    let mut known = ProtocolVersion::ALL.into_iter();
+    known.find(|one| one.name() == name).ok_or_else(|| {
+        let names = ProtocolVersion::ALL.map(ProtocolVersion::name).join(", ");
+        Rejection::validation(format!(
+            "protocolVersion must be one of {names}, not '{name}'"
+        ))
+    })
+}
+
+fn health_check_protocol(name: &str) -> Result<HealthCheckProtocol, Rejection> {
+    let mut known = HealthCheckProtocol::ALL.into_iter();
+    known.find(|one| one.name() == name).ok_or_else(|| {
+        let names = HealthCheckProtocol::ALL
+            .map(HealthCheckProtocol::name)
+            .join(", ");
+        Rejection::validation(format!(
+            "healthCheckProtocol must be one of {names}, not '{name}'"
+        ))
+    })
+}
+
 /// Reads `200`, `200,202` or `200-299`.
-fn success_codes(text: &str) -> Result<Vec<(u16, u16)>, Rejection> {
+fn success_codes(matcher: &str, text: &str) -> Result<Vec<(u16, u16)>, Rejection> {
     let refuse = || {
         Rejection::validation(format!(
-            "matcher.httpCode '{text}' must be like 200, 200,202 or 200-299"
+            "matcher.{matcher} '{text}' must be like 200, 200,202 or 200-299"
         ))
     };
     let range = |part: &str| {
@@ -101,7 +154,16 @@ pub(crate) fn to_proto(state: &ClusterState, group: &TargetGroup) -> elb::Target
             format!("{from}-{to}")
         }
     });
-    let codes: Vec<String> = codes.collect();
+    let codes = Some(codes.collect::<Vec<String>>().join(","));
+    let (http_code, grpc_code) = if group.spec.is_asked_in_grpc() {
+        (None, codes)
+    } else {
+        (codes, None)
+    };
+    let matcher = elb::Matcher {
+        http_code,
+        grpc_code,
+    };
     let mut balancers: Vec<_> = state
         .listeners
         .values()
@@ -118,9 +180,9 @@ pub(crate) fn to_proto(state: &ClusterState, group: &TargetGroup) -> elb::Target
         health_check_timeout_seconds: Some(count(check.timeout)),
         healthy_threshold_count: Some(count(check.healthy_threshold)),
         unhealthy_threshold_count: Some(count(check.unhealthy_threshold)),
-        matcher: Some(elb::Matcher {
-            http_code: Some(codes.join(",")),
-        }),
+        protocol_version: Some(group.spec.protocol_version.name().to_owned()),
+        health_check_protocol: Some(check.protocol.name().to_owned()),
+        matcher: Some(matcher),
         load_balancer_arns: balancers
             .into_iter()
             .map(|name| arns.load_balancer(name))

@@ -1,0 +1,53 @@
+//! What targets speak, and in what they are asked how they fare.
+
+use serde::{Deserialize, Serialize};
+
+/// What the targets of a group speak.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProtocolVersion {
+    #[default]
+    Http1,
+    Http2,
+    Grpc,
+}
+
+impl ProtocolVersion {
+    /// Every version.
+    pub const ALL: [Self; 3] = [Self::Http1, Self::Http2, Self::Grpc];
+
+    /// Returns its name, as ELB has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "HTTP1",
+            Self::Http2 => "HTTP2",
+            Self::Grpc => "GRPC",
+        }
+    }
+}
+
+/// In what a target is asked how it fares.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HealthCheckProtocol {
+    /// In the version of HTTP that it speaks.
+    #[default]
+    Http,
+    Https,
+    /// A connection is enough.
+    Tcp,
+}
+
+impl HealthCheckProtocol {
+    /// Every protocol.
+    pub const ALL: [Self; 3] = [Self::Http, Self::Https, Self::Tcp];
+
+    /// Returns its name, as ELB has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "HTTP",
+            Self::Https => "HTTPS",
+            Self::Tcp => "TCP",
+        }
+    }
+}
