@@ -16,9 +16,11 @@ pub(crate) enum Algorithm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     Healthy,
+    /// Healthy, but in another zone than the load balancer: only when no other is.
+    Far,
     /// Healthy by its probes, but requests have failed there: for want of anything better.
     Ejected,
-    /// Initial or unhealthy: only for want of those two.
+    /// Initial or unhealthy: only for want of those three.
     Doubtful,
     /// It has as many requests as it gets at once: not now.
     Full,
@@ -67,10 +69,11 @@ pub(crate) fn pick(
 
 /// Returns the standing that a target must have, and how many have it.
 fn fit(targets: &impl Targets) -> Option<(Standing, usize)> {
-    let (mut healthy, mut ejected, mut doubtful) = (0, 0, 0);
+    let (mut healthy, mut far, mut ejected, mut doubtful) = (0, 0, 0, 0);
     for index in 0..targets.count() {
         match targets.standing(index) {
             Standing::Healthy => healthy += 1,
+            Standing::Far => far += 1,
             Standing::Ejected => ejected += 1,
             Standing::Doubtful => doubtful += 1,
             Standing::Full | Standing::Out => {}
@@ -78,6 +81,7 @@ fn fit(targets: &impl Targets) -> Option<(Standing, usize)> {
     }
     let best_first = [
         (Standing::Healthy, healthy),
+        (Standing::Far, far),
         (Standing::Ejected, ejected),
         (Standing::Doubtful, doubtful),
     ];

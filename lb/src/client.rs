@@ -7,10 +7,13 @@ mod http1;
 mod http2;
 mod link;
 mod park;
+mod proxy_protocol;
 mod rewind;
+mod tcp;
 mod tunnel;
 mod watch;
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,9 +27,11 @@ use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 use crate::shared::{Door, Shared};
+use crate::table::Speaks;
 use crate::tls::{HTTP_2, Handshake, Tls};
 use crate::upstream::Forwarded;
 pub(crate) use link::{Interrupted, Link};
+pub(crate) use proxy_protocol::ProxyProtocol;
 use rewind::Rewind;
 pub(crate) use tunnel::Tunnel;
 
@@ -71,7 +76,10 @@ impl Client {
         let address = peer.ip().to_canonical();
         let forwarded_for = HeaderValue::try_from(address.to_string())
             .expect("an address is written in visible ASCII characters");
-        let link = Link::new(&shared.config);
+        let link = match scheme {
+            "tcp" => Link::of_tcp(&shared.config),
+            _ => Link::new(&shared.config),
+        };
         Self {
             forwarded_port: HeaderValue::from(door.port),
             shared,
@@ -146,51 +154,85 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     worker: usize,
     door: Arc<Door>,
-    peer: SocketAddr,
-    stream: TcpStream,
+    mut peer: SocketAddr,
+    mut stream: TcpStream,
 ) {
-    match protocol(&shared, &door, peer.ip()) {
-        None => {
-            debug!(client = %peer, "not let in");
-            door.traffic.refused_connection(worker);
+    let Some((speaks, proxy_protocol)) = conditions(&shared, &door, peer.ip()) else {
+        debug!(client = %peer, "not let in");
+        door.traffic.refused_connection(worker);
+        return;
+    };
+    if proxy_protocol {
+        match Box::pin(named(&shared, &door, &mut stream)).await {
+            Ok(named) => peer = named.unwrap_or(peer),
+            Err(error) => {
+                debug!(client = %peer, error = &error as &dyn std::error::Error, "nobody is named");
+                door.traffic.refused_connection(worker);
+                return;
+            }
         }
-        Some(None) => {
+    }
+    match speaks {
+        Speaks::Http => {
             let client = Arc::new(Client::new(shared, worker, door, peer, "http", None));
             let stream = Rewind::at_start(stream);
             if let Some(stream) = http1::serve(Arc::clone(&client), stream).await {
                 Box::pin(http2::serve(client, stream)).await;
             }
         }
-        // Apart, so that a connection without TLS has no room for it.
-        Some(Some(tls)) => {
-            Box::pin(async move {
-                let Some(stream) = shake_hands(&shared, &door, &tls, peer, stream).await else {
-                    return;
-                };
-                let session = stream.get_ref().1;
-                let is_http2 = session.alpn_protocol() == Some(HTTP_2);
-                let log = shared.access_log.as_ref();
-                let handshake = log.map(|_log| Arc::new(Handshake::of(session)));
-                let client = Client::new(shared, worker, door, peer, "https", handshake);
-                let client = Arc::new(client);
-                if is_http2 {
-                    http2::serve(client, stream).await;
-                } else {
-                    http1::serve(client, Rewind::to(Bytes::new(), stream)).await;
-                }
-            })
-            .await;
+        // Apart, so that a connection without them has no room for them.
+        Speaks::Https(tls) => Box::pin(secured(shared, worker, door, peer, &tls, stream)).await,
+        Speaks::Tcp { by_name } => {
+            let client = Client::new(shared, worker, door, peer, "tcp", None);
+            Box::pin(tcp::serve(Arc::new(client), stream, by_name)).await;
         }
     }
 }
 
-/// Returns how the door's listener speaks by the newest table, for an open listener may change from HTTP to HTTPS; `None`
-/// when it does not let that address in, or has just left the table.
-fn protocol(shared: &Shared, door: &Door, address: IpAddr) -> Option<Option<Tls>> {
+async fn secured(
+    shared: Arc<Shared>,
+    worker: usize,
+    door: Arc<Door>,
+    peer: SocketAddr,
+    tls: &Tls,
+    stream: TcpStream,
+) {
+    let Some(stream) = shake_hands(&shared, &door, tls, peer, stream).await else {
+        return;
+    };
+    let session = stream.get_ref().1;
+    let is_http2 = session.alpn_protocol() == Some(HTTP_2);
+    let log = shared.access_log.as_ref();
+    let handshake = log.map(|_log| Arc::new(Handshake::of(session)));
+    let client = Client::new(shared, worker, door, peer, "https", handshake);
+    let client = Arc::new(client);
+    if is_http2 {
+        http2::serve(client, stream).await;
+    } else {
+        http1::serve(client, Rewind::to(Bytes::new(), stream)).await;
+    }
+}
+
+/// Returns how the door's listener speaks by the newest table, for an open listener may change it, and whether connections
+/// begin with a header of the PROXY protocol; `None` when it does not let that address in, or has just left the table.
+fn conditions(shared: &Shared, door: &Door, address: IpAddr) -> Option<(Speaks, bool)> {
     let table = shared.table.load();
     let listener = table.listener(door.port)?;
     let admits = listener.access.admits(address);
-    admits.then(|| listener.tls.clone())
+    admits.then(|| (listener.speaks.clone(), listener.proxy_protocol))
+}
+
+/// Returns whose connection the proxy before us passes on.
+async fn named(
+    shared: &Shared,
+    door: &Door,
+    stream: &mut TcpStream,
+) -> io::Result<Option<SocketAddr>> {
+    let limit = shared.config.client_timeout.min(HANDSHAKE_DEADLINE);
+    tokio::select! {
+        () = door.closed.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
+        read = timeout(limit, proxy_protocol::read(stream)) => read?,
+    }
 }
 
 async fn shake_hands(

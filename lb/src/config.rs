@@ -15,6 +15,8 @@ pub struct Config {
     pub bind: IpAddr,
     /// How many threads serve requests; 0, the default, is one per core.
     pub workers: usize,
+    /// The availability zone that it is in; empty, the default, when that does not matter.
+    pub zone: String,
     /// Where one line per request goes; none by default.
     pub access_log: Option<PathBuf>,
     /// How a line of the access log is written. Default JSON.
@@ -48,6 +50,8 @@ pub struct Config {
     /// How long nothing may move in either direction while a request is with a target; 504 after
     /// that. Default 60 s, as ALB's idle timeout.
     pub target_timeout: Duration,
+    /// How long nothing may move on a connection of a TCP listener. Default 350 s, as NLB's idle timeout.
+    pub tcp_timeout: Duration,
     /// How long a connection to a target is kept unused. Default 4 s: below the 5 s after which
     /// Node.js and Apache hang up.
     pub pool_timeout: Duration,
@@ -63,6 +67,7 @@ impl Default for Config {
             data_dir: PathBuf::from("/var/lib/roadstead/lb"),
             bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             workers: 0,
+            zone: String::new(),
             access_log: None,
             access_log_format: AccessLogFormat::default(),
             metrics: None,
@@ -77,6 +82,7 @@ impl Default for Config {
             park_after: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(10),
             target_timeout: Duration::from_secs(60),
+            tcp_timeout: Duration::from_secs(350),
             pool_timeout: Duration::from_secs(4),
             pool_size: 512,
             stop_timeout: Duration::from_secs(30),

@@ -89,9 +89,9 @@ impl Control {
         place: Place,
     ) -> Self {
         let changed = Arc::new(Notify::new());
-        let pool_size = shared.config.pool_size;
+        let (pool_size, zone) = (shared.config.pool_size, shared.config.zone.clone());
         Self {
-            registry: Registry::new(workers.len(), pool_size, Arc::clone(&changed)),
+            registry: Registry::new(workers.len(), pool_size, zone, Arc::clone(&changed)),
             keyring: Keyring::new(),
             workers,
             changed,

@@ -7,6 +7,7 @@
 mod admission;
 mod attempt;
 mod body;
+mod connect;
 mod headers;
 mod pick;
 mod refusal;
@@ -27,6 +28,7 @@ use attempt::{Errand, Way};
 use body::Exchange;
 pub(crate) use body::ResponseBody;
 use bytes::Bytes;
+pub(crate) use connect::connect;
 use http::{Request, Response, StatusCode, response};
 use hyper::body::{Body as _, Incoming};
 use pick::{Next, Picked, pick};
@@ -115,6 +117,7 @@ async fn forward(
     let body =
         (!body.is_end_stream()).then(|| Received::new(body, &client, !headers::is_grpc(&head)));
     let mut errand = Errand::new(body);
+    let asked = headers::asked(&head, client.address);
     let draw = rand::random();
     let mut tried = Tried::default();
     let mut turn = Turn::at(now);
@@ -123,7 +126,7 @@ async fn forward(
             priority,
             ticket,
             sticky,
-        } = match pick(&client, &head, draw, &turn, &tried) {
+        } = match pick(&client, &asked, draw, &turn, &tried) {
             Ok(Next::Go(picked)) => picked,
             Ok(Next::Wait(group, calls)) => {
                 // The target that it was with may drain meanwhile.

@@ -46,6 +46,8 @@ struct Entry {
 /// All targets of the newest table.
 #[derive(Debug)]
 pub(crate) struct Registry {
+    /// The load balancer's own; empty when it does not know.
+    zone: String,
     workers: usize,
     pool_size: usize,
     changed: Arc<Notify>,
@@ -79,9 +81,15 @@ pub(crate) struct Update {
 }
 
 impl Registry {
-    /// Returns an empty registry; `changed` is notified when there is something to report.
-    pub(crate) fn new(workers: usize, pool_size: usize, changed: Arc<Notify>) -> Self {
+    /// Returns an empty registry of a load balancer in that zone; `changed` is notified when there is something to report.
+    pub(crate) fn new(
+        workers: usize,
+        pool_size: usize,
+        zone: String,
+        changed: Arc<Notify>,
+    ) -> Self {
         Self {
+            zone,
             workers,
             pool_size,
             changed,
@@ -139,6 +147,7 @@ impl Registry {
         let company = Company {
             group: Arc::from(group.arn.as_str()),
             protocol: group.protocol,
+            proxy_protocol: group.proxy_protocol,
             changed: Arc::clone(&self.changed),
             room: Arc::clone(&room),
             traffic: Arc::clone(&traffic),
@@ -149,6 +158,9 @@ impl Registry {
             let mut entry =
                 self.take_target(before.remove(&key), &group.arn, &draft, check, &company);
             entry.target.set_most_requests(group.requests_per_target);
+            entry
+                .target
+                .set_near(self.zone.is_empty() || draft.zone == self.zone);
             targets.push(Arc::clone(&entry.target));
             if draft.draining_until.is_some() {
                 entry.draining_since.get_or_insert(number);
@@ -166,6 +178,7 @@ impl Registry {
             algorithm: group.algorithm,
             slow_start: group.slow_start,
             stickiness: group.stickiness,
+            prefers_own_zone: group.prefers_own_zone,
             waiting: group.waiting,
             room,
             traffic,
@@ -190,7 +203,8 @@ impl Registry {
         let rules = draft.rules.into_iter();
         Listener {
             port,
-            tls: draft.tls,
+            speaks: draft.speaks,
+            proxy_protocol: draft.proxy_protocol,
             access: draft.access,
             meter: kept.meter.clone(),
             arn: draft.arn,
@@ -212,7 +226,9 @@ impl Registry {
             None => Health::unchecked(),
         };
         let known = before.filter(|entry| {
-            entry.target.address() == draft.address && entry.target.protocol() == company.protocol
+            entry.target.address() == draft.address
+                && entry.target.protocol() == company.protocol
+                && entry.target.proxy_protocol() == company.proxy_protocol
         });
         let mut entry = known.unwrap_or_else(|| Entry {
             target: Arc::new(Target::new(

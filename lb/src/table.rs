@@ -20,15 +20,16 @@ use sha2::{Digest, Sha256};
 
 use crate::addresses::Meter;
 use crate::balance::Algorithm;
+use crate::client::ProxyProtocol;
 use crate::counts::Counts;
 use crate::health::{HealthCheck, Question};
 use crate::routing::Rule;
 use crate::target::Target;
-use crate::tls::{CertificateError, Keyring, Tls, TlsError};
+use crate::tls::{CertificateError, Keyring, TlsError};
 use crate::traffic::Traffic;
 use crate::upstream::Protocol;
 use crate::waiting::Room;
-pub(crate) use listener::{Access, ListenerDraft, RateLimit};
+pub(crate) use listener::{Access, ListenerDraft, RateLimit, Speaks};
 
 /// One immutable version of everything that decides where a request goes.
 #[derive(Debug, Default)]
@@ -41,8 +42,9 @@ pub(crate) struct RoutingTable {
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) port: u16,
-    /// `None` for HTTP.
-    pub(crate) tls: Option<Tls>,
+    pub(crate) speaks: Speaks,
+    /// Connections begin with a header of the PROXY protocol.
+    pub(crate) proxy_protocol: bool,
     pub(crate) access: Access,
     /// `None` without a limit.
     pub(crate) meter: Option<Arc<Meter>>,
@@ -63,6 +65,8 @@ pub(crate) struct TargetGroup {
     /// A target's share grows for so long from when it became healthy.
     pub(crate) slow_start: Option<Duration>,
     pub(crate) stickiness: Option<Stickiness>,
+    /// Targets in the load balancer's own zone come first.
+    pub(crate) prefers_own_zone: bool,
     pub(crate) waiting: Waiting,
     /// Where requests wait for a target.
     pub(crate) room: Arc<Room>,
@@ -166,7 +170,7 @@ pub enum TableError {
     Port { listener: String, port: u32 },
     #[error("two listeners have port {port}")]
     PortTwice { port: u16 },
-    #[error("listener {listener} speaks {protocol}; only HTTP and HTTPS are supported")]
+    #[error("listener {listener} speaks {protocol}; HTTP, HTTPS and TCP are known")]
     Protocol { listener: String, protocol: String },
     #[error(
         "a rule of listener {listener} forwards to {group}, which is no target group of this table"
@@ -184,6 +188,10 @@ pub enum TableError {
         "target group {group} has the protocol version {version}; HTTP1, HTTP2 and GRPC are known"
     )]
     ProtocolVersion { group: String, version: String },
+    #[error("target group {group} has version {version} of the PROXY protocol; 1 and 2 are known")]
+    ProxyProtocol { group: String, version: u32 },
+    #[error("a rule of TCP listener {listener} does more than to forward by source and name")]
+    TcpRule { listener: String },
     #[error("the health check of {group} speaks {protocol}; HTTP, HTTPS and TCP are known")]
     CheckProtocol { group: String, protocol: String },
     #[error("target group {group} is there twice")]
@@ -240,9 +248,11 @@ pub(crate) struct GroupDraft {
     pub(crate) stickiness: Option<Stickiness>,
     /// How many requests each target gets at once; `None`: any number.
     pub(crate) requests_per_target: Option<NonZeroU32>,
+    pub(crate) prefers_own_zone: bool,
     pub(crate) waiting: Waiting,
     /// What its targets speak.
     pub(crate) protocol: Protocol,
+    pub(crate) proxy_protocol: Option<ProxyProtocol>,
 }
 
 #[derive(Debug)]
@@ -253,6 +263,8 @@ pub(crate) struct TargetDraft {
     pub(crate) draining_until: Option<i64>,
     /// Its host has fallen silent.
     pub(crate) suspect: bool,
+    /// Empty when it is not known.
+    pub(crate) zone: String,
 }
 
 impl Draft {
@@ -310,6 +322,7 @@ fn read_group(group: &lb::TargetGroup) -> Result<GroupDraft, TableError> {
             address: address.into(),
             draining_until: target.draining.then_some(target.drain_deadline),
             suspect: target.suspect,
+            zone: target.zone.clone(),
         });
     }
     let check = group.health_check.as_ref();
@@ -322,7 +335,19 @@ fn read_group(group: &lb::TargetGroup) -> Result<GroupDraft, TableError> {
         slow_start: seconds(group.slow_start_seconds),
         stickiness: group.stickiness.as_ref().and_then(read_stickiness),
         protocol: read_protocol(group)?,
+        proxy_protocol: match group.proxy_protocol_version {
+            0 => None,
+            1 => Some(ProxyProtocol::V1),
+            2 => Some(ProxyProtocol::V2),
+            version => {
+                return Err(TableError::ProxyProtocol {
+                    group: arn.clone(),
+                    version,
+                });
+            }
+        },
         requests_per_target: NonZeroU32::new(group.requests_per_target),
+        prefers_own_zone: group.prefers_own_zone,
         waiting: Waiting {
             most: usize::try_from(group.waiting).unwrap_or(usize::MAX),
             patience: seconds(group.waiting_seconds),

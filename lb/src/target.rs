@@ -12,7 +12,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
-use std::sync::atomic::{AtomicU8, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use http::StatusCode;
 use tokio::sync::Notify;
 use tracing::warn;
 
+use crate::client::ProxyProtocol;
 use crate::counts::{Counts, count};
 use crate::health::{Health, HealthCheck, Outcome, State};
 use crate::traffic::{By, Traffic};
@@ -45,6 +46,8 @@ pub(crate) struct Target {
     probed: Mutex<Option<(Outcome, Duration)>>,
     /// How many requests it gets at once.
     most_requests: AtomicU64,
+    /// It is in the load balancer's own zone.
+    near: AtomicBool,
     company: Company,
     traffic: Traffic,
     pool: Pool,
@@ -59,6 +62,8 @@ pub(crate) struct Company {
     pub(crate) group: Arc<str>,
     /// What all of its group speak.
     pub(crate) protocol: Protocol,
+    /// How they are told whose connection they get, when it is passed on as it is.
+    pub(crate) proxy_protocol: Option<ProxyProtocol>,
     /// Wakes the control loop when something is to be reported.
     pub(crate) changed: Arc<Notify>,
     /// Where requests wait for a target of its group.
@@ -85,6 +90,7 @@ impl Target {
             health: Mutex::new(health),
             probed: Mutex::default(),
             most_requests: AtomicU64::new(REQUESTS),
+            near: AtomicBool::new(true),
             company,
             traffic,
             pool,
@@ -113,6 +119,15 @@ impl Target {
     pub(crate) fn set_most_requests(&self, most: Option<NonZeroU32>) {
         let most = most.map_or(REQUESTS, |most| most.get().into());
         self.most_requests.store(most, Release);
+    }
+
+    /// Says whether it is in the load balancer's own zone.
+    pub(crate) fn set_near(&self, near: bool) {
+        self.near.store(near, Release);
+    }
+
+    pub(crate) fn is_near(&self) -> bool {
+        self.near.load(Acquire)
     }
 
     /// Returns whether it has as many requests as it gets at once.
@@ -147,6 +162,17 @@ impl Target {
     /// Returns what it speaks.
     pub(crate) fn protocol(&self) -> Protocol {
         self.company.protocol
+    }
+
+    pub(crate) fn proxy_protocol(&self) -> Option<ProxyProtocol> {
+        self.company.proxy_protocol
+    }
+
+    /// Counts a connection that is passed on to it as it is.
+    pub(crate) fn has_a_connection(&self, worker: usize) {
+        for traffic in [&self.traffic, self.company.traffic.as_ref()] {
+            traffic.connected(worker);
+        }
     }
 
     /// Returns the connections to this target, if it speaks HTTP/2.
@@ -360,7 +386,7 @@ impl Drop for Ticket {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
     use super::*;
 
@@ -374,6 +400,7 @@ mod tests {
             Company {
                 group: Arc::from("web"),
                 protocol: Protocol::Http1,
+                proxy_protocol: None,
                 changed: Arc::new(Notify::new()),
                 room: Arc::default(),
                 traffic: Arc::new(Traffic::new(3)),

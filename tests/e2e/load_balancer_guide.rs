@@ -139,6 +139,7 @@ async fn every_example_of_the_guide_does_what_it_says() -> anyhow::Result<()> {
     let ports = [
         ("8080", free_port()?.to_string()),
         ("8443", free_port()?.to_string()),
+        ("8022", free_port()?.to_string()),
     ];
     let port = &ports[0].1;
     for command in [

@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// Address ranges with commas that may not connect; `none` lifts it.
     #[arg(long, value_name = "RANGES")]
     deny: Option<String>,
+    /// Whether each connection begins with a header of the PROXY protocol, which says whose it is; allow only your proxies then.
+    #[arg(long, value_name = "BOOL")]
+    proxy_protocol: Option<bool>,
 }
 
 impl Args {
@@ -36,6 +39,10 @@ impl Args {
             ("roadstead.rate_limit.burst", number(self.burst)),
             ("roadstead.source_ips.allowed", ranges(&self.allow, "any")),
             ("roadstead.source_ips.denied", ranges(&self.deny, "none")),
+            (
+                "roadstead.proxy_protocol.enabled",
+                self.proxy_protocol.map(|on| on.to_string()),
+            ),
         ];
         let given = each.into_iter().filter(|(_, value)| value.is_some());
         given

@@ -115,7 +115,7 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
             let nothing = request.default_actions.is_empty() && request.attributes.is_empty();
             if nothing && protocol.is_empty() {
                 return Err(Error::Unfit(
-                    "give what is to change: an action, --certificate, --plain, --client-authority, --rate-limit, --burst, --allow or --deny"
+                    "give what is to change: an action, --certificate, --plain, --tcp, --client-authority, --rate-limit, --burst, --allow, --deny or --proxy-protocol"
                         .to_owned(),
                 ));
             }

@@ -22,11 +22,15 @@ pub(crate) struct Args {
     /// Speaks HTTP without TLS.
     #[arg(long, conflicts_with_all = ["certificate", "client_authority", "no_client_authority"])]
     plain: bool,
+    /// Passes connections on as they are; rules may ask for the source, and as --host for the name that a client of TLS asks for.
+    #[arg(long, conflicts_with_all = ["certificate", "client_authority", "no_client_authority", "plain"])]
+    tcp: bool,
 }
 
 impl Args {
     pub(super) fn is_empty(&self) -> bool {
         !self.plain
+            && !self.tcp
             && self.certificate.is_none()
             && self.client_authority.is_none()
             && !self.no_client_authority
@@ -34,10 +38,11 @@ impl Args {
 
     /// Returns the protocol, if one was chosen.
     pub(super) fn name(&self) -> Option<&'static str> {
-        match (self.plain, self.is_empty()) {
-            (true, _) => Some("HTTP"),
-            (false, true) => None,
-            (false, false) => Some("HTTPS"),
+        match (self.plain, self.tcp, self.is_empty()) {
+            (true, ..) => Some("HTTP"),
+            (_, true, _) => Some("TCP"),
+            (false, false, true) => None,
+            (false, false, false) => Some("HTTPS"),
         }
     }
 

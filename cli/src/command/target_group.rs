@@ -1,6 +1,6 @@
 //! `ctl target-group`
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use roadstead_client::proto::console::{DescribeTrafficRequest, DescribeTrafficResponse};
 use roadstead_client::proto::elb::{
     CreateTargetGroupRequest, DeleteTargetGroupRequest, DescribeTargetGroupsRequest,
@@ -21,6 +21,9 @@ pub(crate) enum Command {
         /// What targets speak: HTTP1, HTTP2 or GRPC, the last two without TLS.
         #[arg(long, value_name = "VERSION")]
         protocol_version: Option<String>,
+        /// Connections are passed on to it as they are, by listeners of TCP.
+        #[arg(long, conflicts_with = "protocol_version")]
+        tcp: bool,
         #[command(flatten)]
         settings: Settings,
     },
@@ -97,6 +100,20 @@ pub(crate) struct Settings {
     /// Requests that wait at once in each load balancer process; further ones are answered with 503.
     #[arg(long, value_name = "COUNT")]
     max_waiting: Option<u32>,
+    /// Whether requests go to every zone; with `false`, to a load balancer's own as long as a target is healthy there.
+    #[arg(long, value_name = "BOOL")]
+    cross_zone: Option<bool>,
+    /// With which header of the PROXY protocol connections of TCP begin at targets: v1, v2 or off.
+    #[arg(long, value_name = "VERSION")]
+    proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// Versions of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ProxyProtocol {
+    V1,
+    V2,
+    Off,
 }
 
 impl Settings {
@@ -120,9 +137,22 @@ impl Settings {
                 "roadstead.capacity.requests_per_target",
                 count(self.requests_per_target),
             ),
+            (
+                "load_balancing.cross_zone.enabled",
+                self.cross_zone.map(|on| on.to_string()),
+            ),
             ("roadstead.capacity.waiting", count(self.max_waiting)),
             ("roadstead.capacity.waiting_seconds", wait),
         ];
+        if let Some(chosen) = self.proxy_protocol {
+            // Off first: each takes the place of the other.
+            let mut keys = [
+                ("roadstead.proxy_protocol_v1.enabled", ProxyProtocol::V1),
+                ("proxy_protocol_v2.enabled", ProxyProtocol::V2),
+            ];
+            keys.sort_by_key(|(_, version)| *version == chosen);
+            given.extend(keys.map(|(key, version)| (key, Some((version == chosen).to_string()))));
+        }
         match (self.stickiness.as_deref(), &self.stickiness_cookie) {
             (None, _) => {}
             (Some("off"), _) => given.push(("stickiness.enabled", Some("false".to_owned()))),
@@ -155,9 +185,12 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
         Command::Create {
             name,
             protocol_version,
+            tcp,
             settings,
         } => {
-            let request = create_request(name, protocol_version, settings)?;
+            let protocol = if tcp { "TCP" } else { "HTTP" };
+            let mut request = create_request(name, protocol, settings)?;
+            request.protocol_version = protocol_version;
             let response = connection
                 .elb(async |mut elb| elb.create_target_group(request.clone()).await)
                 .await?;
@@ -242,13 +275,13 @@ async fn list(connection: &Connection, named: Vec<String>) -> Result<(), Error> 
 
 fn create_request(
     name: String,
-    protocol_version: Option<String>,
+    protocol: &str,
     settings: Settings,
 ) -> Result<CreateTargetGroupRequest, Error> {
     let attributes = settings.attributes()?;
     Ok(CreateTargetGroupRequest {
         name: Some(name),
-        protocol: Some("HTTP".to_owned()),
+        protocol: Some(protocol.to_owned()),
         health_check_path: settings.health_check_path,
         health_check_interval_seconds: settings.health_check_interval,
         health_check_timeout_seconds: settings.health_check_timeout,
@@ -257,7 +290,7 @@ fn create_request(
         matcher: matcher(settings.matcher, settings.grpc_matcher),
         health_check_protocol: settings.health_check_protocol,
         attributes,
-        protocol_version,
+        protocol_version: None,
     })
 }
 

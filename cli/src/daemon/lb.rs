@@ -67,6 +67,10 @@ struct Settings {
     /// Threads that serve requests; 0 is one per core [default: 0].
     #[arg(long, env = "ROADSTEAD_WORKERS")]
     workers: Option<usize>,
+    /// Availability zone of this load balancer, for target groups that keep to it; agents have it as the attribute
+    /// ecs.availability-zone.
+    #[arg(long, env = "ROADSTEAD_ZONE")]
+    zone: Option<String>,
     /// Where one line per request goes; none by default.
     #[arg(long, env = "ROADSTEAD_ACCESS_LOG", value_name = "FILE")]
     access_log: Option<PathBuf>,
@@ -106,6 +110,9 @@ struct Settings {
     /// How long nothing may move while a request is with a target [default: 60s].
     #[arg(long, env = "ROADSTEAD_TARGET_TIMEOUT", value_name = "DURATION")]
     target_timeout: Option<String>,
+    /// How long nothing may move on a connection of a TCP listener [default: 350s].
+    #[arg(long, env = "ROADSTEAD_TCP_TIMEOUT", value_name = "DURATION")]
+    tcp_timeout: Option<String>,
     /// How long a connection to a target is kept unused [default: 4s].
     #[arg(long, env = "ROADSTEAD_POOL_TIMEOUT", value_name = "DURATION")]
     pool_timeout: Option<String>,
@@ -263,6 +270,7 @@ fn resolve(settings: Settings) -> Result<Config, ConfigError> {
             settings.target_timeout,
             &mut config.target_timeout,
         ),
+        ("tcp_timeout", settings.tcp_timeout, &mut config.tcp_timeout),
         (
             "pool_timeout",
             settings.pool_timeout,
@@ -280,6 +288,7 @@ fn resolve(settings: Settings) -> Result<Config, ConfigError> {
     }
     set(&mut config.workers, settings.workers);
     config.access_log = settings.access_log;
+    set(&mut config.zone, settings.zone);
     set(&mut config.max_connections, settings.max_connections);
     set(
         &mut config.max_connections_per_address,

@@ -23,6 +23,8 @@ pub struct Target {
     pub draining_until: Option<Timestamp>,
     /// The agent of its host is silent: the host may be gone, or only the agent.
     pub suspect: bool,
+    /// The availability zone of its host; empty when that is not known.
+    pub zone: String,
 }
 
 /// A target group with all that is behind it now.
@@ -97,6 +99,10 @@ pub fn targets_of(
             port: task.host_port(&balancer.container_name, balancer.container_port)?,
             draining_until: task.draining_until,
             suspect: !instance.agent_connected,
+            zone: instance
+                .attribute("ecs.availability-zone")
+                .map(str::to_owned)
+                .unwrap_or_default(),
         })
     })
 }

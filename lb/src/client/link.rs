@@ -86,6 +86,14 @@ impl Link {
         }
     }
 
+    /// Returns the link of a connection that is passed on as it is.
+    pub(super) fn of_tcp(config: &Config) -> Self {
+        Self {
+            target_timeout: config.tcp_timeout,
+            ..Self::new(config)
+        }
+    }
+
     /// A request's head has come; returns the time.
     pub(crate) fn begin(&self) -> Instant {
         self.exchanging.store(true, Relaxed);

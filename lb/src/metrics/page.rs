@@ -167,7 +167,12 @@ const LISTENER_COUNTERS: [(&str, &str, Counter); 3] = [
     ),
 ];
 
-const TARGET_COUNTERS: [(&str, &str, Counter); 2] = [
+const TARGET_COUNTERS: [(&str, &str, Counter); 3] = [
+    (
+        "connections",
+        "Connections of TCP listeners that were passed on",
+        |sum| sum.connections,
+    ),
     (
         "failed_requests",
         "Requests that a target has not answered, or not to the end",

@@ -58,17 +58,20 @@ impl Way<'_> {
         tried: &mut Tried,
     ) -> Result<Option<Answered>, Refusal> {
         let protocol = ticket.target().protocol();
-        let form = match errand.form.take() {
-            Some(form) => form,
-            None => self.form(errand.body.take(), protocol).await?,
-        };
-        match (protocol, errand.form.insert(form)) {
-            (Protocol::Http1, Form::Http1(outgoing)) => {
+        if errand.form.is_none() {
+            errand.form = Some(self.form(errand.body.take(), protocol).await?);
+        }
+        match (protocol, &mut errand.form) {
+            (Protocol::Http1, Some(Form::Http1(outgoing))) => {
                 self.exchange(outgoing, ticket, tried).await
             }
-            (Protocol::Http2, Form::Http2(call)) => Box::pin(self.call(call, ticket, tried)).await,
+            (Protocol::Http2, Some(Form::Http2(call))) => {
+                Box::pin(self.call(call, ticket, tried)).await
+            }
             // A new table has made another group of it, or the group another one.
-            (Protocol::Http1 | Protocol::Http2, _) => Err(self.fail(ticket, Refusal::BadGateway)),
+            (Protocol::Http1 | Protocol::Http2, _) => {
+                Err(fail(self.client, ticket, Refusal::BadGateway))
+            }
         }
     }
 
@@ -109,10 +112,10 @@ impl Way<'_> {
         };
         let mut wire = match reused {
             Some(wire) => wire,
-            None => match self.connect(&target, Wire::connect(target.address())).await {
+            None => match connect(client, &target, Wire::connect(target.address())).await {
                 Ok(Ok(wire)) => wire,
                 Ok(Err(refusal)) => return Ok(tried.unreachable(ticket, refusal)),
-                Err(interrupted) => return Err(self.interrupt(ticket, interrupted)),
+                Err(interrupted) => return Err(interrupt(client, ticket, interrupted)),
             },
         };
         match client.link.guard(&target, wire.send(outgoing)).await {
@@ -130,14 +133,14 @@ impl Way<'_> {
                 debug!(target = %target.address(), error = &failure.error as &dyn std::error::Error, "no answer");
                 let repeatable = wire.is_reused() && !failure.answered && outgoing.is_replayable();
                 if failure.sent && !repeatable {
-                    return Err(self.fail(ticket, Refusal::BadGateway));
+                    return Err(fail(client, ticket, Refusal::BadGateway));
                 }
                 tried.give_up(ticket, Refusal::BadGateway);
                 Ok(None)
             }
             // A target that gets no byte of it need not answer.
             Err(Interrupted::Expired) if outgoing.waits_for_client() => Err(self.too_slow()),
-            Err(interrupted) => Err(self.interrupt(ticket, interrupted)),
+            Err(interrupted) => Err(interrupt(client, ticket, interrupted)),
         }
     }
 
@@ -153,14 +156,14 @@ impl Way<'_> {
         // After one connection failed, the others to that target are as suspect.
         let mut slot = match reused.filter(|_| tried.attempts == 0) {
             Some(slot) => slot,
-            None => match self.connect(&target, Slot::connect(target.address())).await {
+            None => match connect(client, &target, Slot::connect(target.address())).await {
                 Ok(Ok(slot)) => {
                     let pool = target.http2_pool();
                     pool.share(client.worker, &slot, || target.is_draining());
                     slot
                 }
                 Ok(Err(refusal)) => return Ok(tried.unreachable(ticket, refusal)),
-                Err(interrupted) => return Err(self.interrupt(ticket, interrupted)),
+                Err(interrupted) => return Err(interrupt(client, ticket, interrupted)),
             },
         };
         let sent = slot.send(call, self.head, client.forwarded());
@@ -179,34 +182,14 @@ impl Way<'_> {
                 }
                 let repeatable = slot.is_reused() && call.is_replayable();
                 if !failure.untouched && !repeatable {
-                    return Err(self.fail(ticket, Refusal::BadGateway));
+                    return Err(fail(client, ticket, Refusal::BadGateway));
                 }
                 tried.give_up(ticket, Refusal::BadGateway);
                 Ok(None)
             }
             Err(Interrupted::Expired) if client.link.is_waited_for() => Err(self.too_slow()),
-            Err(interrupted) => Err(self.interrupt(ticket, interrupted)),
+            Err(interrupted) => Err(interrupt(client, ticket, interrupted)),
         }
-    }
-
-    /// Connects within the deadline for that; the refusal says what comes of it if no other target is better.
-    async fn connect<T>(
-        self,
-        target: &Target,
-        connecting: impl Future<Output = io::Result<T>>,
-    ) -> Result<Result<T, Refusal>, Interrupted> {
-        let client = self.client;
-        let deadline = client.shared.config.connect_timeout;
-        let connected = client.link.guard(target, timeout(deadline, connecting));
-        let connected = connected.await?;
-        let connected = connected.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()));
-        Ok(connected.map_err(|error| {
-            debug!(target = %target.address(), error = &error as &dyn std::error::Error, "cannot connect");
-            match error.kind() {
-                io::ErrorKind::TimedOut => Refusal::GatewayTimeout,
-                _ => Refusal::BadGateway,
-            }
-        }))
     }
 
     /// The client does not go on with its request; that is no failure of a target.
@@ -214,22 +197,42 @@ impl Way<'_> {
         self.client.link.leave();
         Refusal::RequestTimeout
     }
+}
 
-    fn fail(self, mut ticket: Ticket, refusal: Refusal) -> Refusal {
-        self.client.link.leave();
-        ticket.failed();
-        refusal
-    }
+/// Connects within the deadline for that; the refusal says what comes of it if no other target is better.
+pub(super) async fn connect<T>(
+    client: &Client,
+    target: &Target,
+    connecting: impl Future<Output = io::Result<T>>,
+) -> Result<Result<T, Refusal>, Interrupted> {
+    let deadline = client.shared.config.connect_timeout;
+    let connected = client.link.guard(target, timeout(deadline, connecting));
+    let connected = connected.await?;
+    let connected = connected.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()));
+    Ok(connected.map_err(|error| {
+        debug!(target = %target.address(), error = &error as &dyn std::error::Error, "cannot connect");
+        match error.kind() {
+            io::ErrorKind::TimedOut => Refusal::GatewayTimeout,
+            _ => Refusal::BadGateway,
+        }
+    }))
+}
 
-    fn interrupt(self, mut ticket: Ticket, interrupted: Interrupted) -> Refusal {
-        match interrupted {
-            // The ticket sees for itself that it is a cut, and not a failure.
-            Interrupted::Cut => self.fail(ticket, Refusal::BadGateway),
-            Interrupted::Expired => {
-                self.client.link.leave();
-                ticket.expired();
-                Refusal::GatewayTimeout
-            }
+fn fail(client: &Client, mut ticket: Ticket, refusal: Refusal) -> Refusal {
+    client.link.leave();
+    ticket.failed();
+    refusal
+}
+
+/// Returns what a request is answered whose stay with a target was interrupted.
+pub(super) fn interrupt(client: &Client, mut ticket: Ticket, interrupted: Interrupted) -> Refusal {
+    match interrupted {
+        // The ticket sees for itself that it is a cut, and not a failure.
+        Interrupted::Cut => fail(client, ticket, Refusal::BadGateway),
+        Interrupted::Expired => {
+            client.link.leave();
+            ticket.expired();
+            Refusal::GatewayTimeout
         }
     }
 }

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::request;
-
 use super::refusal::Refusal;
 use super::stickiness::{self, Sticky};
 use super::turn::Turn;
-use super::{MOST_ATTEMPTS, Own, Tried, headers, rule};
+use super::{MOST_ATTEMPTS, Own, Tried, rule};
 use crate::balance::{self, Standing, Targets};
 use crate::client::Client;
 use crate::counts::count;
-use crate::routing::{self, Action};
+use crate::routing::{self, Action, Asked};
 use crate::table::TargetGroup;
 use crate::target::Ticket;
 
@@ -34,14 +32,13 @@ pub(super) enum Next {
 /// Takes a ticket to the target whose turn it is, unless the rule answers by itself, or the request is to wait.
 pub(super) fn pick(
     client: &Client,
-    head: &request::Parts,
+    asked: &Asked<'_>,
     draw: u32,
     turn: &Turn,
     tried: &Tried,
 ) -> Result<Next, Own> {
     let now = turn.now();
     let shared = &client.shared;
-    let asked = headers::asked(head, client.address);
     let mut measured = turn.has_waited() || tried.attempts > 0;
     loop {
         let table = shared.table.load();
@@ -51,16 +48,16 @@ pub(super) fn pick(
             taken.map_err(Refusal::TooManyRequests)?;
         }
         measured = true;
-        let rule = routing::route(&listener.rules, &asked).ok_or(Refusal::NoTarget)?;
+        let rule = routing::route(&listener.rules, asked).ok_or(Refusal::NoTarget)?;
         let priority = rule.priority;
         let forward = match &rule.action {
             Action::Forward(forward) => forward,
             Action::Redirect(redirect) => {
-                return Err(rule::redirect(redirect, &asked, client, priority));
+                return Err(rule::redirect(redirect, asked, client, priority));
             }
             Action::Fixed(response) => return Err(rule::fixed(response, priority)),
         };
-        let group = stickiness::group(&head.headers, forward)
+        let group = stickiness::group(asked.headers, forward)
             .or_else(|| forward.choose(draw))
             .ok_or(Refusal::NoTarget)?;
         let calls = group.room.calls();
@@ -70,8 +67,8 @@ pub(super) fn pick(
         }
         let seen = Seen { group, tried, now };
         let enough = tried.attempts >= MOST_ATTEMPTS;
-        let chosen = stickiness::target(&head.headers, group)
-            .filter(|index| seen.standing(*index) == Standing::Healthy)
+        let chosen = stickiness::target(asked.headers, group)
+            .filter(|index| [Standing::Healthy, Standing::Far].contains(&seen.standing(*index)))
             .or_else(|| {
                 let turn = group.turn(client.worker);
                 // Another number than the one that chose the group: the two must not go together.
@@ -115,7 +112,7 @@ pub(super) fn pick(
 
 impl Seen<'_> {
     fn is_ready(&self, index: usize) -> bool {
-        [Standing::Healthy, Standing::Ejected].contains(&self.standing(index))
+        [Standing::Healthy, Standing::Far, Standing::Ejected].contains(&self.standing(index))
     }
 }
 
@@ -141,6 +138,8 @@ impl Targets for Seen<'_> {
             Standing::Doubtful
         } else if target.is_ejected(self.now) {
             Standing::Ejected
+        } else if self.group.prefers_own_zone && !target.is_near() {
+            Standing::Far
         } else {
             Standing::Healthy
         }

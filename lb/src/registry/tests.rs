@@ -7,7 +7,7 @@ use crate::target::Ticket;
 use crate::upstream::Protocol;
 
 fn registry() -> Registry {
-    Registry::new(1, 4, Arc::new(Notify::new()))
+    Registry::new(1, 4, String::new(), Arc::new(Notify::new()))
 }
 
 /// A table of one group without a health check; each target is an id, a port and the time by which
@@ -20,6 +20,7 @@ fn draft(targets: &[(&str, u16, Option<i64>)]) -> Draft {
             address: ([127, 0, 0, 1], *port).into(),
             draining_until: *draining_until,
             suspect: false,
+            zone: String::new(),
         });
     Draft {
         revision: 1,
@@ -33,7 +34,9 @@ fn draft(targets: &[(&str, u16, Option<i64>)]) -> Draft {
             slow_start: None,
             stickiness: None,
             requests_per_target: None,
+            prefers_own_zone: false,
             protocol: Protocol::Http1,
+            proxy_protocol: None,
             waiting: Waiting {
                 most: 0,
                 patience: None,

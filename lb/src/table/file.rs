@@ -24,6 +24,7 @@
 //! slow_start = "30s"
 //! stickiness = { duration = "1h" }                        # application_cookie = "SESSION" goes with that one
 //! protocol_version = "HTTP2"                              # or GRPC: what targets speak; HTTP1 without it
+//! proxy_protocol_version = 2                              # how connections of a TCP listener begin at targets
 //! requests_per_target = 100                               # at once; any number without it
 //! waiting = { requests = 500, duration = "10s" }          # that have no target wait for one; none waits without it
 //! ```
@@ -36,6 +37,9 @@
 //! rate_limit = { requests_per_second = 50, burst = 100 }  # without a burst, that of a second
 //! allow = ["192.0.2.0/24"]                                # who may connect; everybody without it
 //! deny = ["192.0.2.66/32"]                                # who may not, even if allowed
+//! proxy_protocol = true                                   # each connection begins with a header of the PROXY protocol
+//! protocol = "TCP"                                        # connections are passed on as they are, by rules that may ask
+//!                                                         # for source_ip and, of TLS, for host
 //! # ...and its rules
 //! ```
 //!
@@ -167,6 +171,10 @@ struct Listener {
     certificates: Vec<String>,
     client_authority: Option<PathBuf>,
     rate_limit: Option<RateLimit>,
+    /// Only `TCP`; otherwise its certificates say what it speaks.
+    protocol: Option<String>,
+    #[serde(default)]
+    proxy_protocol: bool,
     #[serde(default)]
     allow: Vec<String>,
     #[serde(default)]
@@ -198,6 +206,8 @@ struct TargetGroup {
     requests_per_target: u32,
     #[serde(default)]
     protocol_version: String,
+    #[serde(default)]
+    proxy_protocol_version: u32,
     #[serde(default)]
     waiting: Waiting,
 }
@@ -326,10 +336,10 @@ impl Listener {
                 port: self.port,
             });
         }
-        let protocol = if self.certificates.is_empty() {
-            "HTTP"
-        } else {
-            "HTTPS"
+        let protocol = match self.protocol.as_deref() {
+            Some(protocol) => protocol,
+            None if self.certificates.is_empty() => "HTTP",
+            None => "HTTPS",
         };
         let authority = self.client_authority.as_deref();
         let authority = authority.map(|named| certificate::read(path, named));
@@ -352,6 +362,7 @@ impl Listener {
                 .map_or(0, NonZeroU32::get),
             allowed_source_ips: self.allow,
             denied_source_ips: self.deny,
+            proxy_protocol: self.proxy_protocol,
         })
     }
 }
@@ -381,6 +392,7 @@ impl TargetGroup {
             draining: false,
             drain_deadline: 0,
             suspect: false,
+            zone: String::new(),
         });
         Ok(lb::TargetGroup {
             target_group_arn: self.name,
@@ -398,6 +410,9 @@ impl TargetGroup {
             }),
             requests_per_target: self.requests_per_target,
             protocol_version: self.protocol_version,
+            proxy_protocol_version: self.proxy_protocol_version,
+            // Its targets are addresses, and nothing more is known of them.
+            prefers_own_zone: false,
             waiting: self.waiting.requests,
             waiting_seconds,
             paused_until: 0,

@@ -8,17 +8,29 @@ use ipnet::IpNet;
 use roadstead_proto::lb;
 
 use super::{TableError, port, rule};
-use crate::routing::Rule;
+use crate::routing::{Action, Condition, Rule};
 use crate::tls::{Keyring, Tls};
 
 /// A listener as received, checked; its rules name their groups.
 #[derive(Debug)]
 pub(crate) struct ListenerDraft {
     pub(crate) arn: String,
-    pub(crate) tls: Option<Tls>,
+    pub(crate) speaks: Speaks,
+    pub(crate) proxy_protocol: bool,
     pub(crate) access: Access,
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) rules: Vec<Rule<String>>,
+}
+
+/// What a listener speaks with its clients.
+#[derive(Debug, Clone)]
+pub(crate) enum Speaks {
+    Http,
+    Https(Tls),
+    /// It passes connections on as they are; `by_name` if a rule asks for the name that a client of TLS asks for.
+    Tcp {
+        by_name: bool,
+    },
 }
 
 /// How many requests each client address may make.
@@ -53,33 +65,58 @@ pub(super) fn read(
     keyring: &mut Keyring,
 ) -> Result<(u16, ListenerDraft), TableError> {
     let name = &listener.listener_arn;
-    if !["HTTP", "HTTPS"].contains(&listener.protocol.as_str()) {
-        return Err(TableError::Protocol {
-            listener: name.clone(),
-            protocol: listener.protocol.clone(),
-        });
-    }
     let port = port(listener.port).ok_or_else(|| TableError::Port {
         listener: name.clone(),
         port: listener.port,
     })?;
     let rules = listener.rules.iter();
     let rules = rules.map(|one| rule::read(name, one, groups));
+    let rules: Vec<_> = rules.collect::<Result<_, _>>()?;
     let tls = keyring.tls(listener).map_err(|cause| TableError::Tls {
         listener: name.clone(),
         cause,
     })?;
     let draft = ListenerDraft {
         arn: name.clone(),
-        tls,
+        speaks: match (listener.protocol.as_str(), tls) {
+            ("HTTP", _) => Speaks::Http,
+            ("HTTPS", Some(tls)) => Speaks::Https(tls),
+            ("TCP", _) if rules.iter().all(is_for_tcp) => Speaks::Tcp {
+                by_name: rules.iter().any(asks_for_the_name),
+            },
+            ("TCP", _) => {
+                return Err(TableError::TcpRule {
+                    listener: name.clone(),
+                });
+            }
+            (protocol, _) => {
+                return Err(TableError::Protocol {
+                    listener: name.clone(),
+                    protocol: protocol.to_owned(),
+                });
+            }
+        },
+        proxy_protocol: listener.proxy_protocol,
         access: Access {
             allowed: ranges(name, &listener.allowed_source_ips)?,
             denied: ranges(name, &listener.denied_source_ips)?,
         },
         rate_limit: rate_limit(listener),
-        rules: rules.collect::<Result<_, _>>()?,
+        rules,
     };
     Ok((port, draft))
+}
+
+fn is_for_tcp(rule: &Rule<String>) -> bool {
+    let asks =
+        |condition: &Condition| matches!(condition, Condition::Host(_) | Condition::Source(_));
+    matches!(&rule.action, Action::Forward(forward) if forward.stickiness.is_none())
+        && rule.conditions.iter().all(asks)
+}
+
+fn asks_for_the_name(rule: &Rule<String>) -> bool {
+    let mut conditions = rule.conditions.iter();
+    conditions.any(|condition| matches!(condition, Condition::Host(_)))
 }
 
 fn ranges(listener: &str, texts: &[String]) -> Result<Vec<IpNet>, TableError> {

@@ -73,8 +73,8 @@ fn a_table_that_cannot_be_followed_is_refused_and_the_error_names_what_is_wrong(
         "two listeners have port 80"
     );
     assert_eq!(
-        refused(|table| table.listeners[0].protocol = "TCP".to_owned()),
-        "listener front speaks TCP; only HTTP and HTTPS are supported"
+        refused(|table| table.listeners[0].protocol = "UDP".to_owned()),
+        "listener front speaks UDP; HTTP, HTTPS and TCP are known"
     );
     assert_eq!(
         refused(|table| table.listeners[0].protocol = "HTTPS".to_owned()),

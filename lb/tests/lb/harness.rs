@@ -164,9 +164,7 @@ pub(crate) fn target(id: &str, address: SocketAddr) -> lb::Target {
         target_id: id.to_owned(),
         address: address.ip().to_string(),
         port: address.port().into(),
-        draining: false,
-        drain_deadline: 0,
-        suspect: false,
+        ..lb::Target::default()
     }
 }
 

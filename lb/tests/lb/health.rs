@@ -220,3 +220,29 @@ async fn a_target_may_be_asked_over_tls_whoever_its_certificate_is_of() {
     let report = asked(&backend, "", by("HTTPS"), "healthy").await;
     assert!(report.last_probe.starts_with("200 in "), "{report:?}");
 }
+
+#[tokio::test]
+async fn targets_of_the_own_zone_come_first_and_others_when_none_is_healthy_there() {
+    let (near, mood) = moody().await;
+    let far = Backend::text("far").await;
+    let change = |config: &mut roadstead_lb::Config| config.zone = "a".to_owned();
+    let mut lb = Lb::start_with(&[], change).await;
+    lb.change(|table| {
+        let group = &mut table.target_groups[0];
+        group.prefers_own_zone = true;
+        group.health_check = check("/health");
+        let mut here = target("near", near.address);
+        here.zone = "a".to_owned();
+        let mut there = target("far", far.address);
+        there.zone = "b".to_owned();
+        group.targets = vec![here, there];
+    });
+    lb.until_state("near", "healthy").await;
+    lb.until_state("far", "healthy").await;
+    for _ in 0..4 {
+        assert_eq!(get(lb.address, "/").await.text(), "moody");
+    }
+    mood.store(503, SeqCst);
+    lb.until_state("near", "unhealthy").await;
+    assert_eq!(get(lb.address, "/").await.text(), "far");
+}

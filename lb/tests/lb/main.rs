@@ -33,6 +33,8 @@ mod succession;
 #[cfg(test)]
 mod tables;
 #[cfg(test)]
+mod tcp;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 mod tunnels;

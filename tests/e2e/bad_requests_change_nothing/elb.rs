@@ -67,6 +67,10 @@ fn target_groups(fixture: &Fixture) -> Vec<Case> {
         create(json!({"Name": "-hyphen-"}), "name"),
         create(json!({"Protocol": "GENEVE"}), "protocol"),
         create(json!({"ProtocolVersion": "HTTP3"}), "protocolVersion"),
+        create(
+            attribute("proxy_protocol_v2.enabled", "true"),
+            "protocol TCP",
+        ),
         create(json!({"HealthCheckProtocol": "UDP"}), "healthCheckProtocol"),
         create(json!({"Matcher": {"GrpcCode": "0"}}), "grpcCode"),
         create(
@@ -148,7 +152,8 @@ fn listeners(fixture: &Fixture) -> Vec<Case> {
         create(json!({"Port": 0}), INVALID, "port"),
         create(json!({"Port": 70_000}), INVALID, "port"),
         create(json!({"Port": fixture.port}), "DuplicateListener", "port"),
-        create(json!({"Protocol": "TCP"}), INVALID, "protocol"),
+        create(json!({"Protocol": "UDP"}), INVALID, "protocol"),
+        create(json!({"Protocol": "TCP"}), INVALID, "web"),
         create(
             json!({"LoadBalancerArn": no_balancer}),
             NO_BALANCER,

@@ -8,8 +8,8 @@ use roadstead_core::scheduler::default_strategy;
 use roadstead_core::state::load_balancer::{Action, ListenerProtocol};
 use roadstead_core::state::service::{DeploymentConfiguration, ServiceLoadBalancer, ServiceSpec};
 use roadstead_core::state::target_group::{
-    Algorithm, Capacity, HealthCheckProtocol, ProtocolVersion, Stickiness, TargetGroupSpec,
-    TargetHealthCheck,
+    Algorithm, Capacity, HealthCheckProtocol, ProtocolVersion, ProxyProtocol, Stickiness,
+    TargetGroupSpec, TargetHealthCheck, TargetProtocol,
 };
 use roadstead_core::state::task_definition::{
     ContainerDefinition, ContainerHealthCheck, NetworkMode, NewTaskDefinition, PortMapping,
@@ -55,6 +55,8 @@ pub(super) fn commands(at: Timestamp) -> Vec<Command> {
 
 fn target_group() -> TargetGroupSpec {
     TargetGroupSpec {
+        protocol: TargetProtocol::Http,
+        proxy_protocol: ProxyProtocol::Off,
         protocol_version: ProtocolVersion::Http1,
         health_check: TargetHealthCheck {
             protocol: HealthCheckProtocol::Http,
@@ -70,6 +72,7 @@ fn target_group() -> TargetGroupSpec {
         slow_start: 0,
         stickiness: Stickiness::default(),
         capacity: Capacity::default(),
+        prefers_own_zone: false,
     }
 }
 

@@ -135,6 +135,7 @@ impl ClusterState {
             default,
             rules: Vec::new(),
         };
+        self.check_fits(&listener)?;
         self.listeners.insert(id, Arc::new(listener));
         Ok(self.routing_changed())
     }
@@ -189,6 +190,7 @@ impl ClusterState {
     /// Puts a changed listener in the place of the one before, unless a service would lose its traffic.
     fn replace_listener(&mut self, mut changed: Listener) -> Result<Vec<Event>, Rejection> {
         changed.sort_rules()?;
+        self.check_fits(&changed)?;
         let mut remaining = self.listeners_but(&changed.id);
         remaining.push(&changed);
         self.check_traffic_remains(&remaining)?;

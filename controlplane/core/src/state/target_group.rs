@@ -14,7 +14,7 @@ use crate::id::TargetGroupName;
 use crate::{Event, Exception, Rejection};
 
 pub use capacity::Capacity;
-pub use protocol::{HealthCheckProtocol, ProtocolVersion};
+pub use protocol::{HealthCheckProtocol, ProtocolVersion, ProxyProtocol, TargetProtocol};
 pub(super) use stickiness::LONGEST_STICKINESS;
 pub use stickiness::Stickiness;
 
@@ -66,6 +66,10 @@ impl Algorithm {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetGroupSpec {
     #[serde(default)]
+    pub protocol: TargetProtocol,
+    #[serde(default)]
+    pub proxy_protocol: ProxyProtocol,
+    #[serde(default)]
     pub protocol_version: ProtocolVersion,
     pub health_check: TargetHealthCheck,
     /// Seconds that requests under way may take after a target has left.
@@ -79,6 +83,9 @@ pub struct TargetGroupSpec {
     pub stickiness: Stickiness,
     #[serde(default)]
     pub capacity: Capacity,
+    /// A load balancer sends requests to its own availability zone as long as a target is healthy there.
+    #[serde(default)]
+    pub prefers_own_zone: bool,
 }
 
 /// Targets that serve the same thing.
@@ -186,6 +193,11 @@ impl TargetGroupSpec {
             3600,
         )?;
         self.check_slow_start()?;
+        if self.proxy_protocol != ProxyProtocol::Off && self.protocol != TargetProtocol::Tcp {
+            return Err(Rejection::validation(
+                "proxy_protocol_v2.enabled and roadstead.proxy_protocol_v1.enabled go with target groups of protocol TCP",
+            ));
+        }
         self.stickiness.check()?;
         self.capacity.check()?;
         let (matcher, least, most) = if self.is_asked_in_grpc() {

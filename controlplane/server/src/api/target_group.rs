@@ -21,7 +21,6 @@ pub(super) async fn create(
     api: &Api,
     request: CreateTargetGroupRequest,
 ) -> Result<CreateTargetGroupResponse, Refusal> {
-    check_protocol(request.protocol.as_deref())?;
     let name = TargetGroupName::new(request.name.unwrap_or_default());
     let settings = ModifyTargetGroupRequest {
         target_group_arn: None,
@@ -34,8 +33,23 @@ pub(super) async fn create(
         attributes: request.attributes,
         health_check_protocol: request.health_check_protocol,
     };
-    let version = convert::protocol_version(request.protocol_version.as_deref())?;
-    let spec = convert::changed(convert::default_spec(version), &settings)?;
+    let version = request.protocol_version.as_deref();
+    let default = match request.protocol.as_deref() {
+        None | Some("HTTP") => convert::default_spec(convert::protocol_version(version)?),
+        Some("TCP") if version.is_none() => convert::tcp_spec(),
+        Some("TCP") => {
+            return Err(
+                Rejection::validation("protocolVersion goes with protocol HTTP, not TCP").into(),
+            );
+        }
+        Some(other) => {
+            return Err(Rejection::validation(format!(
+                "protocol '{other}' is not supported; use HTTP or TCP"
+            ))
+            .into());
+        }
+    };
+    let spec = convert::changed(default, &settings)?;
     let state = api
         .write(Command::CreateTargetGroup {
             name: name.clone(),
@@ -214,14 +228,4 @@ fn not_found(name: &TargetGroupName) -> Rejection {
         Exception::TargetGroupNotFound,
         format!("Target group '{name}' not found"),
     )
-}
-
-/// Refuses what targets do not speak yet.
-fn check_protocol(protocol: Option<&str>) -> Result<(), Rejection> {
-    match protocol {
-        None | Some("HTTP") => Ok(()),
-        Some(other) => Err(Rejection::validation(format!(
-            "protocol '{other}' is not supported; use HTTP"
-        ))),
-    }
 }

@@ -49,7 +49,7 @@ fn listener(arns: &Arns, listener: &Listener) -> lb::Listener {
     ));
     let certificates = listener.protocol.certificates().iter();
     let client_authority = match &listener.protocol {
-        ListenerProtocol::Http => None,
+        ListenerProtocol::Http | ListenerProtocol::Tcp => None,
         ListenerProtocol::Https(tls) => tls.client_authority.clone(),
     };
     let attributes = &listener.attributes;
@@ -64,6 +64,7 @@ fn listener(arns: &Arns, listener: &Listener) -> lb::Listener {
         burst: attributes.burst,
         allowed_source_ips: attributes.allowed_sources.clone(),
         denied_source_ips: attributes.denied_sources.clone(),
+        proxy_protocol: attributes.proxy_protocol,
     }
 }
 
@@ -74,6 +75,7 @@ fn target_group(arns: &Arns, found: GroupTargets) -> lb::TargetGroup {
         port: u32::from(target.port),
         draining: target.draining_until.is_some(),
         suspect: target.suspect,
+        zone: target.zone,
         drain_deadline: target.draining_until.map_or(0, |until| until.0),
     });
     let spec = &found.group.spec;
@@ -92,6 +94,8 @@ fn target_group(arns: &Arns, found: GroupTargets) -> lb::TargetGroup {
         waiting: spec.capacity.waiting,
         waiting_seconds: spec.capacity.waiting_seconds,
         protocol_version: spec.protocol_version.name().to_owned(),
+        proxy_protocol_version: spec.proxy_protocol.version(),
+        prefers_own_zone: spec.prefers_own_zone,
         paused_until: found.paused_until.map_or(0, |until| until.0),
     }
 }

@@ -19,6 +19,9 @@ pub struct ListenerAttributes {
     pub allowed_sources: Vec<String>,
     /// In CIDR form: who may not, even if allowed.
     pub denied_sources: Vec<String>,
+    /// Connections begin with a header of the PROXY protocol.
+    #[serde(default)]
+    pub proxy_protocol: bool,
 }
 
 /// One of them, with its new value. A change names only what it changes, so that two at once do not undo each other.
@@ -28,6 +31,7 @@ pub enum ListenerAttribute {
     Burst(u32),
     AllowedSources(Vec<String>),
     DeniedSources(Vec<String>),
+    ProxyProtocol(bool),
 }
 
 impl ListenerAttributes {
@@ -42,6 +46,7 @@ impl ListenerAttributes {
                 ListenerAttribute::Burst(number) => self.burst = number,
                 ListenerAttribute::AllowedSources(ranges) => self.allowed_sources = ranges,
                 ListenerAttribute::DeniedSources(ranges) => self.denied_sources = ranges,
+                ListenerAttribute::ProxyProtocol(on) => self.proxy_protocol = on,
             }
         }
         for (what, number) in [

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Listener;
+use super::{Action, Condition, Listener};
 use crate::id::{CertificateId, ListenerRef};
 use crate::state::ClusterState;
+use crate::state::target_group::TargetProtocol;
 use crate::{Event, Exception, Rejection};
 
 /// ALB: 25 certificates for each load balancer besides the default one; here for each listener.
@@ -27,6 +28,8 @@ pub enum ListenerProtocol {
     #[default]
     Http,
     Https(Tls),
+    /// Passes connections on as they are.
+    Tcp,
 }
 
 impl ListenerProtocol {
@@ -36,6 +39,7 @@ impl ListenerProtocol {
         match self {
             Self::Http => "HTTP",
             Self::Https(_) => "HTTPS",
+            Self::Tcp => "TCP",
         }
     }
 
@@ -43,13 +47,62 @@ impl ListenerProtocol {
     #[must_use]
     pub fn certificates(&self) -> &[CertificateId] {
         match self {
-            Self::Http => &[],
+            Self::Http | Self::Tcp => &[],
             Self::Https(tls) => &tls.certificates,
         }
     }
 }
 
 impl ClusterState {
+    /// Checks that what a listener speaks goes with its rules and its target groups.
+    pub(super) fn check_fits(&self, listener: &Listener) -> Result<(), Rejection> {
+        let is_tcp = listener.protocol == ListenerProtocol::Tcp;
+        let rules = listener.rules.iter().map(|(_, rule)| rule);
+        let actions = rules.clone().map(|rule| &rule.action);
+        let actions = actions.chain([&listener.default]);
+        for action in actions.clone() {
+            for forward in action.forwards() {
+                let group = self.target_groups.get(&forward.target_group);
+                let protocol = group.map(|group| group.spec.protocol);
+                if protocol.is_some_and(|protocol| (protocol == TargetProtocol::Tcp) != is_tcp) {
+                    return Err(Rejection::validation(format!(
+                        "target group '{}' does not go with a listener that speaks {}",
+                        forward.target_group,
+                        listener.protocol.name()
+                    )));
+                }
+            }
+        }
+        if !is_tcp {
+            return Ok(());
+        }
+        let plain = |action: &Action| {
+            matches!(
+                action,
+                Action::Forward {
+                    stickiness: None,
+                    ..
+                }
+            )
+        };
+        if !actions.into_iter().all(plain) {
+            return Err(Rejection::validation(
+                "a listener that speaks TCP can only forward, without stickiness",
+            ));
+        }
+        let mut conditions = rules.flat_map(|rule| &rule.conditions);
+        let fits = |condition: &&Condition| {
+            matches!(condition, Condition::HostHeader(_) | Condition::SourceIp(_))
+        };
+        match conditions.find(|condition| !fits(condition)) {
+            Some(condition) => Err(Rejection::validation(format!(
+                "a listener that speaks TCP has no {} conditions; host-header, which is the name that a client of TLS asks for, and source-ip are known",
+                condition.field()
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// Returns the listeners that use a certificate.
     pub fn listeners_with<'a>(
         &'a self,
@@ -134,8 +187,9 @@ impl ClusterState {
         let mut changed = self.listener(id)?.as_ref().clone();
         let ListenerProtocol::Https(tls) = &mut changed.protocol else {
             return Err(Rejection::validation(format!(
-                "the listener on port {} speaks HTTP and has no certificates",
-                changed.port
+                "the listener on port {} speaks {} and has no certificates",
+                changed.port,
+                changed.protocol.name()
             )));
         };
         change(&mut tls.certificates)?;

@@ -178,8 +178,8 @@ mod tests {
     use super::*;
     use crate::id::{ListenerId, LoadBalancerName, TargetGroupName};
     use crate::state::target_group::{
-        Algorithm, Capacity, HealthCheckProtocol, ProtocolVersion, Stickiness, TargetGroupSpec,
-        TargetHealthCheck,
+        Algorithm, Capacity, HealthCheckProtocol, ProtocolVersion, ProxyProtocol, Stickiness,
+        TargetGroupSpec, TargetHealthCheck, TargetProtocol,
     };
     use crate::{Command, Timestamp};
 
@@ -212,6 +212,8 @@ mod tests {
             success_codes: vec![(200, 200)],
         };
         let spec = TargetGroupSpec {
+            protocol: TargetProtocol::Http,
+            proxy_protocol: ProxyProtocol::Off,
             protocol_version: ProtocolVersion::Http1,
             health_check,
             deregistration_delay: 30,
@@ -219,6 +221,7 @@ mod tests {
             slow_start: 0,
             stickiness: Stickiness::default(),
             capacity: Capacity::default(),
+            prefers_own_zone: false,
         };
         let (load_balancer, at) = (listener().load_balancer, Timestamp(0));
         for command in [
@@ -248,6 +251,42 @@ mod tests {
         let listener = state.listener(&listener()).unwrap();
         let ids = listener.rules.iter();
         ids.map(|(id, _)| id.to_string()).collect()
+    }
+
+    #[test]
+    fn a_listener_of_tcp_takes_no_group_of_http_and_no_rule_that_needs_a_request() {
+        let mut state = state();
+        let web = state.target_groups[&TargetGroupName::new("web")]
+            .as_ref()
+            .clone();
+        let plain = TargetGroupName::new("plain");
+        let mut spec = web.spec;
+        spec.protocol = TargetProtocol::Tcp;
+        state.create_target_group(plain.clone(), spec).unwrap();
+        let id = ListenerRef {
+            listener: ListenerId::new("tcp"),
+            ..listener()
+        };
+        let create = |state: &mut ClusterState, group: &str| {
+            let default = Action::forward_to(TargetGroupName::new(group));
+            let protocol = ListenerProtocol::Tcp;
+            state.create_listener(id.clone(), 22, protocol, Vec::new(), default)
+        };
+        let message = create(&mut state, "web").unwrap_err().message;
+        assert!(message.contains("'web' does not go"), "{message}");
+        create(&mut state, "plain").unwrap();
+        let mut add = |condition| {
+            let rule = Rule {
+                priority: 1,
+                conditions: vec![condition],
+                action: Action::forward_to(plain.clone()),
+            };
+            state.create_rule(&id, RuleId::new("r"), rule)
+        };
+        let by_path = add(Condition::PathPattern(vec!["/a".into()]));
+        let message = by_path.unwrap_err().message;
+        assert!(message.contains("path-pattern"), "{message}");
+        assert!(add(Condition::HostHeader(vec!["a.example".into()])).is_ok());
     }
 
     #[test]

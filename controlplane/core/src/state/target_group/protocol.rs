@@ -2,6 +2,51 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What is sent to the targets of a group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TargetProtocol {
+    /// Requests.
+    #[default]
+    Http,
+    /// Connections as they are.
+    Tcp,
+}
+
+impl TargetProtocol {
+    /// Every protocol.
+    pub const ALL: [Self; 2] = [Self::Http, Self::Tcp];
+
+    /// Returns its name, as ELB has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "HTTP",
+            Self::Tcp => "TCP",
+        }
+    }
+}
+
+/// How the targets of a TCP group are told whose connection they get.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProxyProtocol {
+    #[default]
+    Off,
+    V1,
+    V2,
+}
+
+impl ProxyProtocol {
+    /// Returns the version of the header; 0 without one.
+    #[must_use]
+    pub fn version(self) -> u32 {
+        match self {
+            Self::Off => 0,
+            Self::V1 => 1,
+            Self::V2 => 2,
+        }
+    }
+}
+
 /// What the targets of a group speak.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProtocolVersion {

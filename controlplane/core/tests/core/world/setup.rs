@@ -16,8 +16,8 @@ use roadstead_core::state::join::{Authority, JoinToken, Role, Server};
 use roadstead_core::state::load_balancer::{Action, Condition, ListenerProtocol, Redirect, Rule};
 use roadstead_core::state::service::{DeploymentConfiguration, ServiceLoadBalancer, ServiceSpec};
 use roadstead_core::state::target_group::{
-    Algorithm, Capacity, HealthCheckProtocol, ProtocolVersion, Stickiness, TargetGroupSpec,
-    TargetHealthCheck,
+    Algorithm, Capacity, HealthCheckProtocol, ProtocolVersion, ProxyProtocol, Stickiness,
+    TargetGroupSpec, TargetHealthCheck, TargetProtocol,
 };
 use roadstead_core::state::task_definition::{
     ContainerDefinition, NetworkMode, NewTaskDefinition, PortMapping,
@@ -197,6 +197,8 @@ impl World {
             success_codes: vec![(200, 200)],
         };
         let spec = TargetGroupSpec {
+            protocol: TargetProtocol::Http,
+            proxy_protocol: ProxyProtocol::Off,
             protocol_version: ProtocolVersion::Http1,
             health_check,
             deregistration_delay: 30,
@@ -204,6 +206,7 @@ impl World {
             slow_start: 0,
             stickiness: Stickiness::default(),
             capacity: Capacity::default(),
+            prefers_own_zone: false,
         };
         self.must(&Command::CreateTargetGroup {
             name: group(),

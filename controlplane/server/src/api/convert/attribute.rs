@@ -1,17 +1,22 @@
 //! The attributes of target groups: keys and values, as ELB has them.
 
 use roadstead_core::Rejection;
-use roadstead_core::state::target_group::{Algorithm, TargetGroupSpec};
+use roadstead_core::state::target_group::{Algorithm, ProxyProtocol, TargetGroupSpec};
 use roadstead_proto::elb::TargetGroupAttribute;
 
 const DELAY: &str = "deregistration_delay.timeout_seconds";
 const SLOW_START: &str = "slow_start.duration_seconds";
 const ALGORITHM: &str = "load_balancing.algorithm.type";
+/// ALB keeps to a zone even if nothing is healthy there; we do not lose a request for it.
+const CROSS_ZONE: &str = "load_balancing.cross_zone.enabled";
 const STICKY: &str = "stickiness.enabled";
 const STICKY_BY: &str = "stickiness.type";
 const STICKY_FOR: &str = "stickiness.lb_cookie.duration_seconds";
 const COOKIE: &str = "stickiness.app_cookie.cookie_name";
 const COOKIE_FOR: &str = "stickiness.app_cookie.duration_seconds";
+/// NLB has it; version 1 is ours.
+const PROXY_V2: &str = "proxy_protocol_v2.enabled";
+const PROXY_V1: &str = "roadstead.proxy_protocol_v1.enabled";
 // ELB has none of these.
 const REQUESTS: &str = "roadstead.capacity.requests_per_target";
 const WAITING: &str = "roadstead.capacity.waiting";
@@ -31,11 +36,20 @@ pub(crate) fn to_proto(spec: &TargetGroupSpec) -> Vec<TargetGroupAttribute> {
         (DELAY, spec.deregistration_delay.to_string()),
         (SLOW_START, spec.slow_start.to_string()),
         (ALGORITHM, spec.algorithm.name().to_owned()),
+        (CROSS_ZONE, (!spec.prefers_own_zone).to_string()),
         (STICKY, sticky.enabled.to_string()),
         (STICKY_BY, by.to_owned()),
         (STICKY_FOR, sticky.duration.to_string()),
         (COOKIE, sticky.application_cookie.clone()),
         (COOKIE_FOR, sticky.application_duration.to_string()),
+        (
+            PROXY_V2,
+            (spec.proxy_protocol == ProxyProtocol::V2).to_string(),
+        ),
+        (
+            PROXY_V1,
+            (spec.proxy_protocol == ProxyProtocol::V1).to_string(),
+        ),
         (REQUESTS, capacity.requests_per_target.to_string()),
         (WAITING, capacity.waiting.to_string()),
         (WAITING_FOR, capacity.waiting_seconds.to_string()),
@@ -60,6 +74,7 @@ pub(crate) fn change(
             DELAY => spec.deregistration_delay = number(key, value)?,
             SLOW_START => spec.slow_start = number(key, value)?,
             ALGORITHM => spec.algorithm = algorithm(value)?,
+            CROSS_ZONE => spec.prefers_own_zone = !one_of(key, value, ["false", "true"])?,
             STICKY => sticky.enabled = one_of(key, value, ["false", "true"])?,
             STICKY_BY => {
                 sticky.by_application = one_of(key, value, [BY_LOAD_BALANCER, BY_APPLICATION])?;
@@ -67,6 +82,8 @@ pub(crate) fn change(
             STICKY_FOR => sticky.duration = number(key, value)?,
             COOKIE => value.clone_into(&mut sticky.application_cookie),
             COOKIE_FOR => sticky.application_duration = number(key, value)?,
+            PROXY_V1 => proxy_protocol(spec, key, value, ProxyProtocol::V1)?,
+            PROXY_V2 => proxy_protocol(spec, key, value, ProxyProtocol::V2)?,
             REQUESTS => capacity.requests_per_target = number(key, value)?,
             WAITING => capacity.waiting = number(key, value)?,
             WAITING_FOR => capacity.waiting_seconds = number(key, value)?,
@@ -86,8 +103,23 @@ pub(super) fn number(key: &str, value: &str) -> Result<u32, Rejection> {
     number.map_err(|_| Rejection::validation(format!("{key} '{value}' is not a whole number")))
 }
 
+/// Turns a version on, in the place of the other, or off.
+fn proxy_protocol(
+    spec: &mut TargetGroupSpec,
+    key: &str,
+    value: &str,
+    version: ProxyProtocol,
+) -> Result<(), Rejection> {
+    if one_of(key, value, ["false", "true"])? {
+        spec.proxy_protocol = version;
+    } else if spec.proxy_protocol == version {
+        spec.proxy_protocol = ProxyProtocol::Off;
+    }
+    Ok(())
+}
+
 /// Returns whether it is the second of the two.
-fn one_of(key: &str, value: &str, [no, yes]: [&str; 2]) -> Result<bool, Rejection> {
+pub(super) fn one_of(key: &str, value: &str, [no, yes]: [&str; 2]) -> Result<bool, Rejection> {
     match value {
         _ if value == no => Ok(false),
         _ if value == yes => Ok(true),
@@ -146,7 +178,12 @@ mod tests {
     #[test]
     fn a_key_or_a_value_that_is_not_known_is_named() {
         for (key, value, names) in [
-            ("load_balancing.cross_zone.enabled", "true", "cross_zone"),
+            ("load_balancing.cross_zone.enabled", "use", "cross_zone"),
+            (
+                "target_failover.on_unhealthy",
+                "rebalance",
+                "target_failover",
+            ),
             (ALGORITHM, "fastest", "least_outstanding_requests"),
             (STICKY, "yes", "true"),
             (DELAY, "5s", "5s"),

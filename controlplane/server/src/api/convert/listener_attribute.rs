@@ -4,12 +4,13 @@ use roadstead_core::Rejection;
 use roadstead_core::state::load_balancer::{ListenerAttribute, ListenerAttributes};
 use roadstead_proto::elb;
 
-use super::attribute::number;
+use super::attribute::{number, one_of};
 
 const REQUESTS_PER_SECOND: &str = "roadstead.rate_limit.requests_per_second";
 const BURST: &str = "roadstead.rate_limit.burst";
 const ALLOWED: &str = "roadstead.source_ips.allowed";
 const DENIED: &str = "roadstead.source_ips.denied";
+const PROXY_PROTOCOL: &str = "roadstead.proxy_protocol.enabled";
 
 /// Describes the attributes of a listener.
 pub(crate) fn to_proto(attributes: &ListenerAttributes) -> Vec<elb::ListenerAttribute> {
@@ -21,6 +22,7 @@ pub(crate) fn to_proto(attributes: &ListenerAttributes) -> Vec<elb::ListenerAttr
         (BURST, attributes.burst.to_string()),
         (ALLOWED, attributes.allowed_sources.join(",")),
         (DENIED, attributes.denied_sources.join(",")),
+        (PROXY_PROTOCOL, attributes.proxy_protocol.to_string()),
     ]
     .map(|(key, value)| elb::ListenerAttribute {
         key: Some(key.to_owned()),
@@ -41,6 +43,9 @@ pub(crate) fn from_proto(
             BURST => number(key, value).map(ListenerAttribute::Burst),
             ALLOWED => Ok(ListenerAttribute::AllowedSources(ranges(value))),
             DENIED => Ok(ListenerAttribute::DeniedSources(ranges(value))),
+            PROXY_PROTOCOL => {
+                one_of(key, value, ["false", "true"]).map(ListenerAttribute::ProxyProtocol)
+            }
             other => Err(Rejection::validation(format!(
                 "listener attribute key '{other}' is not supported"
             ))),
@@ -75,6 +80,7 @@ mod tests {
             burst: 10,
             allowed_sources: vec!["10.0.0.0/8".to_owned(), "2001:db8::/32".to_owned()],
             denied_sources: Vec::new(),
+            proxy_protocol: true,
         };
         let read = from_proto(&to_proto(&attributes)).unwrap();
         assert_eq!(
@@ -84,6 +90,7 @@ mod tests {
                 ListenerAttribute::Burst(10),
                 ListenerAttribute::AllowedSources(attributes.allowed_sources),
                 ListenerAttribute::DeniedSources(Vec::new()),
+                ListenerAttribute::ProxyProtocol(true),
             ]
         );
     }

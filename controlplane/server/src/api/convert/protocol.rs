@@ -68,7 +68,8 @@ impl Wanted<'_> {
     /// Returns the protocol of a new listener.
     pub(crate) fn create(self) -> Result<ListenerProtocol, Rejection> {
         match self.protocol {
-            None | Some("HTTP") => self.plain(),
+            None | Some("HTTP") => self.plain(ListenerProtocol::Http),
+            Some("TCP") => self.plain(ListenerProtocol::Tcp),
             Some("HTTPS") => Ok(ListenerProtocol::Https(Tls {
                 certificates: self.default_certificate()?,
                 client_authority: self.client_authority()?.flatten(),
@@ -85,10 +86,14 @@ impl Wanted<'_> {
         let protocol = self.protocol.unwrap_or(known.name());
         match (protocol, known) {
             ("HTTP", _) => {
-                let plain = self.plain()?;
+                let plain = self.plain(ListenerProtocol::Http)?;
                 Ok((plain != *known).then_some(plain))
             }
-            ("HTTPS", ListenerProtocol::Http) => self.create().map(Some),
+            ("TCP", _) => {
+                let plain = self.plain(ListenerProtocol::Tcp)?;
+                Ok((plain != *known).then_some(plain))
+            }
+            ("HTTPS", ListenerProtocol::Http | ListenerProtocol::Tcp) => self.create().map(Some),
             ("HTTPS", ListenerProtocol::Https(tls)) => {
                 let mut changed = tls.clone();
                 if !self.certificates.is_empty() {
@@ -108,13 +113,13 @@ impl Wanted<'_> {
         }
     }
 
-    fn plain(self) -> Result<ListenerProtocol, Rejection> {
+    fn plain(self, protocol: ListenerProtocol) -> Result<ListenerProtocol, Rejection> {
         if !self.certificates.is_empty() || self.mutual_authentication.is_some() {
             return Err(Rejection::validation(
-                "certificates and mutualAuthentication go with protocol HTTPS, not HTTP",
+                "certificates and mutualAuthentication go with protocol HTTPS",
             ));
         }
-        Ok(ListenerProtocol::Http)
+        Ok(protocol)
     }
 
     /// ELB: a listener's own settings name one; others are added by AddListenerCertificates.
@@ -157,7 +162,7 @@ impl Wanted<'_> {
 
 fn unknown(protocol: &str) -> Rejection {
     Rejection::validation(format!(
-        "protocol '{protocol}' is not supported; use HTTP or HTTPS"
+        "protocol '{protocol}' is not supported; use HTTP, HTTPS or TCP"
     ))
 }
 
@@ -191,10 +196,15 @@ mod tests {
     fn a_listener_speaks_http_unless_it_is_told_otherwise() {
         assert_eq!(wanted(None, &[]).create().unwrap(), ListenerProtocol::Http);
         let certificates = [arn("a")];
+        assert_eq!(
+            wanted(Some("TCP"), &[]).create().unwrap(),
+            ListenerProtocol::Tcp
+        );
         let https_wanted = wanted(Some("HTTPS"), &certificates);
         assert_eq!(https_wanted.create().unwrap(), https(&["a"]));
         for (refused, names) in [
-            (wanted(Some("TCP"), &[]), "TCP"),
+            (wanted(Some("UDP"), &[]), "UDP"),
+            (wanted(Some("TCP"), &certificates), "HTTPS"),
             (wanted(Some("HTTP"), &certificates), "HTTPS"),
             (
                 wanted(Some("HTTPS"), &[arn("a"), arn("b")]),

@@ -1,13 +1,21 @@
 //! Target groups.
 
 use roadstead_core::state::target_group::{
-    Algorithm, Capacity, HealthCheckProtocol, ProtocolVersion, Stickiness, TargetGroup,
-    TargetGroupSpec, TargetHealthCheck,
+    Algorithm, Capacity, HealthCheckProtocol, ProtocolVersion, ProxyProtocol, Stickiness,
+    TargetGroup, TargetGroupSpec, TargetHealthCheck, TargetProtocol,
 };
 use roadstead_core::{ClusterState, Rejection};
 use roadstead_proto::elb;
 
 use super::{attribute, count};
+
+/// ELB's defaults for a target group of TCP.
+pub(crate) fn tcp_spec() -> TargetGroupSpec {
+    let mut spec = default_spec(ProtocolVersion::Http1);
+    spec.protocol = TargetProtocol::Tcp;
+    spec.health_check.protocol = HealthCheckProtocol::Tcp;
+    spec
+}
 
 /// ELB's defaults for an HTTP target group whose targets speak that version.
 pub(crate) fn default_spec(protocol_version: ProtocolVersion) -> TargetGroupSpec {
@@ -16,6 +24,8 @@ pub(crate) fn default_spec(protocol_version: ProtocolVersion) -> TargetGroupSpec
         ProtocolVersion::Grpc => ("/AWS.ALB/healthcheck", 12),
     };
     TargetGroupSpec {
+        protocol: TargetProtocol::Http,
+        proxy_protocol: ProxyProtocol::Off,
         protocol_version,
         health_check: TargetHealthCheck {
             protocol: HealthCheckProtocol::Http,
@@ -31,6 +41,7 @@ pub(crate) fn default_spec(protocol_version: ProtocolVersion) -> TargetGroupSpec
         slow_start: 0,
         stickiness: Stickiness::default(),
         capacity: Capacity::default(),
+        prefers_own_zone: false,
     }
 }
 
@@ -174,13 +185,14 @@ pub(crate) fn to_proto(state: &ClusterState, group: &TargetGroup) -> elb::Target
     elb::TargetGroup {
         target_group_arn: Some(arns.target_group(&group.name)),
         target_group_name: Some(group.name.to_string()),
-        protocol: Some("HTTP".to_owned()),
+        protocol: Some(group.spec.protocol.name().to_owned()),
         health_check_path: Some(check.path.clone()),
         health_check_interval_seconds: Some(count(check.interval)),
         health_check_timeout_seconds: Some(count(check.timeout)),
         healthy_threshold_count: Some(count(check.healthy_threshold)),
         unhealthy_threshold_count: Some(count(check.unhealthy_threshold)),
-        protocol_version: Some(group.spec.protocol_version.name().to_owned()),
+        protocol_version: (group.spec.protocol == TargetProtocol::Http)
+            .then(|| group.spec.protocol_version.name().to_owned()),
         health_check_protocol: Some(check.protocol.name().to_owned()),
         matcher: Some(matcher),
         load_balancer_arns: balancers

@@ -1,0 +1,67 @@
+//! Finds the target of a connection that is passed on as it is.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use tracing::debug;
+
+use super::attempt;
+use super::pick::{Next, Picked, pick};
+use super::turn::Turn;
+use super::{Own, Tried};
+use crate::client::Client;
+use crate::routing::Asked;
+use crate::target::Ticket;
+use crate::upstream::Wire;
+
+/// Connects to the target whose turn it is, or to another one if that cannot be reached; `None` when there is none.
+///
+/// `server_name` is what rules take for the host.
+pub(crate) async fn connect(client: &Arc<Client>, server_name: &str) -> Option<(Wire, Ticket)> {
+    let mut turn = Turn::at(client.link.begin());
+    let headers = HeaderMap::new();
+    let asked = Asked {
+        method: "",
+        host: server_name,
+        path: "",
+        query: None,
+        headers: &headers,
+        source: client.address,
+    };
+    let draw = rand::random();
+    let mut tried = Tried::default();
+    loop {
+        let ticket = match pick(client, &asked, draw, &turn, &tried) {
+            Ok(Next::Go(Picked { ticket, .. })) => ticket,
+            Ok(Next::Wait(group, calls)) => {
+                tried.passed_on();
+                turn.wait(&client.link, &group, calls).await.ok()?;
+                continue;
+            }
+            Err(Own::Refusal(refusal)) => {
+                let refusal = tried.in_vain(refusal);
+                debug!(client = %client.address, ?refusal, "no target for a connection");
+                return None;
+            }
+            // The table has none on a listener that passes connections on.
+            Err(Own::Rule(..)) => return None,
+        };
+        tried.passed_on();
+        turn.end();
+        let target = Arc::clone(ticket.target());
+        client.link.enter(&target);
+        match attempt::connect(client, &target, Wire::connect(target.address())).await {
+            Ok(Ok(wire)) => {
+                target.has_a_connection(client.worker);
+                return Some((wire, ticket));
+            }
+            Ok(Err(refusal)) => {
+                tried.unreachable(ticket, refusal);
+            }
+            Err(interrupted) => {
+                attempt::interrupt(client, ticket, interrupted);
+                return None;
+            }
+        }
+    }
+}

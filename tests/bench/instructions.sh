@@ -1,0 +1,97 @@
+#!/bin/bash
+# Counts the instructions that the load balancer spends on a request, and compares them with the number that is kept beside this script.
+# Other than times, they are the same on a busy machine.
+#
+#   tests/bench/instructions.sh DIRECTORY     DIRECTORY: where `make build` has put ctl, load and sample-service
+#
+# One keep-alive connection asks for a small answer, through HTTP/1.1 on both sides. Fails when a request costs 3 % more than the kept
+# number. A change that is worth it, and one that makes a request cheaper, are kept with UPDATE=1. A number belongs to a compiler: with
+# another one than it was counted with it is only told.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+binaries=${1:?usage: $0 DIRECTORY}
+kept=instructions.txt
+most_growth=3 # percent
+few=1000 many=4000 rate=500
+work=$(mktemp -d)
+pids=()
+cleanup() {
+    kill "${pids[@]}" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap cleanup EXIT
+
+# A port on which nobody listens just now.
+free_port() {
+    local port
+    while :; do
+        port=$((RANDOM % 20000 + 20000))
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+    done
+    echo "$port"
+}
+
+# until_listening PORT LOG
+until_listening() {
+    for _ in $(seq 300); do
+        (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
+        sleep 0.1
+    done
+    cat "$2" >&2
+    echo "nobody listens on port $1" >&2
+    exit 1
+}
+
+backend=$(free_port)
+PORT=$backend "$binaries/sample-service" >"$work/backend.log" 2>&1 &
+pids+=($!)
+until_listening "$backend" "$work/backend.log"
+
+# instructions REQUESTS: of a load balancer, from its start to its end.
+instructions() {
+    local port process
+    port=$(free_port)
+    cat >"$work/table.toml" <<TABLE
+[[listener]]
+port = $port
+[[listener.rule]]
+forward = "backend"
+[[target_group]]
+name = "backend"
+targets = ["127.0.0.1:$backend"]
+health_check = false
+TABLE
+    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$binaries/ctl" \
+        lb --table "$work/table.toml" --bind 127.0.0.1 --workers 1 >"$work/lb.log" 2>&1 &
+    process=$!
+    pids+=("$process")
+    until_listening "$port" "$work/lb.log"
+    "$binaries/load" --url "http://127.0.0.1:$port/" --connections 1 --rate $rate --seconds $(($1 / rate)) >"$work/load.log" 2>&1 || {
+        cat "$work/load.log" "$work/lb.log" >&2
+        exit 1
+    }
+    kill -TERM "$process"
+    wait "$process" || true
+    sed -n 's/.*Collected : \([0-9]*\).*/\1/p' "$work/lb.log"
+}
+
+first=$(instructions $few)
+second=$(instructions $many)
+counted=$(((second - first) / (many - few)))
+compiler=$(rustc --version)
+echo "$counted instructions a request, with $compiler"
+
+if [ -n "${UPDATE:-}" ]; then
+    printf '%s\n%s\n' "$counted" "$compiler" >$kept
+    exit
+fi
+{ read -r known && read -r known_compiler; } <$kept
+growth=$(awk -v counted="$counted" -v known="$known" 'BEGIN { printf "%.1f", (counted / known - 1) * 100 }')
+echo "kept in $kept: $known, with $known_compiler; that is $growth % more"
+if [ "$compiler" != "$known_compiler" ]; then
+    echo "another compiler: nothing follows from it; keep the new number with UPDATE=1"
+elif awk -v growth="$growth" -v most=$most_growth 'BEGIN { exit !(growth > most) }'; then
+    echo "a request costs more than $most_growth % more: find out why, or keep it with UPDATE=1" >&2
+    exit 1
+fi
