@@ -3,6 +3,7 @@
 //! hyper speaks HTTP; `http1` and `http2` add the clock and the alarm, which `watch` keeps off the path of a request, and
 //! `link` is what the connection and its request tell each other.
 
+mod heads;
 mod http1;
 mod http2;
 mod link;
@@ -30,6 +31,7 @@ use crate::shared::{Door, Shared};
 use crate::table::Speaks;
 use crate::tls::{HTTP_2, Handshake, Tls};
 use crate::upstream::Forwarded;
+pub(crate) use heads::Heads;
 pub(crate) use link::{Interrupted, Link};
 pub(crate) use proxy_protocol::ProxyProtocol;
 use rewind::Rewind;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::client::Client;
+use crate::client::{Client, Heads};
 
 /// What is shorter is copied together and written by one `send`: its way through the kernel is shorter than `writev`'s.
 pub(crate) const JOINED: usize = 2048;
@@ -31,11 +31,25 @@ fn join(slices: &[io::IoSlice<'_>], into: &mut [u8; JOINED]) -> Option<usize> {
 pub(crate) struct Metered<S> {
     stream: S,
     client: Arc<Client>,
+    /// With HTTP/1.1.
+    heads: Option<Heads>,
 }
 
 impl<S> Metered<S> {
     pub(crate) fn new(stream: S, client: Arc<Client>) -> Self {
-        Self { stream, client }
+        Self {
+            stream,
+            client,
+            heads: None,
+        }
+    }
+
+    /// Returns a stream of HTTP/1.1, whose heads are looked at.
+    pub(crate) fn with_heads(stream: S, client: Arc<Client>) -> Self {
+        Self {
+            heads: Some(Heads::default()),
+            ..Self::new(stream, client)
+        }
     }
 
     pub(crate) fn into_inner(self) -> S {
@@ -115,7 +129,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         let read = buffer.filled().len() - before;
         if read > 0 {
-            self.client.link.has_read(read);
+            let Self { client, heads, .. } = &mut *self;
+            if let Some(heads) = heads
+                && !client.link.is_exchanging()
+            {
+                if client.link.waits_for_a_head() {
+                    heads.begin();
+                }
+                heads.check(&mut buffer.filled_mut()[before..]);
+            }
+            client.link.has_read(read);
         }
         polled
     }

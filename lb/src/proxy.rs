@@ -32,6 +32,7 @@ pub(crate) use connect::connect;
 use http::{Request, Response, StatusCode, response};
 use hyper::body::{Body as _, Incoming};
 use pick::{Next, Picked, pick};
+pub(crate) use refusal::LastAnswer;
 use refusal::Refusal;
 use turn::Turn;
 

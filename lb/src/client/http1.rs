@@ -21,7 +21,7 @@ use super::rewind::Rewind;
 use super::watch::{Notice, Watch};
 use super::{Client, park};
 use crate::io::Metered;
-use crate::proxy;
+use crate::proxy::{self, LastAnswer};
 
 /// RFC 9110 15.5.9: what a client is told whose request takes too long to come.
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nServer: roadstead\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -41,7 +41,7 @@ where
         .max_header_size(client.shared.config.max_header_bytes);
     let mut stream = stream;
     loop {
-        let io = TokioIo::new(Metered::new(stream, Arc::clone(&client)));
+        let io = TokioIo::new(Metered::with_heads(stream, Arc::clone(&client)));
         let mut connection = builder.serve_connection(io, &service);
         let end = drive(&client, &mut connection).await;
         match end {
@@ -92,8 +92,8 @@ where
     }
 }
 
-/// Answers one request; with a door that closes it is the connection's last, and when the connection is worn, or the rest of
-/// its request is still on its way.
+/// Answers one request; with a door that closes it is the connection's last, and when the connection is worn, or the request
+/// was not what it should be.
 async fn answer(
     client: Arc<Client>,
     request: Request<Incoming>,
@@ -101,12 +101,10 @@ async fn answer(
     let connection = Arc::clone(&client);
     connection.has_had_one_more();
     let mut response = proxy::answer(client, request).await?;
-    let is_last = match response.status() {
-        StatusCode::SWITCHING_PROTOCOLS => false,
-        StatusCode::REQUEST_TIMEOUT => true,
-        _ => connection.door.closing.is_cancelled() || connection.is_worn(),
-    };
-    if is_last {
+    let is_last = response.extensions_mut().remove::<LastAnswer>().is_some()
+        || connection.door.closing.is_cancelled()
+        || connection.is_worn();
+    if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }

@@ -214,6 +214,16 @@ impl Link {
         self.born + Duration::from_nanos(self.quiet_since.load(Relaxed))
     }
 
+    /// Returns whether a head is waited for, of which nothing has come.
+    pub(crate) fn waits_for_a_head(&self) -> bool {
+        !self.exchanging.load(Relaxed) && !self.begun.load(Relaxed)
+    }
+
+    /// Returns whether a request is under way.
+    pub(crate) fn is_exchanging(&self) -> bool {
+        self.exchanging.load(Relaxed)
+    }
+
     /// Bytes have come; those of a head that is not whole yet are no sign of life.
     pub(crate) fn has_read(&self, bytes: usize) {
         if !self.exchanging.load(Relaxed) {
