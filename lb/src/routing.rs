@@ -4,6 +4,8 @@
 //! one value of each is enough.
 
 mod condition;
+#[cfg(test)]
+mod fuzz;
 mod pattern;
 mod redirect;
 

@@ -1,17 +1,15 @@
 //! What every core shares about one target: may a request go there, how many are there, and how it
 //! fares.
 //!
-//! The drain handshake rests on one word that holds both the draining mark and the number of
-//! requests. A core counts its request and sees the mark in one atomic step, so once `drain` has
-//! returned no request can begin, whatever old table a core still holds; and once the number is
-//! then seen at zero it stays there.
+//! The drain handshake rests on `word`, in which a core counts its request and sees the mark at once.
 
 mod standing;
+mod word;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,18 +25,14 @@ use crate::traffic::{By, Traffic};
 use crate::upstream::{Http2Pool, Pool, Protocol};
 use crate::waiting::Room;
 use standing::Standing;
-
-const DRAINING: u64 = 1 << 63;
-const CUT: u64 = 1 << 62;
-const REQUESTS: u64 = CUT - 1;
+use word::{REQUESTS, Word};
 
 /// One target, for as long as a table names it or a request is there.
 pub(crate) struct Target {
     address: SocketAddr,
     /// Stands for it in cookies: the same on every load balancer, and says nothing.
     mark: String,
-    /// `DRAINING`, `CUT`, and the number of requests under way.
-    word: AtomicU64,
+    word: Word,
     /// Equals `health.state`, for the cores to read without a lock.
     state: AtomicU8,
     health: Mutex<Health>,
@@ -85,7 +79,7 @@ impl Target {
         Self {
             address,
             mark,
-            word: AtomicU64::new(0),
+            word: Word::new(),
             state: AtomicU8::new(health.state() as u8),
             health: Mutex::new(health),
             probed: Mutex::default(),
@@ -238,7 +232,7 @@ impl Target {
 
     /// Lets no further request begin, and closes the unused connections.
     pub(crate) fn drain(&self) {
-        self.word.fetch_or(DRAINING, AcqRel);
+        self.word.drain();
         // After the mark: a core that gives a connection back looks at the mark under the pool's lock.
         self.pool.clear();
         self.http2_pool.clear();
@@ -246,31 +240,28 @@ impl Target {
 
     /// Tells every request that is still there to end now. Whoever calls it rings the alarm.
     pub(crate) fn cut(&self) {
-        self.word.fetch_or(DRAINING | CUT, AcqRel);
+        self.word.cut();
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.word.load(Acquire) & DRAINING != 0
+        self.word.is_draining()
     }
 
     pub(crate) fn is_cut(&self) -> bool {
-        self.word.load(Acquire) & CUT != 0
+        self.word.is_cut()
     }
 
     /// Returns how many requests are with this target, or on their way to it.
     pub(crate) fn requests(&self) -> u64 {
-        self.word.load(Acquire) & REQUESTS
+        self.word.requests()
     }
 
     fn begin(&self) -> bool {
-        let most = self.most_requests.load(Acquire);
-        let step = |word| (word & DRAINING == 0 && word & REQUESTS < most).then_some(word + 1);
-        self.word.fetch_update(AcqRel, Acquire, step).is_ok()
+        self.word.begin(self.most_requests.load(Acquire))
     }
 
     fn end(&self) {
-        let before = self.word.fetch_sub(1, AcqRel);
-        if before & DRAINING != 0 && before & REQUESTS == 1 {
+        if self.word.end() {
             self.company.changed.notify_one();
         }
         self.company.room.call_one();

@@ -6,6 +6,8 @@
 
 mod answer;
 mod chunked;
+#[cfg(test)]
+mod fuzz;
 mod head;
 mod hop;
 mod http2;
@@ -36,6 +38,8 @@ pub(crate) use http2::{Call, CallAnswer, Http2Pool, Slot};
 pub(crate) use outgoing::{Incomplete, Outgoing};
 use outgoing::{RequestBody, SendError};
 pub(crate) use pool::Pool;
+#[cfg(test)]
+pub(crate) use pool::push_unless;
 
 /// How much is read at once: enough for most answers, and more for large ones.
 const LEAST_READ: usize = 8 * 1024;

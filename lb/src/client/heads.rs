@@ -93,6 +93,9 @@ impl Heads {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Returns what becomes of a head that comes in two parts, wherever it is cut.
@@ -158,5 +161,18 @@ mod tests {
         heads.begin();
         heads.check(&mut second);
         assert_eq!(second, b"GET /\0");
+    }
+
+    proptest! {
+        /// As `checked` asserts, wherever it is cut.
+        #[test]
+        fn what_becomes_of_bytes_does_not_depend_on_how_they_are_cut(
+            lines in vec("(GET / HTTP/1.1|content-length: 1|Transfer-Encoding: a|x|\\PC{0,5})?(\r\n|\n|\r|)", 0..6)
+        ) {
+            let bytes = lines.concat().into_bytes();
+            let after = checked(&bytes);
+            let same = |(before, after): &(&u8, &u8)| before == after || (**before == b'\n' && **after == 0);
+            prop_assert!(bytes.iter().zip(&after).all(|pair| same(&pair)));
+        }
     }
 }

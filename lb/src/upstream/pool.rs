@@ -8,6 +8,13 @@ use std::time::{Duration, Instant};
 
 use super::Wire;
 
+/// Keeps a connection, unless there are enough, or the target takes no more requests.
+pub(crate) fn push_unless<T>(stack: &mut Vec<T>, one: T, most: usize, closed: impl Fn() -> bool) {
+    if stack.len() < most && !closed() {
+        stack.push(one);
+    }
+}
+
 /// Connections that wait for their next request.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -45,9 +52,7 @@ impl Pool {
     pub(crate) fn put(&self, worker: usize, mut wire: Wire, closed: impl Fn() -> bool) {
         wire.set_aside();
         let mut stack = self.lock(worker);
-        if stack.len() < self.most && !closed() {
-            stack.push(wire);
-        }
+        push_unless(&mut stack, wire, self.most, closed);
     }
 
     /// Closes the connections of a worker that are older than `age` or that the target has closed.
