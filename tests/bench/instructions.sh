@@ -4,7 +4,7 @@
 #
 #   tests/bench/instructions.sh DIRECTORY     DIRECTORY: where `make build` has put ctl, load and sample-service
 #
-# One keep-alive connection asks for a small answer, through HTTP/1.1 on both sides. Fails when a request costs 3 % more than the kept
+# With RULES=100 it also tells what a hundred rules cost. One keep-alive connection asks for a small answer, through HTTP/1.1 on both sides. Fails when a request costs 3 % more than the kept
 # number. A change that is worth it, and one that makes a request cheaper, are kept with UPDATE=1. A number belongs to a compiler: with
 # another one than it was counted with it is only told.
 set -euo pipefail
@@ -48,13 +48,27 @@ PORT=$backend "$binaries/sample-service" >"$work/backend.log" 2>&1 &
 pids+=($!)
 until_listening "$backend" "$work/backend.log"
 
-# instructions REQUESTS: of a load balancer, from its start to its end.
+# Rules that take no request of ours, each of another kind: by host, by path, by header, by query.
+rules() {
+    local number
+    for number in $(seq "$1"); do
+        case $((number % 4)) in
+            0) printf '[[listener.rule]]\nhost = ["*.shop-%d.example"]\nforward = "backend"\n' "$number" ;;
+            1) printf '[[listener.rule]]\npath = ["/api/v%d/*"]\nforward = "backend"\n' "$number" ;;
+            2) printf '[[listener.rule]]\nheader = { x-version = ["%d.*"] }\nforward = "backend"\n' "$number" ;;
+            3) printf '[[listener.rule]]\nhost = ["shop.example"]\nquery = ["tenant=%d"]\nforward = "backend"\n' "$number" ;;
+        esac
+    done
+}
+
+# instructions REQUESTS RULES: of a load balancer, from its start to its end.
 instructions() {
     local port process
     port=$(free_port)
     cat >"$work/table.toml" <<TABLE
 [[listener]]
 port = $port
+$(rules "$2")
 [[listener.rule]]
 forward = "backend"
 [[target_group]]
@@ -76,11 +90,20 @@ TABLE
     sed -n 's/.*Collected : \([0-9]*\).*/\1/p' "$work/lb.log"
 }
 
-first=$(instructions $few)
-second=$(instructions $many)
-counted=$(((second - first) / (many - few)))
+# a_request RULES
+a_request() {
+    local first second
+    first=$(instructions $few "$1")
+    second=$(instructions $many "$1")
+    echo $(((second - first) / (many - few)))
+}
+
+counted=$(a_request 0)
 compiler=$(rustc --version)
 echo "$counted instructions a request, with $compiler"
+if [ -n "${RULES:-}" ]; then
+    echo "$(($(a_request "$RULES") - counted)) more with $RULES rules that do not match"
+fi
 
 if [ -n "${UPDATE:-}" ]; then
     printf '%s\n%s\n' "$counted" "$compiler" >$kept

@@ -152,6 +152,9 @@ pub enum Command {
     ModifyTargetGroup {
         name: TargetGroupName,
         spec: TargetGroupSpec,
+        /// What it was when that was decided.
+        #[serde(default)]
+        before: Option<Box<TargetGroupSpec>>,
     },
     DeleteTargetGroup {
         name: TargetGroupName,

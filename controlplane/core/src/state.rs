@@ -180,7 +180,9 @@ impl ClusterState {
             Command::CreateLoadBalancer { name, at } => self.create_load_balancer(name, at),
             Command::DeleteLoadBalancer { name } => self.delete_load_balancer(&name),
             Command::CreateTargetGroup { name, spec } => self.create_target_group(name, spec),
-            Command::ModifyTargetGroup { name, spec } => self.modify_target_group(&name, spec),
+            Command::ModifyTargetGroup { name, spec, before } => {
+                self.modify_target_group(&name, spec, before.as_deref())
+            }
             Command::DeleteTargetGroup { name } => self.delete_target_group(&name),
             Command::CreateListener {
                 id,

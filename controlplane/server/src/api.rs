@@ -26,7 +26,7 @@ mod task_placement;
 
 use std::sync::Arc;
 
-use roadstead_core::{ClusterState, Command, Rejection};
+use roadstead_core::{ClusterState, Command, Exception, Rejection};
 
 use crate::raft::Node;
 use crate::sealing::Sealing;
@@ -70,6 +70,9 @@ macro_rules! operations {
 }
 use operations;
 
+/// How often a change is decided when others are faster; they rarely are.
+const MOST_DECISIONS: usize = 8;
+
 /// What every handler works with.
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
@@ -94,6 +97,23 @@ impl Api {
     async fn write(&self, command: Command) -> Result<Arc<ClusterState>, Refusal> {
         self.node.write(command).await??;
         Ok(self.node.newest())
+    }
+
+    /// Writes what is decided on the newest state, and decides again when somebody else was faster.
+    async fn change(
+        &self,
+        decide: impl Fn(&ClusterState) -> Result<Command, Rejection>,
+    ) -> Result<Arc<ClusterState>, Refusal> {
+        for _ in 0..MOST_DECISIONS {
+            let command = decide(&*self.read().await?)?;
+            match self.node.write(command).await? {
+                Err(rejection) if rejection.exception == Exception::Stale => {}
+                Err(rejection) => return Err(rejection.into()),
+                Ok(_) => return Ok(self.node.newest()),
+            }
+        }
+        let message = "it is changed again and again meanwhile; try again";
+        Err(Rejection::new(Exception::Stale, message).into())
     }
 }
 

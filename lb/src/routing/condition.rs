@@ -25,12 +25,21 @@ pub(crate) struct QueryParameter {
 }
 
 impl Condition {
-    pub(super) fn holds(&self, asked: &Asked<'_>) -> bool {
+    /// Returns whether it holds; `absent` is the header that was last looked for in vain.
+    pub(super) fn holds<'a>(
+        &'a self,
+        asked: &Asked<'_>,
+        absent: &mut Option<&'a HeaderName>,
+    ) -> bool {
         match self {
             Self::Host(patterns) => any(patterns, asked.host.as_bytes()),
             Self::Path(patterns) => any(patterns, asked.path.as_bytes()),
+            Self::Header(name, _) if *absent == Some(name) => false,
             Self::Header(name, patterns) => {
-                let mut values = asked.headers.get_all(name).iter();
+                let mut values = asked.headers.get_all(name).iter().peekable();
+                if values.peek().is_none() {
+                    *absent = Some(name);
+                }
                 values.any(|value| any(patterns, value.as_bytes()))
             }
             Self::Method(methods) => methods.iter().any(|method| method == asked.method),

@@ -75,7 +75,7 @@ fn holds(condition: &Condition) -> bool {
     let mut headers = HeaderMap::new();
     headers.append("x-version", HeaderValue::from_static("old"));
     headers.append("x-version", HeaderValue::from_static("V2"));
-    condition.holds(&asked(&headers, "h", "/a?b=c&Beta"))
+    condition.holds(&asked(&headers, "h", "/a?b=c&Beta"), &mut None)
 }
 
 #[test]

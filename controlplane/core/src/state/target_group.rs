@@ -132,12 +132,18 @@ impl ClusterState {
         &mut self,
         name: &TargetGroupName,
         spec: TargetGroupSpec,
+        before: Option<&TargetGroupSpec>,
     ) -> Result<Vec<Event>, Rejection> {
         spec.check()?;
         let group = self
             .target_groups
             .get_mut(name)
             .ok_or_else(|| group_not_found(name))?;
+        if before.is_some_and(|before| group.spec != *before) {
+            return Err(Rejection::stale(format!(
+                "target group '{name}' has changed meanwhile; look again, and try again"
+            )));
+        }
         if group.spec == spec {
             return Ok(Vec::new());
         }

@@ -1,7 +1,7 @@
 //! Operations on listeners.
 
 use roadstead_core::id::ListenerRef;
-use roadstead_core::{Command, Exception, Rejection};
+use roadstead_core::{ClusterState, Command, Exception, Rejection};
 use roadstead_proto::elb::{
     AddListenerCertificatesRequest, AddListenerCertificatesResponse, Certificate,
     CreateListenerRequest, CreateListenerResponse, DeleteListenerRequest, DeleteListenerResponse,
@@ -107,17 +107,18 @@ pub(super) async fn modify(
         certificates: &request.certificates,
         mutual_authentication: request.mutual_authentication.as_ref(),
     };
-    let state = api.read().await?;
-    let known = &state.listener(&id)?.protocol;
-    let wanted = wanted.modify(known)?;
     let attributes = listener_attribute::from_proto(&request.attributes)?;
-    let command = Command::ModifyListener {
-        id: id.clone(),
-        protocol: wanted.map(|wanted| (wanted, known.clone())),
-        attributes,
-        default,
+    let decide = |state: &ClusterState| {
+        let known = &state.listener(&id)?.protocol;
+        let protocol = wanted.modify(known)?;
+        Ok(Command::ModifyListener {
+            id: id.clone(),
+            protocol: protocol.map(|protocol| (protocol, known.clone())),
+            attributes: attributes.clone(),
+            default: default.clone(),
+        })
     };
-    let state = api.write(command).await?;
+    let state = api.change(decide).await?;
     let listener = convert::to_proto(&state.arns(), state.listener(&id)?);
     Ok(ModifyListenerResponse {
         listeners: vec![listener],

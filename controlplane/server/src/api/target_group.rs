@@ -66,18 +66,16 @@ pub(super) async fn modify(
     request: ModifyTargetGroupRequest,
 ) -> Result<ModifyTargetGroupResponse, Refusal> {
     let name = name::target_group(request.target_group_arn.as_deref())?;
-    let state = api.read().await?;
-    let group = state
-        .target_groups
-        .get(&name)
-        .ok_or_else(|| not_found(&name))?;
-    let spec = convert::changed(group.spec.clone(), &request)?;
-    let state = api
-        .write(Command::ModifyTargetGroup {
+    let decide = |state: &ClusterState| {
+        let group = state.target_groups.get(&name);
+        let known = &group.ok_or_else(|| not_found(&name))?.spec;
+        Ok(Command::ModifyTargetGroup {
             name: name.clone(),
-            spec,
+            spec: convert::changed(known.clone(), &request)?,
+            before: Some(Box::new(known.clone())),
         })
-        .await?;
+    };
+    let state = api.change(decide).await?;
     Ok(ModifyTargetGroupResponse {
         target_groups: described(&state, &[name])?,
     })

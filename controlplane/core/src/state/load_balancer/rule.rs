@@ -181,7 +181,7 @@ mod tests {
         Algorithm, Capacity, HealthCheckProtocol, ProtocolVersion, ProxyProtocol, Stickiness,
         TargetGroupSpec, TargetHealthCheck, TargetProtocol,
     };
-    use crate::{Command, Timestamp};
+    use crate::{Command, Exception, Timestamp};
 
     fn listener() -> ListenerRef {
         ListenerRef {
@@ -287,6 +287,23 @@ mod tests {
         let message = by_path.unwrap_err().message;
         assert!(message.contains("path-pattern"), "{message}");
         assert!(add(Condition::HostHeader(vec!["a.example".into()])).is_ok());
+    }
+
+    #[test]
+    fn a_change_of_a_target_group_that_was_decided_on_an_older_one_does_nothing() {
+        let mut state = state();
+        let name = TargetGroupName::new("web");
+        let known = state.target_groups[&name].spec.clone();
+        let changed = |delay| TargetGroupSpec {
+            deregistration_delay: delay,
+            ..known.clone()
+        };
+        state
+            .modify_target_group(&name, changed(1), Some(&known))
+            .unwrap();
+        let late = state.modify_target_group(&name, changed(2), Some(&known));
+        assert_eq!(late.unwrap_err().exception, Exception::Stale);
+        assert_eq!(state.target_groups[&name].spec, changed(1));
     }
 
     #[test]
