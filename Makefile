@@ -24,8 +24,9 @@ test:
 	$(MAKE) build
 	ROADSTEAD_CTL=$(binaries)/ctl cargo nextest run --workspace --locked
 	tests/systemd.sh $(binaries)
+	tests/bench/instructions.sh $(binaries)
 
-# The last part of `make test` alone: the provisioning script on three hosts that run systemd.
+# The third part of `make test` alone: the provisioning script on three hosts that run systemd.
 test-systemd:
 	tests/setup.sh build run test
 	$(MAKE) build

@@ -44,7 +44,7 @@ const ALWAYS_SENT: [&str; 21] = [
 const RENAMED: [(&str, &str); 2] = [("bind_ip", "bindIP"), ("dns_name", "DNSName")];
 
 /// A message of the console that holds others which have no JSON form; `ctl` shows what it makes of it.
-const INTERNAL: &str = "DescribeTrafficResponse";
+const INTERNAL: &str = "roadstead.console.v1.DescribeTrafficResponse";
 
 /// Messages with a secret: `src/secret.rs` says what their `Debug` shows.
 const SECRET: [&str; 4] = [
@@ -66,9 +66,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "roadstead.elb.v1" | "roadstead.acm.v1" => "PascalCase",
             _ => continue,
         };
-        let shown = |message: &&DescriptorProto| message.name() != INTERNAL;
-        for message in file.message_type.iter().filter(shown) {
+        for message in &file.message_type {
             let path = format!("{}.{}", file.package(), message.name());
+            if path == INTERNAL {
+                continue;
+            }
             config = config.type_attribute(
                 &path,
                 format!(

@@ -61,6 +61,7 @@ for_mode() {
             need_package node-ws "the second of them"
             need_command slowhttptest slowhttptest "attacks the load balancer with slow clients"
             need_command testssl testssl.sh "looks for weaknesses of its TLS"
+            need_command valgrind valgrind "counts the instructions of a request"
             need_command docker-registry docker-registry "a real registry to pull from, on loopback"
             need_command htpasswd apache2-utils "makes the registry's password file"
             need_command systemd-nspawn systemd-container "starts the hosts of the provisioning script's test"

@@ -22,6 +22,9 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::output::{self, Format};
 
+/// A report of tens of thousands of targets.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
 /// Long enough for an election, short enough for a person who waits.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -75,8 +78,11 @@ impl Connection {
         &self,
         operation: impl AsyncFn(ConsoleClient<Channel>) -> Result<Response<T>, Status>,
     ) -> Result<T, Error> {
-        self.call(async |channel| operation(ConsoleClient::new(channel)).await)
-            .await
+        self.call(async |channel| {
+            let console = ConsoleClient::new(channel);
+            operation(console.max_decoding_message_size(MOST_BYTES)).await
+        })
+        .await
     }
 
     /// Calls one operation on who may join and is a member.

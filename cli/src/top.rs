@@ -19,10 +19,13 @@ use crate::output::{self, Format};
 use crate::{config, context, logging, runtime};
 use rates::{Look, Rates};
 
+/// So often load balancers report.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// How long each look at the rates is.
-    #[arg(long, value_name = "DURATION", default_value = "1s")]
+    /// How long each look at the rates is, at least 1s: load balancers report once a second.
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
     interval: String,
     /// Show one look, and end; so does -o json, and an output that is no terminal.
     #[arg(long)]
@@ -36,6 +39,12 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, globals: &Globals, environment: &Environment) -> Result<(), Error> {
     logging::start(logging::Level::WARN)?;
     let interval = config::duration("interval", &args.interval)?;
+    if interval < REPORT_INTERVAL {
+        return Err(Error::Unfit(format!(
+            "--interval {} is shorter than a second, in which load balancers report",
+            args.interval
+        )));
+    }
     let connection = Connection::new(context::find(globals, environment)?, globals.output);
     let live = connection.format == Format::Table && std::io::stdout().is_terminal() && !args.once;
     runtime::block_on(keep_looking(&connection, interval, live))

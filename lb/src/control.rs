@@ -65,6 +65,7 @@ pub(crate) struct Control {
     saved: watch::Receiver<u64>,
     phase: watch::Receiver<Phase>,
     progress: watch::Sender<Progress>,
+    born: Instant,
     /// When the first table was in force, as far as it can be.
     started: Option<Instant>,
 }
@@ -105,6 +106,7 @@ impl Control {
             saved,
             phase: place.phase,
             progress: place.progress,
+            born: Instant::now(),
             started: None,
             shared,
         }
@@ -170,6 +172,7 @@ impl Control {
             listeners: table.listeners.iter().map(Listener::report).collect(),
             target_groups: groups.map(|group| group.report()).collect(),
             bucket_bounds: BOUNDS.to_vec(),
+            uptime_milliseconds: u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX),
         };
         let probed = || report.targets.iter().all(|one| one.reason != UNPROBED);
         let ready = self.started.is_some_and(|started| {

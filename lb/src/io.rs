@@ -52,6 +52,14 @@ impl<S> Metered<S> {
         }
     }
 
+    /// Returns the same stream as one that speaks HTTP no more.
+    pub(crate) fn without_heads(self) -> Self {
+        Self {
+            heads: None,
+            ..self
+        }
+    }
+
     pub(crate) fn into_inner(self) -> S {
         self.stream
     }
@@ -106,6 +114,7 @@ impl Body for Received {
         }
         if matches!(polled, Poll::Ready(None)) || self.incoming.is_end_stream() {
             link.set_receiving(false);
+            link.set_open_body(false);
         }
         polled
     }
@@ -130,15 +139,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let read = buffer.filled().len() - before;
         if read > 0 {
             let Self { client, heads, .. } = &mut *self;
-            if let Some(heads) = heads
-                && !client.link.is_exchanging()
-            {
-                if client.link.waits_for_a_head() {
-                    heads.begin();
-                }
-                heads.check(&mut buffer.filled_mut()[before..]);
+            let link = &client.link;
+            if let Some(heads) = heads {
+                let (waits, whole) = (link.waits_for_a_head(), !link.has_an_open_body());
+                heads.check(&mut buffer.filled_mut()[before..], waits, whole);
             }
-            client.link.has_read(read);
+            link.has_read(read);
         }
         polled
     }

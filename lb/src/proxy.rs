@@ -130,9 +130,13 @@ async fn forward(
         } = match pick(&client, &asked, draw, &turn, &tried) {
             Ok(Next::Go(picked)) => picked,
             Ok(Next::Wait(group, calls)) => {
-                // The target that it was with may drain meanwhile.
-                tried.passed_on();
+                tried.wait(&client);
                 turn.wait(&client.link, &group, calls).await?;
+                continue;
+            }
+            // Its own last attempt may be what fills the target.
+            Err(Own::Refusal(Refusal::Overload)) if tried.last.is_some() => {
+                tried.passed_on();
                 continue;
             }
             Err(Own::Refusal(refusal)) => return Err(tried.in_vain(refusal).into()),
@@ -166,6 +170,8 @@ struct Tried {
     unreachable: Vec<Arc<Target>>,
     /// The ticket of the last attempt, held until it is known whether there is another one.
     last: Option<Ticket>,
+    /// The last target has said that it does not take the request: it goes, or the connection does.
+    declined: bool,
     refusal: Option<Refusal>,
 }
 
@@ -177,6 +183,7 @@ impl Tried {
     }
 
     fn give_up(&mut self, ticket: Ticket, refusal: Refusal) {
+        self.declined = false;
         self.last = Some(ticket);
         self.refusal = Some(refusal);
         self.attempts += 1;
@@ -191,8 +198,19 @@ impl Tried {
 
     fn passed_on(&mut self) {
         if let Some(ticket) = self.last.take() {
-            ticket.passed_on();
+            if self.declined {
+                ticket.declined();
+            } else {
+                ticket.passed_on();
+            }
         }
+    }
+
+    /// Waits for a target: the one that it was with may drain meanwhile, and one that could not be reached come back.
+    fn wait(&mut self, client: &Client) {
+        self.passed_on();
+        self.unreachable.clear();
+        client.link.leave();
     }
 
     /// There is no further target: what the last one did is the answer, if there was one.

@@ -289,6 +289,8 @@ enum End {
     /// Nothing moved for too long: that may as well be the client's fault.
     Expired,
     PassedOn,
+    /// As that, and the target has said that it does not take it.
+    Declined,
 }
 
 /// One request's stay with a target. While it exists the target is not drained.
@@ -338,6 +340,11 @@ impl Ticket {
         self.end = End::Expired;
     }
 
+    /// Another target gets the request, for this one does not take it: that is no failure.
+    pub(crate) fn declined(mut self) {
+        self.end = End::Declined;
+    }
+
     /// Another target gets the request.
     pub(crate) fn passed_on(mut self) {
         self.end = End::PassedOn;
@@ -349,12 +356,12 @@ impl Drop for Ticket {
         match self.end {
             End::Served => self.target.standing.answered(),
             End::Failed | End::PassedOn if !self.target.is_draining() => self.target.has_failed(),
-            End::Open | End::Failed | End::Expired | End::PassedOn => {}
+            End::Open | End::Failed | End::Expired | End::PassedOn | End::Declined => {}
         }
         for traffic in [&self.target.traffic, self.target.company.traffic.as_ref()] {
             match self.end {
                 End::Failed | End::Expired => traffic.failed(self.worker),
-                End::PassedOn => traffic.retried(self.worker),
+                End::PassedOn | End::Declined => traffic.retried(self.worker),
                 End::Open | End::Served => {}
             }
         }
@@ -366,7 +373,7 @@ impl Drop for Ticket {
                     count(&shard.cut);
                 }
                 End::Failed | End::Expired => count(&shard.failed),
-                End::PassedOn => count(&shard.retried),
+                End::PassedOn | End::Declined => count(&shard.retried),
                 End::Open => {}
             }
         }

@@ -5,9 +5,10 @@
 #   tests/bench/instructions.sh DIRECTORY     DIRECTORY: where `make build` has put ctl, load and sample-service
 #
 # With RULES=100 it also tells what a hundred rules cost. One keep-alive connection asks for a small answer, through HTTP/1.1 on both sides. Fails when a request costs 3 % more than the kept
-# number. A change that is worth it, and one that makes a request cheaper, are kept with UPDATE=1. A number belongs to a compiler: with
-# another one than it was counted with it is only told.
+# number. A change that is worth it, and one that makes a request cheaper, are kept with UPDATE=1. A number belongs to a compiler and to a
+# processor, whose vector instructions are used: with others than it was counted with it is only told.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "$0")"
 
 binaries=${1:?usage: $0 DIRECTORY}
@@ -61,7 +62,7 @@ rules() {
     done
 }
 
-# instructions REQUESTS RULES: of a load balancer, from its start to its end.
+# instructions REQUESTS RULES: of a load balancer, from its start to its end, and how many requests there were.
 instructions() {
     local port process
     port=$(free_port)
@@ -79,41 +80,49 @@ TABLE
     valgrind --tool=callgrind --callgrind-out-file=/dev/null "$binaries/ctl" \
         lb --table "$work/table.toml" --bind 127.0.0.1 --workers 1 >"$work/lb.log" 2>&1 &
     process=$!
-    pids+=("$process")
+    # This is a shell of its own: what it starts, it ends.
+    trap 'kill "$process" 2>/dev/null || true' EXIT
     until_listening "$port" "$work/lb.log"
-    "$binaries/load" --url "http://127.0.0.1:$port/" --connections 1 --rate $rate --seconds $(($1 / rate)) >"$work/load.log" 2>&1 || {
+    "$binaries/load" --url "http://127.0.0.1:$port/" --connections 1 --rate $rate --seconds $(($1 / rate)) \
+        -o json >"$work/load.json" 2>"$work/load.log" || {
         cat "$work/load.log" "$work/lb.log" >&2
         exit 1
     }
     kill -TERM "$process"
     wait "$process" || true
     sed -n 's/.*Collected : \([0-9]*\).*/\1/p' "$work/lb.log"
+    sed -n 's/.*"requests": *\([0-9]*\).*/\1/p' "$work/load.json"
 }
 
 # a_request RULES
 a_request() {
-    local first second
-    first=$(instructions $few "$1")
-    second=$(instructions $many "$1")
-    echo $(((second - first) / (many - few)))
+    local counts
+    counts=$(instructions $few "$1")
+    counts+=$'\n'$(instructions $many "$1")
+    # Instructions and requests of the first run, and of the second.
+    awk '{ count[NR] = $1 } END {
+        if (NR != 4 || count[4] <= count[2]) { print "nothing was counted" >"/dev/stderr"; exit 1 }
+        printf "%d\n", (count[3] - count[1]) / (count[4] - count[2])
+    }' <<<"$counts"
 }
 
 counted=$(a_request 0)
-compiler=$(rustc --version)
-echo "$counted instructions a request, with $compiler"
+# valgrind shows its programs a processor of its own, in one of a few kinds.
+with="$(rustc --version), $(grep -qw avx2 /proc/cpuinfo && echo with AVX2 || echo without AVX2)"
+echo "$counted instructions a request, with $with"
 if [ -n "${RULES:-}" ]; then
     echo "$(($(a_request "$RULES") - counted)) more with $RULES rules that do not match"
 fi
 
 if [ -n "${UPDATE:-}" ]; then
-    printf '%s\n%s\n' "$counted" "$compiler" >$kept
+    printf '%s\n%s\n' "$counted" "$with" >$kept
     exit
 fi
-{ read -r known && read -r known_compiler; } <$kept
+{ read -r known && read -r known_with; } <$kept
 growth=$(awk -v counted="$counted" -v known="$known" 'BEGIN { printf "%.1f", (counted / known - 1) * 100 }')
-echo "kept in $kept: $known, with $known_compiler; that is $growth % more"
-if [ "$compiler" != "$known_compiler" ]; then
-    echo "another compiler: nothing follows from it; keep the new number with UPDATE=1"
+echo "kept in $kept: $known, with $known_with; that is $growth % more"
+if [ "$with" != "$known_with" ]; then
+    echo "another compiler or processor: nothing follows from it; keep the new number with UPDATE=1"
 elif awk -v growth="$growth" -v most=$most_growth 'BEGIN { exit !(growth > most) }'; then
     echo "a request costs more than $most_growth % more: find out why, or keep it with UPDATE=1" >&2
     exit 1

@@ -9,6 +9,7 @@ pub mod certificate;
 pub mod client;
 pub mod cluster;
 pub mod eventually;
+pub mod front;
 pub mod hosts;
 pub mod http;
 pub mod image;

@@ -1,5 +1,6 @@
 //! What a listener lets through, as it is written on the command line.
 
+use clap::builder::NonEmptyStringValueParser;
 use roadstead_client::proto::elb::ListenerAttribute;
 
 /// What is not given stays as it is.
@@ -13,10 +14,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT")]
     burst: Option<u32>,
     /// Address ranges with commas that alone may connect, such as 192.0.2.0/24; `any` lifts it.
-    #[arg(long, value_name = "RANGES")]
+    #[arg(long, value_name = "RANGES", value_parser = NonEmptyStringValueParser::new())]
     allow: Option<String>,
     /// Address ranges with commas that may not connect; `none` lifts it.
-    #[arg(long, value_name = "RANGES")]
+    #[arg(long, value_name = "RANGES", value_parser = NonEmptyStringValueParser::new())]
     deny: Option<String>,
     /// Whether each connection begins with a header of the PROXY protocol, which says whose it is; allow only your proxies then.
     #[arg(long, value_name = "BOOL")]

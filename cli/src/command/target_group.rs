@@ -215,7 +215,7 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
         Command::Health { target_group } => {
             let arn = name::target_group(connection, &target_group).await?;
             let request = DescribeTargetHealthRequest {
-                target_group_arn: Some(arn),
+                target_group_arn: Some(arn.clone()),
             };
             let mut response = connection
                 .elb(async |mut elb| elb.describe_target_health(request.clone()).await)
@@ -225,7 +225,7 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
                     console.describe_traffic(DescribeTrafficRequest {}).await
                 })
                 .await?;
-            add_last_probes(&mut response.target_health_descriptions, &traffic);
+            add_last_probes(&mut response.target_health_descriptions, &arn, &traffic);
             connection.show(&response, |response| {
                 output::elb::target_health(&response.target_health_descriptions)
             })
@@ -246,14 +246,19 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
 }
 
 /// Adds what each load balancer's last probe of a target came to.
-fn add_last_probes(targets: &mut [TargetHealthDescription], traffic: &DescribeTrafficResponse) {
+fn add_last_probes(
+    targets: &mut [TargetHealthDescription],
+    group: &str,
+    traffic: &DescribeTrafficResponse,
+) {
     for target in targets {
         let arn = target.task_arn.as_deref().unwrap_or_default();
         let task = arn.rsplit('/').next().unwrap_or_default();
         let nodes = traffic.load_balancer_nodes.iter();
         let reports = nodes.flat_map(|node| &node.targets);
         let probes = reports
-            .filter(|report| report.target_id == task && !report.last_probe.is_empty())
+            .filter(|report| report.target_group_arn == group && report.target_id == task)
+            .filter(|report| !report.last_probe.is_empty())
             .map(|report| report.last_probe.clone());
         target.last_probes.extend(probes);
     }

@@ -1,5 +1,6 @@
 //! `ctl lb`: a load balancer, told by the control plane or by a table file.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -244,7 +245,7 @@ fn resolve(settings: Settings) -> Result<Config, ConfigError> {
         config.access_log_format = access_log_format(text)?;
     }
     if let Some(text) = &settings.metrics {
-        config.metrics = Some(config::parse("metrics", text)?);
+        config.metrics = Some(metrics(text)?);
     }
     if let Some(text) = &settings.max_header {
         config.max_header_bytes = max_header(text)?;
@@ -308,6 +309,14 @@ fn set<T>(setting: &mut T, given: Option<T>) {
     if let Some(given) = given {
         *setting = given;
     }
+}
+
+fn metrics(text: &str) -> Result<SocketAddr, ConfigError> {
+    text.parse().map_err(|_| ConfigError::Value {
+        key: "metrics",
+        value: text.to_owned(),
+        cause: "it must be an IP address and a port, such as 127.0.0.1:9464".into(),
+    })
 }
 
 fn access_log_format(text: &str) -> Result<AccessLogFormat, ConfigError> {

@@ -65,7 +65,10 @@ fn limits(listener: &Listener) -> String {
     });
     let allowed = of("roadstead.source_ips.allowed").map(|ranges| format!("only {ranges}"));
     let denied = of("roadstead.source_ips.denied").map(|ranges| format!("not {ranges}"));
-    let all = [rate, allowed, denied].into_iter().flatten();
+    let proxied = of("roadstead.proxy_protocol.enabled")
+        .filter(|on| *on == "true")
+        .map(|_| "PROXY protocol".to_owned());
+    let all = [rate, allowed, denied, proxied].into_iter().flatten();
     joined(&all.collect::<Vec<_>>())
 }
 
@@ -101,7 +104,7 @@ pub(crate) fn target_groups(target_groups: &[TargetGroup]) -> String {
         let matcher = group.matcher.as_ref();
         [
             text(group.target_group_name.as_ref()),
-            text(group.protocol_version.as_ref()),
+            text(group.protocol_version.as_ref().or(group.protocol.as_ref())),
             text(group.health_check_protocol.as_ref()),
             text(group.health_check_path.as_ref()),
             seconds(group.health_check_interval_seconds),

@@ -1,7 +1,7 @@
 //! Rates between two looks at the counters of all load balancers.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use roadstead_client::proto::lb::{NodeReport, TargetReport, Traffic};
 use serde::Serialize;
@@ -80,42 +80,40 @@ pub(crate) struct TargetRow {
 }
 
 impl Rates {
-    /// Returns what happened between two looks. A load balancer that was not there the first time, or has started anew, is
-    /// counted from the next look on.
+    /// Returns what happened between two looks, of each load balancer by its own clock: it reports in a rhythm of its own. One
+    /// that was not there the first time, or has started anew, is counted from the next look on.
     pub(crate) fn between(before: &Look, after: &Look) -> Self {
-        let seconds = after.at.saturating_duration_since(before.at).as_secs_f64();
-        let known = |node: &NodeReport| {
-            let mut nodes = before.nodes.iter();
-            nodes.find(|known| {
-                (&known.node_id, &known.incarnation) == (&node.node_id, &node.incarnation)
-            })
-        };
         let mut listeners = BTreeMap::new();
         let mut groups = BTreeMap::new();
         let mut targets = BTreeMap::new();
         let mut bounds: &[u64] = &[];
         for node in &after.nodes {
-            let earlier = known(node);
-            bounds = &node.bucket_bounds;
-            add(
-                &mut listeners,
-                earlier.map(|node| node.listeners.as_slice()),
-                &node.listeners,
-            );
-            add(
-                &mut groups,
-                earlier.map(|node| node.target_groups.as_slice()),
-                &node.target_groups,
-            );
-            add_targets(&mut targets, earlier, &node.targets, seconds);
+            if !node.bucket_bounds.is_empty() {
+                bounds = &node.bucket_bounds;
+            }
+            let then = before.nodes.iter().find(|then| {
+                (&then.node_id, &then.incarnation) == (&node.node_id, &node.incarnation)
+            });
+            let span = then.map(|then| Span {
+                then,
+                seconds: seconds(
+                    node.uptime_milliseconds
+                        .saturating_sub(then.uptime_milliseconds),
+                ),
+            });
+            let known = span.map(|span| (span.then.listeners.as_slice(), span.seconds));
+            add(&mut listeners, known, &node.listeners);
+            let known = span.map(|span| (span.then.target_groups.as_slice(), span.seconds));
+            add(&mut groups, known, &node.target_groups);
+            add_targets(&mut targets, span, &node.targets);
         }
-        let listeners = listeners.into_values().map(|sum| ListenerRow {
-            row: row(&sum, own_errors(&sum), bounds, seconds),
-            sent_bytes: rate(sum.sent_bytes, seconds),
+        let listeners = listeners.into_values().map(|sum: Sum| ListenerRow {
+            row: sum.row(sum.own_errors, bounds),
+            sent_bytes: sum.sent_bytes,
         });
-        let groups = groups.into_values().map(|sum| GroupRow {
-            row: row(&sum, sum.failed, bounds, seconds),
-            retried: rate(sum.retried, seconds),
+        let groups = groups.into_values().map(|sum: Sum| GroupRow {
+            row: sum.row(sum.failed, bounds),
+            retried: sum.retried,
             waiting: sum.waiting,
         });
         Self {
@@ -127,78 +125,91 @@ impl Rates {
     }
 }
 
+/// What a load balancer had reported at the first look, and how many seconds before its newest report that was.
+#[derive(Debug, Clone, Copy)]
+struct Span<'a> {
+    then: &'a NodeReport,
+    seconds: f64,
+}
+
+/// The rates of one listener or target group, of all load balancers together.
+#[derive(Debug, Default)]
+struct Sum {
+    name: String,
+    requests: f64,
+    client_errors: f64,
+    server_errors: f64,
+    own_errors: f64,
+    failed: f64,
+    retried: f64,
+    sent_bytes: f64,
+    buckets: Vec<u64>,
+    waiting: u32,
+}
+
+impl Sum {
+    fn row(&self, failed: f64, bounds: &[u64]) -> Row {
+        Row {
+            name: self.name.clone(),
+            requests: self.requests,
+            client_errors: self.client_errors,
+            server_errors: self.server_errors,
+            failed,
+            p50: quantile(&self.buckets, bounds, 0.5),
+            p99: quantile(&self.buckets, bounds, 0.99),
+        }
+    }
+}
+
 /// Adds to each sum what has been counted since, if it is known what was before.
-fn add(sums: &mut BTreeMap<String, Traffic>, before: Option<&[Traffic]>, after: &[Traffic]) {
+fn add(sums: &mut BTreeMap<String, Sum>, known: Option<(&[Traffic], f64)>, after: &[Traffic]) {
     for now in after {
-        let sum = sums.entry(now.arn.clone()).or_insert_with(|| Traffic {
-            arn: now.arn.clone(),
-            name: now.name.clone(),
-            ..Traffic::default()
-        });
+        let sum = sums.entry(now.arn.clone()).or_default();
+        sum.name.clone_from(&now.name);
         sum.waiting += now.waiting;
-        let Some(before) = before else {
+        let Some((before, seconds)) = known else {
             continue;
         };
         let nothing = Traffic::default();
         let then = before.iter().find(|then| then.arn == now.arn);
         let then = then.unwrap_or(&nothing);
-        for (sum, then, now) in [
-            (&mut sum.by_target, &then.by_target, &now.by_target),
-            (
-                &mut sum.by_load_balancer,
-                &then.by_load_balancer,
-                &now.by_load_balancer,
-            ),
-            (&mut sum.buckets, &then.buckets, &now.buckets),
-        ] {
-            sum.resize(now.len().max(sum.len()), 0);
-            for (at, now) in now.iter().enumerate() {
-                let then = then.get(at).copied().unwrap_or(0);
-                sum[at] += now.saturating_sub(then);
-            }
+        let since = |now: u64, then: u64| rate(now.saturating_sub(then), seconds);
+        let class = |now: &[u64], then: &[u64], class: usize| {
+            let of = |counts: &[u64]| counts.get(class - 1).copied().unwrap_or(0);
+            since(of(now), of(then))
+        };
+        for one in 1..=5 {
+            sum.requests += class(&now.by_target, &then.by_target, one);
+            sum.requests += class(&now.by_load_balancer, &then.by_load_balancer, one);
         }
-        sum.failed += now.failed.saturating_sub(then.failed);
-        sum.retried += now.retried.saturating_sub(then.retried);
-        sum.sent_bytes += now.sent_bytes.saturating_sub(then.sent_bytes);
+        sum.client_errors += class(&now.by_target, &then.by_target, 4);
+        sum.server_errors += class(&now.by_target, &then.by_target, 5);
+        sum.own_errors += class(&now.by_load_balancer, &then.by_load_balancer, 5);
+        sum.failed += since(now.failed, then.failed);
+        sum.retried += since(now.retried, then.retried);
+        sum.sent_bytes += since(now.sent_bytes, then.sent_bytes);
+        let longest = sum.buckets.len().max(now.buckets.len());
+        sum.buckets.resize(longest, 0);
+        for (at, (sum, now)) in sum.buckets.iter_mut().zip(&now.buckets).enumerate() {
+            *sum += now.saturating_sub(then.buckets.get(at).copied().unwrap_or(0));
+        }
     }
-}
-
-fn row(sum: &Traffic, failed: u64, bounds: &[u64], seconds: f64) -> Row {
-    let answers = sum.by_target.iter().chain(&sum.by_load_balancer).sum();
-    Row {
-        name: sum.name.clone(),
-        requests: rate(answers, seconds),
-        client_errors: rate(class(&sum.by_target, 4), seconds),
-        server_errors: rate(class(&sum.by_target, 5), seconds),
-        failed: rate(failed, seconds),
-        p50: quantile(&sum.buckets, bounds, 0.5),
-        p99: quantile(&sum.buckets, bounds, 0.99),
-    }
-}
-
-fn own_errors(sum: &Traffic) -> u64 {
-    class(&sum.by_load_balancer, 5)
-}
-
-fn class(counts: &[u64], class: usize) -> u64 {
-    counts.get(class - 1).copied().unwrap_or(0)
 }
 
 fn add_targets(
     rows: &mut BTreeMap<(String, String), TargetRow>,
-    before: Option<&NodeReport>,
+    span: Option<Span<'_>>,
     after: &[TargetReport],
-    seconds: f64,
 ) {
     for now in after {
         let key = (now.target_group_arn.clone(), now.target_id.clone());
         let row = rows.entry(key).or_insert_with(|| TargetRow {
             target_group: name(&now.target_group_arn).to_owned(),
             target: now.target_id.clone(),
-            state: "healthy".to_owned(),
+            state: now.state.clone(),
             ..TargetRow::default()
         });
-        if now.state != "healthy" {
+        if badness(&now.state) > badness(&row.state) {
             row.state.clone_from(&now.state);
         }
         row.under_way += now.under_way;
@@ -208,21 +219,34 @@ fn add_targets(
         let same = |then: &&TargetReport| {
             then.target_group_arn == now.target_group_arn && then.target_id == now.target_id
         };
-        let Some(before) = before else {
+        let Some(span) = span else {
             continue;
         };
         let nothing = TargetReport::default();
-        let then = before.targets.iter().find(same).unwrap_or(&nothing);
+        let then = span.then.targets.iter().find(same).unwrap_or(&nothing);
         let answered = now.answered.saturating_sub(then.answered);
         let microseconds = now.microseconds.saturating_sub(then.microseconds);
-        row.requests += rate(answered, seconds);
-        row.failed += rate(now.failed.saturating_sub(then.failed), seconds);
+        row.requests += rate(answered, span.seconds);
+        row.failed += rate(now.failed.saturating_sub(then.failed), span.seconds);
         if answered > 0 {
             // Of several load balancers the slowest view.
             let mean = float(microseconds) / float(answered) / 1000.0;
             row.mean = Some(row.mean.map_or(mean, |known| known.max(mean)));
         }
     }
+}
+
+fn badness(state: &str) -> u8 {
+    match state {
+        "healthy" => 0,
+        "initial" => 1,
+        "draining" => 2,
+        _ => 3,
+    }
+}
+
+fn seconds(milliseconds: u64) -> f64 {
+    Duration::from_millis(milliseconds).as_secs_f64()
 }
 
 /// Returns the time within which such a part of the answers came, in milliseconds: in a straight line through its bucket.
@@ -233,7 +257,8 @@ fn quantile(buckets: &[u64], bounds: &[u64], part: f64) -> Option<f64> {
     for (at, count) in buckets.iter().enumerate() {
         let reached = below + count;
         if *count > 0 && float(reached) >= wanted {
-            let from = at.checked_sub(1).map_or(0, |before| bounds[before]);
+            let from = at.checked_sub(1).and_then(|before| bounds.get(before));
+            let from = from.copied().unwrap_or(0);
             // The last bucket has no end; what is in it took at least so long.
             let to = bounds.get(at).copied().unwrap_or(from);
             let share = (wanted - float(below)) / float(*count);
@@ -267,12 +292,11 @@ fn name(arn: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn node(id: &str, incarnation: &str, answers: u64, buckets: &[u64]) -> NodeReport {
         NodeReport {
+            uptime_milliseconds: 1000,
             node_id: id.to_owned(),
             incarnation: incarnation.to_owned(),
             listeners: vec![Traffic {
@@ -288,13 +312,14 @@ mod tests {
         }
     }
 
-    fn between(before: Vec<NodeReport>, after: Vec<NodeReport>) -> Rates {
+    /// Two seconds pass for each load balancer.
+    fn between(before: Vec<NodeReport>, mut after: Vec<NodeReport>) -> Rates {
+        for node in &mut after {
+            node.uptime_milliseconds += 2000;
+        }
         let at = Instant::now();
         let before = Look { at, nodes: before };
-        let after = Look {
-            at: at + Duration::from_secs(2),
-            nodes: after,
-        };
+        let after = Look { at, nodes: after };
         Rates::between(&before, &after)
     }
 

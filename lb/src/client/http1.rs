@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
@@ -71,7 +71,7 @@ where
             End::Over(Ok(())) => {
                 let tunnel = client.take_tunnel()?;
                 let parts = connection.into_parts();
-                let stream = parts.io.into_inner();
+                let stream = parts.io.into_inner().without_heads();
                 // Apart, so that a connection without a tunnel has no room for it.
                 Box::pin(tunnel.run(&client, stream, parts.read_buf)).await;
                 return None;
@@ -100,8 +100,13 @@ async fn answer(
 ) -> Result<Response<proxy::ResponseBody>, Infallible> {
     let connection = Arc::clone(&client);
     connection.has_had_one_more();
+    connection
+        .link
+        .set_open_body(!request.body().is_end_stream());
     let mut response = proxy::answer(client, request).await?;
     let is_last = response.extensions_mut().remove::<LastAnswer>().is_some()
+        // Whatever of the body still comes would be read as the next request, or delay it.
+        || connection.link.has_an_open_body()
         || connection.door.closing.is_cancelled()
         || connection.is_worn();
     if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {

@@ -54,6 +54,7 @@ pub(crate) struct Link {
     blocked: AtomicBool,
     /// The body of the request is still coming, and nobody has answered yet.
     receiving: AtomicBool,
+    open_body: AtomicBool,
     /// The next part of the body has not come yet.
     waited_for: AtomicBool,
     /// The body ended before its end.
@@ -78,6 +79,7 @@ impl Link {
             begun: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             receiving: AtomicBool::new(false),
+            open_body: AtomicBool::new(false),
             waited_for: AtomicBool::new(false),
             broken_off: AtomicBool::new(false),
             held: AtomicBool::new(false),
@@ -92,6 +94,11 @@ impl Link {
             target_timeout: config.tcp_timeout,
             ..Self::new(config)
         }
+    }
+
+    /// The connection is in use, though by nothing of its own.
+    pub(super) fn is_used(&self) {
+        self.touch();
     }
 
     /// A request's head has come; returns the time.
@@ -219,9 +226,13 @@ impl Link {
         !self.exchanging.load(Relaxed) && !self.begun.load(Relaxed)
     }
 
-    /// Returns whether a request is under way.
-    pub(crate) fn is_exchanging(&self) -> bool {
-        self.exchanging.load(Relaxed)
+    /// Says whether the request has a body that has not come to its end, as far as somebody has read it.
+    pub(crate) fn set_open_body(&self, open: bool) {
+        self.open_body.store(open, Relaxed);
+    }
+
+    pub(crate) fn has_an_open_body(&self) -> bool {
+        self.open_body.load(Relaxed)
     }
 
     /// Bytes have come; those of a head that is not whole yet are no sign of life.

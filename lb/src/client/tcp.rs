@@ -39,7 +39,11 @@ pub(super) async fn serve(client: Arc<Client>, mut stream: TcpStream, by_name: b
         (None, Bytes::new())
     };
     let name = name.unwrap_or_default();
-    let Some((wire, ticket)) = proxy::connect(&client, &name).await else {
+    let found = tokio::select! {
+        () = client.door.closed.cancelled() => return,
+        found = proxy::connect(&client, &name) => found,
+    };
+    let Some((wire, ticket)) = found else {
         return;
     };
     let read = match (ticket.target().proxy_protocol(), stream.local_addr()) {

@@ -154,7 +154,7 @@ impl Way<'_> {
         let target = Arc::clone(ticket.target());
         let reused = target.http2_pool().take(client.worker);
         // After one connection failed, the others to that target are as suspect.
-        let mut slot = match reused.filter(|_| tried.attempts == 0) {
+        let mut slot = match reused.filter(|_| tried.attempts == 0 || tried.declined) {
             Some(slot) => slot,
             None => match connect(client, &target, Slot::connect(target.address())).await {
                 Ok(Ok(slot)) => {
@@ -185,6 +185,7 @@ impl Way<'_> {
                     return Err(fail(client, ticket, Refusal::BadGateway));
                 }
                 tried.give_up(ticket, Refusal::BadGateway);
+                tried.declined = failure.untouched;
                 Ok(None)
             }
             Err(Interrupted::Expired) if client.link.is_waited_for() => Err(self.too_slow()),

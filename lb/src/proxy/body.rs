@@ -222,6 +222,7 @@ impl Stream {
         Poll::Ready(frame.map(|frame| {
             frame.map_err(|error| match error {
                 ExchangeError::Client(error) => BodyError::Client(error),
+                error if client.link.is_broken_off() => BodyError::BrokenOff(error),
                 error => {
                     self.ticket.failed();
                     BodyError::BrokenOff(error)

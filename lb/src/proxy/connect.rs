@@ -7,6 +7,7 @@ use tracing::debug;
 
 use super::attempt;
 use super::pick::{Next, Picked, pick};
+use super::refusal::Refusal;
 use super::turn::Turn;
 use super::{Own, Tried};
 use crate::client::Client;
@@ -34,8 +35,13 @@ pub(crate) async fn connect(client: &Arc<Client>, server_name: &str) -> Option<(
         let ticket = match pick(client, &asked, draw, &turn, &tried) {
             Ok(Next::Go(Picked { ticket, .. })) => ticket,
             Ok(Next::Wait(group, calls)) => {
-                tried.passed_on();
+                tried.wait(client);
                 turn.wait(&client.link, &group, calls).await.ok()?;
+                continue;
+            }
+            // Its own last attempt may be what fills the target.
+            Err(Own::Refusal(Refusal::Overload)) if tried.last.is_some() => {
+                tried.passed_on();
                 continue;
             }
             Err(Own::Refusal(refusal)) => {

@@ -82,8 +82,13 @@ impl Turn {
             }
             Some(_) | None => {
                 let place = group.room.enter(waiting.most);
-                // Who is called from now on is it too, so that it looks once more before it waits.
                 self.place = Some(place.ok_or(Refusal::Overload)?);
+                if group.room.waiting() > 1 && !self.is_paused(group) {
+                    // Others were there before: each of them calls the next when it leaves.
+                    let calls = group.room.calls();
+                    return Box::pin(self.wait(link, group, calls)).await;
+                }
+                // Calls are heard from now on: it looks once more before it waits.
             }
         }
         self.now = Instant::now();

@@ -18,6 +18,7 @@ use http::{HeaderValue, Request, Response, Uri, Version, request};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tracing::debug;
 
@@ -29,8 +30,9 @@ use crate::io::Received;
 const MOST_STREAMS: usize = 100;
 /// An unused connection is kept for so long: who speaks HTTP/2 says when it closes one.
 const UNUSED: Duration = Duration::from_secs(60);
-const PING_INTERVAL: Duration = Duration::from_secs(10);
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// A host that acknowledges nothing for so long is gone.
+const GONE_AFTER: Duration = Duration::from_secs(20);
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// So much of an answer, and of all of a connection together, may come before its client takes it.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
@@ -128,6 +130,12 @@ impl Drop for Slot {
     }
 }
 
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(PROBE_INTERVAL)
+        .with_interval(PROBE_INTERVAL)
+}
+
 /// A call failed before the head of an answer had come.
 #[derive(Debug)]
 pub(crate) struct CallFailure {
@@ -141,13 +149,14 @@ impl Slot {
     pub(crate) async fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
+        // The kernel finds out that a host is gone: servers of gRPC take pings of ours for an attack.
+        let socket = SockRef::from(&stream);
+        socket.set_tcp_keepalive(&keepalive())?;
+        socket.set_tcp_user_timeout(Some(GONE_AFTER))?;
         let (requests, connection) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .keep_alive_while_idle(true)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
@@ -186,7 +195,7 @@ impl Slot {
                     call.take_back(request.into_body());
                     true
                 }
-                None => call.body.is_none() && is_refused(&error),
+                None => call.bodiless && is_refused(&error),
             };
             CallFailure { error, untouched }
         })
@@ -211,12 +220,14 @@ fn is_refused(error: &hyper::Error) -> bool {
 pub(crate) struct Call {
     /// `None` without one, or when it is being sent.
     body: Option<Received>,
+    bodiless: bool,
     replayable: bool,
 }
 
 impl Call {
     pub(crate) fn new(head: &request::Parts, body: Option<Received>) -> Self {
         Self {
+            bodiless: body.is_none(),
             replayable: head.method.is_safe() && body.is_none(),
             body,
         }

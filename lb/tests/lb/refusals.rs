@@ -138,3 +138,50 @@ async fn a_head_beyond_the_bound_is_a_431() {
         assert_eq!(connection.answer().await.status, status);
     }
 }
+
+#[tokio::test]
+async fn every_head_of_a_connection_is_looked_at() {
+    let backend = Backend::text("hello").await;
+    let lb = Lb::start(&[target("b", backend.address)]).await;
+    for first in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n\n\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n\n\n\r\n0\r\n\r\n",
+    ] {
+        let mut connection = lb.connect().await;
+        connection.send(first).await;
+        assert_eq!(connection.answer().await.status, 200, "{first:?}");
+        connection
+            .send("GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n")
+            .await;
+        assert_eq!(connection.answer().await.status, 400, "after {first:?}");
+        connection.closed().await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_end_of_a_body_is_the_last() {
+    let mut lb = Lb::start(&[]).await;
+    let revision = lb.change(|table| {
+        let response = roadstead_proto::lb::FixedResponse {
+            status_code: 200,
+            ..roadstead_proto::lb::FixedResponse::default()
+        };
+        let only = roadstead_proto::lb::Rule {
+            fixed_response: Some(response),
+            ..roadstead_proto::lb::Rule::default()
+        };
+        table.listeners[0].rules = vec![only];
+    });
+    lb.until(|report| report.table_revision == revision).await;
+    let mut connection = lb.connect().await;
+    connection
+        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
+        .await;
+    let answer = connection.answer().await;
+    assert_eq!(
+        (answer.status, answer.header("connection")),
+        (200, Some("close"))
+    );
+    assert_eq!(lb.connect().await.get("/").await.header("connection"), None);
+}

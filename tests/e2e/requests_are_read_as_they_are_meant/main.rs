@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use corpus::{CORPUS, Verdict};
-use origins::{NAMES, Origin};
+use origins::NAMES;
 use roadstead_tests::web::free_port;
-use roadstead_tests::{Process, binaries, eventually};
+use roadstead_tests::{eventually, front};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -20,43 +20,6 @@ use tokio::time::timeout;
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Requests of others after each attempt: enough to meet every connection that it may have left behind.
 const OTHERS: usize = 3;
-
-/// A load balancer before one of the servers.
-struct Front {
-    port: u16,
-    log: std::path::PathBuf,
-    process: Process,
-}
-
-async fn start(folder: &Path, origin: &Origin) -> anyhow::Result<Front> {
-    let folder = folder.join(origin.name);
-    let (port, log) = (free_port()?, folder.join("access.log"));
-    let table = folder.join("table.toml");
-    let text = format!(
-        "[[listener]]\nport = {port}\n[[listener.rule]]\nforward = \"origin\"\n\n[[target_group]]\nname = \"origin\"\n\
-         targets = [\"127.0.0.1:{}\"]\nhealth_check = false\n",
-        origin.port
-    );
-    fs::write(&table, text)?;
-    let arguments = [
-        "lb".into(),
-        "--table".into(),
-        table.into_os_string(),
-        "--bind".into(),
-        "127.0.0.1".into(),
-        "--workers".into(),
-        "1".into(),
-        "--access-log".into(),
-        log.clone().into_os_string(),
-    ];
-    let mut process = Process::start("lb", &binaries::ctl(), arguments, folder.join("lb.log"))?;
-    eventually(DEADLINE, "the load balancer listens", async || {
-        process.check_running()?;
-        Ok(TcpStream::connect(("127.0.0.1", port)).await.ok())
-    })
-    .await?;
-    Ok(Front { port, log, process })
-}
 
 /// Sends bytes; returns what is answered, until `enough` or the end of the connection.
 async fn send(
@@ -130,12 +93,15 @@ fn whole(mut requests: Vec<String>) -> Vec<String> {
 async fn nothing_hides_from(name: &'static str) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let origin = origins::start(name, folder.path(), free_port()?).await?;
-    let mut front = start(folder.path(), &origin).await?;
+    let (port, log) = (free_port()?, folder.path().join("access.log"));
+    let flags = ["--workers", "1", "--access-log", &log.display().to_string()];
+    let table = front::table(port, origin.port);
+    let mut front = front::start(folder.path(), port, &table, &flags).await?;
     for (number, attempt) in CORPUS.iter().enumerate() {
         let accepted = attempt.verdict == Verdict::Accepted;
         let cut_short = attempt.verdict == Verdict::CutShort;
         let enough = |answer: &str| accepted && is_whole(answer);
-        let answer = send(front.port, &attempt.bytes(), cut_short, enough).await;
+        let answer = send(port, &attempt.bytes(), cut_short, enough).await;
         let answer = answer.with_context(|| attempt.name)?;
         let answers = answer.matches("HTTP/1.1 ").count();
         let named = attempt.name;
@@ -155,13 +121,13 @@ async fn nothing_hides_from(name: &'static str) -> anyhow::Result<()> {
         }
         for other in 0..OTHERS {
             let path = format!("/other/{number}/{other}");
-            ask(front.port, &path)
+            ask(port, &path)
                 .await
                 .with_context(|| format!("after {named}"))?;
         }
     }
-    front.process.terminate().await?;
-    let expected = whole(passed_on(&front.log)?);
+    front.terminate().await?;
+    let expected = whole(passed_on(&log)?);
     ensure!(
         !expected.iter().any(|one| one.contains("smuggled")),
         "{expected:?}"

@@ -3,17 +3,12 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context;
-use roadstead_tests::{Process, eventually};
-use tokio::net::TcpStream;
-
-const DEADLINE: Duration = Duration::from_secs(30);
+use roadstead_tests::{Process, front};
 
 /// One of them, running.
 pub(crate) struct Origin {
-    pub(crate) name: &'static str,
     pub(crate) port: u16,
     log: PathBuf,
     _process: Process,
@@ -131,13 +126,8 @@ pub(crate) async fn start(name: &'static str, folder: &Path, port: u16) -> anyho
     };
     let mut process = Process::start(name, Path::new(program), arguments, output)
         .with_context(|| format!("{program} is installed by tests/setup.sh test"))?;
-    eventually(DEADLINE, &format!("{name} listens"), async || {
-        process.check_running()?;
-        Ok(TcpStream::connect(("127.0.0.1", port)).await.ok())
-    })
-    .await?;
+    front::listening(&mut process, port).await?;
     Ok(Origin {
-        name,
         port,
         log,
         _process: process,

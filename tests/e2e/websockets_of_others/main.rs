@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use roadstead_tests::web::free_port;
-use roadstead_tests::{Process, binaries, eventually};
-use tokio::net::TcpStream;
+use roadstead_tests::{Process, front};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -23,15 +22,6 @@ const PYTHON_SERVER: Peer = (PYTHON, include_str!("server.py"));
 const PYTHON_CLIENT: Peer = (PYTHON, include_str!("client.py"));
 const NODE_SERVER: Peer = (NODE, include_str!("server.js"));
 const NODE_CLIENT: Peer = (NODE, include_str!("client.js"));
-
-async fn listens(process: &mut Process, port: u16) -> anyhow::Result<()> {
-    eventually(DEADLINE, "it listens", async || {
-        process.check_running()?;
-        Ok(TcpStream::connect(("127.0.0.1", port)).await.ok())
-    })
-    .await?;
-    Ok(())
-}
 
 fn script(folder: &Path, name: &str, (_, text): Peer) -> anyhow::Result<std::path::PathBuf> {
     let file = folder.join(name);
@@ -50,17 +40,8 @@ async fn talk(server: Peer, client: Peer) -> anyhow::Result<()> {
     ];
     let log = folder.join("server.log");
     let mut origin = Process::start("server", Path::new(server.0), arguments, log)?;
-    listens(&mut origin, target).await?;
-    let table = folder.join("table.toml");
-    let text = format!(
-        "[[listener]]\nport = {port}\n[[listener.rule]]\nforward = \"origin\"\n\n[[target_group]]\nname = \"origin\"\n\
-         targets = [\"127.0.0.1:{target}\"]\nhealth_check = false\n"
-    );
-    fs::write(&table, text)?;
-    let arguments = ["lb", "--bind", "127.0.0.1", "--table"].map(Into::into);
-    let arguments = arguments.into_iter().chain([table.into_os_string()]);
-    let mut front = Process::start("lb", &binaries::ctl(), arguments, folder.join("lb.log"))?;
-    listens(&mut front, port).await?;
+    front::listening(&mut origin, target).await?;
+    let _front = front::start(folder, port, &front::table(port, target), &[]).await?;
     let file = script(folder, "client", client)?;
     let mut command = Command::new(client.0);
     command.arg(file).arg(port.to_string()).kill_on_drop(true);

@@ -19,6 +19,7 @@ pub(super) use stickiness::LONGEST_STICKINESS;
 pub use stickiness::Stickiness;
 
 const LONGEST_NAME: usize = 32;
+const MOST_CODE_RANGES: usize = 20;
 
 /// How targets are probed. Times are seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,7 +171,11 @@ impl ClusterState {
 }
 
 impl TargetGroupSpec {
-    fn check(&self) -> Result<(), Rejection> {
+    /// Checks what a user says.
+    ///
+    /// # Errors
+    /// Names the first value that no target group may have.
+    pub fn check(&self) -> Result<(), Rejection> {
         let check = &self.health_check;
         let within = |name: &str, value: u32, least: u32, most: u32| {
             if (least..=most).contains(&value) {
@@ -199,6 +204,11 @@ impl TargetGroupSpec {
             3600,
         )?;
         self.check_slow_start()?;
+        if self.protocol == TargetProtocol::Tcp && self.stickiness.enabled {
+            return Err(Rejection::validation(
+                "stickiness.enabled goes with target groups of protocol HTTP: there are no cookies in TCP",
+            ));
+        }
         if self.proxy_protocol != ProxyProtocol::Off && self.protocol != TargetProtocol::Tcp {
             return Err(Rejection::validation(
                 "proxy_protocol_v2.enabled and roadstead.proxy_protocol_v1.enabled go with target groups of protocol TCP",
@@ -213,6 +223,11 @@ impl TargetGroupSpec {
         };
         let ordered =
             |(from, to): &(u16, u16)| (least..=most).contains(from) && from <= to && *to <= most;
+        if check.success_codes.len() > MOST_CODE_RANGES {
+            return Err(Rejection::validation(format!(
+                "matcher.{matcher} must name at most {MOST_CODE_RANGES} codes or ranges"
+            )));
+        }
         if check.success_codes.is_empty() || !check.success_codes.iter().all(ordered) {
             return Err(Rejection::validation(format!(
                 "matcher.{matcher} must name codes from {least} to {most}"

@@ -36,6 +36,10 @@ fn eventful() -> World {
         world.take(&step);
     }
     world.let_a_server_join();
+    let minute = std::time::Duration::from_secs(60);
+    world
+        .pause(0, Some(minute))
+        .expect("web has a target group");
     world
 }
 

@@ -1,6 +1,7 @@
 //! Operations on listeners.
 
 use roadstead_core::id::ListenerRef;
+use roadstead_core::state::load_balancer::ListenerAttributes;
 use roadstead_core::{ClusterState, Command, Exception, Rejection};
 use roadstead_proto::elb::{
     AddListenerCertificatesRequest, AddListenerCertificatesResponse, Certificate,
@@ -35,6 +36,7 @@ pub(super) async fn create(
     let port = port.ok_or_else(|| Rejection::validation("port must be 1 to 65535"))?;
     let default = action::from_proto(&request.default_actions)?;
     let attributes = listener_attribute::from_proto(&request.attributes)?;
+    ListenerAttributes::default().changed(attributes.clone())?;
     let id = ListenerRef {
         load_balancer,
         listener: id::listener(),
@@ -109,7 +111,10 @@ pub(super) async fn modify(
     };
     let attributes = listener_attribute::from_proto(&request.attributes)?;
     let decide = |state: &ClusterState| {
-        let known = &state.listener(&id)?.protocol;
+        let listener = state.listener(&id)?;
+        // Before the log: what is refused there has filled it.
+        listener.attributes.clone().changed(attributes.clone())?;
+        let known = &listener.protocol;
         let protocol = wanted.modify(known)?;
         Ok(Command::ModifyListener {
             id: id.clone(),

@@ -101,6 +101,7 @@ impl Streams {
             client: Arc::new(self.connection.stream()),
             state: Mutex::default(),
         });
+        self.connection.link.is_used();
         let mut open = lock(&self.open);
         open.begun += 1;
         let number = open.begun;

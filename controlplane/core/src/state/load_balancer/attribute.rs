@@ -39,7 +39,7 @@ impl ListenerAttributes {
     ///
     /// # Errors
     /// Names the first value that no listener may have.
-    pub(super) fn changed(mut self, changes: Vec<ListenerAttribute>) -> Result<Self, Rejection> {
+    pub fn changed(mut self, changes: Vec<ListenerAttribute>) -> Result<Self, Rejection> {
         for change in changes {
             match change {
                 ListenerAttribute::RequestsPerSecond(number) => self.requests_per_second = number,

@@ -109,6 +109,8 @@ pub(crate) fn changed(
         spec.health_check.success_codes = codes;
     }
     attribute::change(&mut spec, &changes.attributes)?;
+    // Before the log: what is refused there has filled it.
+    spec.check()?;
     Ok(spec)
 }
 
