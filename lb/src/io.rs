@@ -112,7 +112,13 @@ impl Body for Received {
         if matches!(polled, Poll::Ready(Some(Err(_)))) {
             link.has_broken_off();
         }
-        if matches!(polled, Poll::Ready(None)) || self.incoming.is_end_stream() {
+        // Nobody asks on behind trailers.
+        let ended = match &polled {
+            Poll::Ready(None) => true,
+            Poll::Ready(Some(Ok(frame))) => frame.is_trailers(),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => false,
+        };
+        if ended || self.incoming.is_end_stream() {
             link.set_receiving(false);
             link.set_open_body(false);
         }
@@ -141,8 +147,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
             let Self { client, heads, .. } = &mut *self;
             let link = &client.link;
             if let Some(heads) = heads {
-                let (waits, whole) = (link.waits_for_a_head(), !link.has_an_open_body());
-                heads.check(&mut buffer.filled_mut()[before..], waits, whole);
+                let waits = link.waits_for_a_head();
+                heads.check(&mut buffer.filled_mut()[before..], waits);
             }
             link.has_read(read);
         }

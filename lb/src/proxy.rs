@@ -130,12 +130,14 @@ async fn forward(
         } = match pick(&client, &asked, draw, &turn, &tried) {
             Ok(Next::Go(picked)) => picked,
             Ok(Next::Wait(group, calls)) => {
-                tried.wait(&client);
-                turn.wait(&client.link, &group, calls).await?;
+                tried.leave(&client);
+                if turn.wait(&client.link, &group, calls).await? {
+                    tried.forget_unreachable();
+                }
                 continue;
             }
             // Its own last attempt may be what fills the target.
-            Err(Own::Refusal(Refusal::Overload)) if tried.last.is_some() => {
+            Err(Own::Refusal(Refusal::Overload)) if tried.may_fill_a_target() => {
                 tried.passed_on();
                 continue;
             }
@@ -206,11 +208,21 @@ impl Tried {
         }
     }
 
-    /// Waits for a target: the one that it was with may drain meanwhile, and one that could not be reached come back.
-    fn wait(&mut self, client: &Client) {
+    /// There is no target for now; the one that it was with may drain meanwhile.
+    fn leave(&mut self, client: &Client) {
         self.passed_on();
-        self.unreachable.clear();
         client.link.leave();
+    }
+
+    /// Some time has passed, and what could not be reached may be back.
+    fn forget_unreachable(&mut self) {
+        self.unreachable.clear();
+    }
+
+    /// Returns whether its own last attempt may be the one too many at a target that could take it.
+    fn may_fill_a_target(&self) -> bool {
+        let mut last = self.last.iter();
+        self.attempts < MOST_ATTEMPTS && last.any(|ticket| !self.excludes(ticket.target()))
     }
 
     /// There is no further target: what the last one did is the answer, if there was one.

@@ -23,13 +23,12 @@ impl Room {
         self.calls.load(SeqCst)
     }
 
-    /// Takes a place; `None` when there are `most` requests already.
-    pub(crate) fn enter(self: &Arc<Self>, most: usize) -> Option<Place> {
+    /// Takes a place, and returns how many were there before; `None` when there are `most` requests already.
+    pub(crate) fn enter(self: &Arc<Self>, most: usize) -> Option<(Place, usize)> {
         let step = |waiting| (waiting < most).then_some(waiting + 1);
         let entered = self.waiting.fetch_update(SeqCst, SeqCst, step);
-        entered.ok().map(|_before| Place {
-            room: Arc::clone(self),
-        })
+        let room = Arc::clone(self);
+        entered.ok().map(|before| (Place { room }, before))
     }
 
     /// Returns how many requests wait.
@@ -103,7 +102,8 @@ mod tests {
     #[tokio::test]
     async fn who_leaves_after_a_call_passes_it_on() {
         let room = Arc::new(Room::default());
-        let (first, second) = (room.enter(2).unwrap(), room.enter(2).unwrap());
+        let ((first, _), (second, before)) = (room.enter(2).unwrap(), room.enter(2).unwrap());
+        assert_eq!(before, 1);
         let calls = room.calls();
         drop(first);
         second.called(calls).await;

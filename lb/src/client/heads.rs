@@ -5,9 +5,8 @@
 //! seen another request. So the LF at which it is found out becomes a NUL before hyper sees it, which is nothing in any head,
 //! and is answered with 400.
 //!
-//! Every byte of a connection passes here, and where a head begins is known from the bytes alone: behind a body of known
-//! length, or behind a head without a body. A body in chunks is not followed; the next head is looked at when the
-//! request is over and nothing has come behind it.
+//! Every byte of a connection passes here, and where a head begins is known from the bytes alone. Behind a request to upgrade
+//! that is only so if nothing comes before it is answered; otherwise the rest of the connection is not looked at.
 
 use memchr::memchr;
 
@@ -38,7 +37,12 @@ enum Place {
     Head,
     /// So much of a body is still to come.
     Body(u64),
-    /// A body in chunks, or whatever an upgrade makes of it.
+    /// The line with the size of a chunk.
+    Size,
+    /// So much of a chunk, and of the line's end behind it.
+    Chunk(u64),
+    Trailers,
+    /// Whatever an upgrade makes of it.
     Unknown,
     /// Nothing is looked at any more.
     Over,
@@ -46,8 +50,14 @@ enum Place {
 
 impl Default for Heads {
     fn default() -> Self {
+        Self::at(Place::Head)
+    }
+}
+
+impl Heads {
+    fn at(place: Place) -> Self {
         Self {
-            place: Place::Head,
+            place,
             unended: 0,
             first: [0; LONGEST],
             ends_in_cr: false,
@@ -57,38 +67,43 @@ impl Default for Heads {
             is_open: false,
         }
     }
-}
 
-impl Heads {
-    /// Looks at what has come. `waits`: nothing of a request has come since the last one was over; `whole`: the body of the
-    /// request that is under way has come to its end.
-    pub(crate) fn check(&mut self, mut bytes: &mut [u8], waits: bool, whole: bool) {
+    /// Looks at what has come. `waits`: nothing of a request has come since the last one was over.
+    pub(crate) fn check(&mut self, mut bytes: &mut [u8], waits: bool) {
         if self.place == Place::Unknown && waits {
             *self = Self::default();
-        } else if self.place == Place::Unknown && whole {
-            // It is of the next request, and where that begins is not known.
-            self.place = Place::Over;
         }
         while !bytes.is_empty() {
             let taken = match self.place {
-                Place::Head => self.head(bytes),
+                Place::Head | Place::Size | Place::Trailers => self.lines(bytes),
                 Place::Body(left) => {
-                    let taken =
-                        usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
-                    self.place = match left - taken as u64 {
+                    let (taken, left) = skip(left, bytes);
+                    self.place = match left {
                         0 => Place::Head,
                         left => Place::Body(left),
                     };
                     taken
                 }
-                Place::Unknown | Place::Over => return,
+                Place::Chunk(left) => {
+                    let (taken, left) = skip(left, bytes);
+                    self.place = match left {
+                        0 => Place::Size,
+                        left => Place::Chunk(left),
+                    };
+                    taken
+                }
+                Place::Unknown | Place::Over => {
+                    self.place = Place::Over;
+                    return;
+                }
             };
             bytes = &mut bytes[taken..];
         }
     }
 
-    /// Takes what is of the head; returns how much that is.
-    fn head(&mut self, bytes: &mut [u8]) -> usize {
+    /// Takes lines for as long as they are of one kind; returns how much that is.
+    fn lines(&mut self, bytes: &mut [u8]) -> usize {
+        let kind = self.place;
         let mut start = 0;
         while let Some(length) = memchr(b'\n', &bytes[start..]) {
             let end = start + length;
@@ -98,7 +113,7 @@ impl Heads {
                 return bytes.len();
             }
             start = end + 1;
-            if self.place != Place::Head {
+            if self.place != kind {
                 return start;
             }
         }
@@ -109,62 +124,96 @@ impl Heads {
     /// Takes the rest of a line, up to its LF; returns whether it can be read in one way only.
     fn takes(&mut self, rest: &[u8]) -> bool {
         let after_cr = rest.last().map_or(self.ends_in_cr, |last| *last == b'\r');
-        let is_empty = self.unended + rest.len() == 1;
-        if self.unended == 0 {
-            self.note(rest);
-        } else {
-            let whole = self.unended + rest.len();
-            self.keep(rest);
-            let first = self.first;
-            self.note(&first[..LONGEST.min(whole)]);
-        }
-        let fits = after_cr && !(self.length.is_some() && self.has_coding);
+        let whole = self.unended + rest.len();
+        self.keep(rest);
+        let first = self.first;
+        let line = &first[..LONGEST.min(whole)];
         self.unended = 0;
         self.ends_in_cr = false;
-        if is_empty && self.begun && fits {
-            let place = match self.length {
-                _ if self.is_open || self.has_coding => Place::Unknown,
-                Some(length) if length > 0 => Place::Body(length),
-                Some(_) | None => Place::Head,
-            };
-            *self = Self {
-                place,
-                ..Self::default()
-            };
-        }
-        self.begun |= !is_empty;
-        fits
+        after_cr && self.follows(line, whole)
     }
 
-    /// Notes what a line says of what follows.
-    fn note(&mut self, line: &[u8]) {
+    /// Goes on behind a line of that length, of which this is the beginning; returns whether it can be read in one way only.
+    fn follows(&mut self, line: &[u8], whole: usize) -> bool {
+        // But for its CR.
+        let is_empty = whole == 1;
+        match self.place {
+            Place::Size => match size(line) {
+                Some(0) => self.place = Place::Trailers,
+                Some(size) => self.place = Place::Chunk(size.saturating_add(2)),
+                None => return false,
+            },
+            Place::Trailers if is_empty => *self = Self::default(),
+            Place::Head if is_empty && self.begun => *self = Self::at(self.behind()),
+            Place::Head => {
+                let is_length = self.note(line);
+                self.begun |= !is_empty;
+                // A length that is cut here would be another one than hyper reads.
+                let is_cut = is_length && whole > LONGEST;
+                let is_both = self.length.is_some() && self.has_coding;
+                return !is_cut && !is_both;
+            }
+            Place::Trailers | Place::Body(_) | Place::Chunk(_) | Place::Unknown | Place::Over => {}
+        }
+        true
+    }
+
+    /// Returns what comes behind the head.
+    fn behind(&self) -> Place {
+        match self.length {
+            _ if self.is_open => Place::Unknown,
+            _ if self.has_coding => Place::Size,
+            Some(length) if length > 0 => Place::Body(length),
+            Some(_) | None => Place::Head,
+        }
+    }
+
+    /// Notes what a line says of what follows; returns whether it is a length.
+    fn note(&mut self, line: &[u8]) -> bool {
         let begins_with = |name: &[u8]| {
             let first = line.get(..name.len());
             first.is_some_and(|first| first.eq_ignore_ascii_case(name))
         };
-        if begins_with(LENGTH) {
+        let is_length = begins_with(LENGTH);
+        if is_length {
             let digits = line[LENGTH.len()..].trim_ascii();
-            let length = str::from_utf8(digits)
-                .ok()
-                .and_then(|digits| digits.parse().ok());
+            let length = str::from_utf8(digits).ok();
             // What is no number is refused by hyper.
+            let length = length.and_then(|digits| digits.parse().ok());
             self.length = Some(length.unwrap_or(0));
         }
         self.has_coding |= begins_with(CODING);
         self.is_open |= begins_with(UPGRADE) || (!self.begun && begins_with(HTTP_2));
+        is_length
     }
 
     /// Remembers what is needed of a line that has not ended.
     fn keep(&mut self, part: &[u8]) {
         let known = self.unended.min(LONGEST);
-        for (into, byte) in self.first[known..].iter_mut().zip(part) {
-            *into = *byte;
-        }
+        let kept = part.len().min(LONGEST - known);
+        self.first[known..known + kept].copy_from_slice(&part[..kept]);
         self.unended += part.len();
         if let Some(last) = part.last() {
             self.ends_in_cr = *last == b'\r';
         }
     }
+}
+
+/// Returns how much of what has come is of the `left` bytes, and how many are left then.
+fn skip(left: u64, bytes: &[u8]) -> (usize, u64) {
+    let taken = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
+    (taken, left - taken as u64)
+}
+
+/// Returns the size of a chunk (RFC 9112 7.1); `None` for what hyper refuses, or what is too long to tell.
+fn size(line: &[u8]) -> Option<u64> {
+    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit());
+    let digits = &line[..digits.count()];
+    if digits.len() == LONGEST {
+        return None;
+    }
+    let digits = str::from_utf8(digits).ok()?;
+    u64::from_str_radix(digits, 16).ok()
 }
 
 #[cfg(test)]
@@ -180,8 +229,8 @@ mod tests {
             let mut heads = Heads::default();
             let mut bytes = head.to_vec();
             let (first, second) = bytes.split_at_mut(cut);
-            heads.check(first, false, false);
-            heads.check(second, false, false);
+            heads.check(first, false);
+            heads.check(second, false);
             bytes
         });
         let first = results.next().unwrap();
@@ -239,20 +288,37 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_body_in_chunks_the_next_head_is_looked_at_if_nothing_of_it_has_come() {
-        let post = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n0\r\n\r\n";
-        let bad = b"GET /\n";
-        for (whole, waits, refused) in [
-            (false, true, true),
-            (true, false, false),
-            (false, false, false),
+    fn a_body_in_chunks_is_followed_and_the_head_behind_it_is_looked_at() {
+        let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let bad = "GET / HTTP/1.1\nHost: a\r\n\r\n";
+        let refused = bad.replacen('\n', "\0", 1);
+        for body in [
+            "3\r\n\na\n\r\n0\r\n\r\n",
+            "0a;b=c\r\n0123456789\r\n000\r\nX-Sum: 7\r\n\r\n",
         ] {
+            let both = format!("{chunked}{body}{bad}");
+            let after = format!("{chunked}{body}{refused}");
+            assert_eq!(checked(both.as_bytes()), after.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_length_that_is_longer_than_any_is_refused() {
+        let spaces = " ".repeat(60);
+        let padded = format!("POST / HTTP/1.1\r\nContent-Length: {spaces}5\r\n\r\n");
+        let refused = padded.replacen("5\r\n", "5\r\0", 1);
+        assert_eq!(checked(padded.as_bytes()), refused.as_bytes());
+    }
+
+    #[test]
+    fn behind_an_upgrade_the_next_head_is_looked_at_if_nothing_came_before_the_answer() {
+        let upgrade = b"GET / HTTP/1.1\r\nUpgrade: a\r\n\r\n";
+        for (waits, refused) in [(true, true), (false, false)] {
             let mut heads = Heads::default();
-            let (mut first, mut second) = (post.to_vec(), bad.to_vec());
-            heads.check(&mut first, true, false);
-            assert_eq!(first, post);
-            heads.check(&mut second, waits, whole);
-            assert_eq!(second != bad, refused);
+            let (mut first, mut second) = (upgrade.to_vec(), b"GET /\n".to_vec());
+            heads.check(&mut first, true);
+            heads.check(&mut second, waits);
+            assert_eq!(second == b"GET /\0", refused);
         }
     }
 

@@ -35,12 +35,14 @@ pub(crate) async fn connect(client: &Arc<Client>, server_name: &str) -> Option<(
         let ticket = match pick(client, &asked, draw, &turn, &tried) {
             Ok(Next::Go(Picked { ticket, .. })) => ticket,
             Ok(Next::Wait(group, calls)) => {
-                tried.wait(client);
-                turn.wait(&client.link, &group, calls).await.ok()?;
+                tried.leave(client);
+                if turn.wait(&client.link, &group, calls).await.ok()? {
+                    tried.forget_unreachable();
+                }
                 continue;
             }
             // Its own last attempt may be what fills the target.
-            Err(Own::Refusal(Refusal::Overload)) if tried.last.is_some() => {
+            Err(Own::Refusal(Refusal::Overload)) if tried.may_fill_a_target() => {
                 tried.passed_on();
                 continue;
             }

@@ -57,7 +57,7 @@ impl Turn {
         until.is_some_and(|until| self.now < until)
     }
 
-    /// Waits until it is worth to look again.
+    /// Waits until it is worth to look again; returns whether that took any time.
     ///
     /// # Errors
     /// Fails when as many requests wait as may.
@@ -66,8 +66,9 @@ impl Turn {
         link: &Link,
         group: &Arc<TargetGroup>,
         calls: u64,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         let waiting = &group.waiting;
+        let mut waited = false;
         match &self.place {
             Some(place) if place.is_in(&group.room) => {
                 let patience = waiting.patience.unwrap_or_default();
@@ -79,11 +80,13 @@ impl Turn {
                 // Called or not: the next look tells.
                 let _called = timeout_at(until.into(), place.called(calls)).await;
                 link.set_held(false);
+                waited = true;
             }
             Some(_) | None => {
-                let place = group.room.enter(waiting.most);
-                self.place = Some(place.ok_or(Refusal::Overload)?);
-                if group.room.waiting() > 1 && !self.is_paused(group) {
+                let entered = group.room.enter(waiting.most);
+                let (place, before) = entered.ok_or(Refusal::Overload)?;
+                self.place = Some(place);
+                if before > 0 && !self.is_paused(group) {
                     // Others were there before: each of them calls the next when it leaves.
                     let calls = group.room.calls();
                     return Box::pin(self.wait(link, group, calls)).await;
@@ -92,7 +95,7 @@ impl Turn {
             }
         }
         self.now = Instant::now();
-        Ok(())
+        Ok(waited)
     }
 
     /// It has a target.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Backend, Lb, free_address, get, request, rule, target};
+use crate::harness::{Backend, Lb, body_of, free_address, get, request, rule, target, text};
 
 #[tokio::test]
 async fn without_a_target_the_answer_is_503() {
@@ -184,4 +184,27 @@ async fn an_answer_that_comes_before_the_end_of_a_body_is_the_last() {
         (200, Some("close"))
     );
     assert_eq!(lb.connect().await.get("/").await.header("connection"), None);
+}
+
+#[tokio::test]
+async fn what_is_in_bodies_stays_as_it_is_however_requests_are_cut() {
+    let backend = Backend::http(|request| async move { text(body_of(request).await) }).await;
+    let lb = Lb::start(&[target("b", backend.address)]).await;
+    let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let head = "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let body = "4\r\n\n\n\na\r\n0\r\n\r\n";
+    let all = format!("{get}{head}{body}{get}");
+    for cut in 1..all.len() {
+        let (first, second) = all.split_at(cut);
+        let mut connection = lb.connect().await;
+        connection.send(first).await;
+        if cut >= get.len() {
+            assert_eq!(connection.answer().await.text(), "");
+        }
+        connection.send(second).await;
+        if cut < get.len() {
+            assert_eq!(connection.answer().await.text(), "");
+        }
+        assert_eq!(connection.answer().await.text(), "\n\n\na", "cut at {cut}");
+    }
 }
