@@ -4,9 +4,10 @@
 #
 #   tests/bench/instructions.sh DIRECTORY     DIRECTORY: where `make build` has put ctl, load and sample-service
 #
-# With RULES=100 it also tells what a hundred rules cost. One keep-alive connection asks for a small answer, through HTTP/1.1 on both sides. Fails when a request costs 3 % more than the kept
-# number. A change that is worth it, and one that makes a request cheaper, are kept with UPDATE=1. A number belongs to a compiler and to a
-# processor, whose vector instructions are used: with others than it was counted with it is only told.
+# One keep-alive connection asks for a small answer, through HTTP/1.1 on both sides. With RULES=100 it also tells what a hundred rules that do
+# not match cost. Fails when a request costs 3 % more than the kept number. A change that is worth it, and one that makes a request cheaper, are
+# kept with UPDATE=1. A number belongs to a compiler and to a processor, whose vector instructions are used: with others than it was counted
+# with it is only told.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "$0")"
