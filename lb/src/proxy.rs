@@ -1,8 +1,8 @@
 //! The path of a request, step by step.
 //!
-//! A request goes to a second target only if the first cannot have acted on it: the connection was
-//! never made, no byte was sent, or a reused connection ended before the first byte of an answer to
-//! a request that may be repeated (RFC 9110 9.2.2). Everything else is answered here, as ALB does.
+//! A request goes to a second target only if the first cannot have acted on it (the connection was
+//! never made, or no byte was sent), or, once, if the connection ended before the first byte of an answer
+//! to a request that may be repeated (RFC 9110 9.2.2). Everything else is answered here, as ALB does.
 
 mod admission;
 mod attempt;
@@ -174,6 +174,8 @@ struct Tried {
     last: Option<Ticket>,
     /// The last target has said that it does not take the request: it goes, or the connection does.
     declined: bool,
+    /// Who may have acted on it already, and gave no answer.
+    sent_to: Option<Arc<Target>>,
     refusal: Option<Refusal>,
 }
 
@@ -182,6 +184,20 @@ impl Tried {
         self.unreachable
             .iter()
             .any(|tried| Arc::ptr_eq(tried, target))
+    }
+
+    /// Returns whether that target may have acted on it already.
+    fn was_sent_to(&self, target: &Arc<Target>) -> bool {
+        let mut sent_to = self.sent_to.iter();
+        sent_to.any(|tried| Arc::ptr_eq(tried, target))
+    }
+
+    /// A target that may have acted on it gave no answer; returns whether another may. Once, and no more: a request that ends
+    /// the process that reads it must not go round all of them.
+    fn may_repeat(&mut self, target: &Arc<Target>) -> bool {
+        let is_first = self.sent_to.is_none();
+        self.sent_to = Some(Arc::clone(target));
+        is_first
     }
 
     fn give_up(&mut self, ticket: Ticket, refusal: Refusal) {

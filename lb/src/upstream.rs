@@ -154,11 +154,6 @@ impl Wire {
         })
     }
 
-    /// Returns whether an exchange has been on this connection before.
-    pub(crate) fn is_reused(&self) -> bool {
-        self.unused_since.is_some()
-    }
-
     /// Returns whether the last exchange is over in both directions, and the next may begin.
     pub(crate) fn is_idle(&self) -> bool {
         self.reusable && self.is_complete() && self.rest.is_sent() && self.input.is_empty()

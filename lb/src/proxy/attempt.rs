@@ -50,7 +50,7 @@ pub(super) struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// Sends a request to the target of its ticket; `None` when the target cannot have acted on it.
+    /// Sends a request to the target of its ticket; `None` when it may go to another target.
     pub(super) async fn attempt(
         self,
         errand: &mut Errand,
@@ -131,8 +131,9 @@ impl Way<'_> {
             })) => Err(incomplete(client, &error)),
             Ok(Err(failure)) => {
                 debug!(target = %target.address(), error = &failure.error as &dyn std::error::Error, "no answer");
-                let repeatable = wire.is_reused() && !failure.answered && outgoing.is_replayable();
-                if failure.sent && !repeatable {
+                let repeatable = outgoing.is_replayable() && !failure.answered;
+                let may_go_on = !failure.sent || (repeatable && tried.may_repeat(&target));
+                if !may_go_on {
                     return Err(fail(client, ticket, Refusal::BadGateway));
                 }
                 tried.give_up(ticket, Refusal::BadGateway);
@@ -180,8 +181,9 @@ impl Way<'_> {
                     client.link.leave();
                     return Err(Refusal::BadRequest("the request's body is incomplete"));
                 }
-                let repeatable = slot.is_reused() && call.is_replayable();
-                if !failure.untouched && !repeatable {
+                let repeatable = call.is_replayable() && !failure.answered;
+                let may_go_on = failure.untouched || (repeatable && tried.may_repeat(&target));
+                if !may_go_on {
                     return Err(fail(client, ticket, Refusal::BadGateway));
                 }
                 tried.give_up(ticket, Refusal::BadGateway);

@@ -68,7 +68,9 @@ pub(super) fn pick(
         let seen = Seen { group, tried, now };
         let enough = tried.attempts >= MOST_ATTEMPTS;
         let chosen = stickiness::target(asked.headers, group)
-            .filter(|index| [Standing::Healthy, Standing::Far].contains(&seen.standing(*index)))
+            .filter(|index| {
+                [Standing::Healthy, Standing::Far].contains(&seen.usual_standing(*index))
+            })
             .or_else(|| {
                 let turn = group.turn(client.worker);
                 // Another number than the one that chose the group: the two must not go together.
@@ -110,12 +112,6 @@ pub(super) fn pick(
     }
 }
 
-impl Seen<'_> {
-    fn is_ready(&self, index: usize) -> bool {
-        [Standing::Healthy, Standing::Far, Standing::Ejected].contains(&self.standing(index))
-    }
-}
-
 /// The targets of a group, as one request sees them.
 struct Seen<'a> {
     group: &'a TargetGroup,
@@ -123,12 +119,9 @@ struct Seen<'a> {
     now: Instant,
 }
 
-impl Targets for Seen<'_> {
-    fn count(&self) -> usize {
-        self.group.targets.len()
-    }
-
-    fn standing(&self, index: usize) -> Standing {
+impl Seen<'_> {
+    /// Returns where a target stands for a request that was not sent there yet.
+    fn usual_standing(&self, index: usize) -> Standing {
         let target = &self.group.targets[index];
         if target.is_draining() || self.tried.excludes(target) {
             Standing::Out
@@ -142,6 +135,28 @@ impl Targets for Seen<'_> {
             Standing::Far
         } else {
             Standing::Healthy
+        }
+    }
+
+    fn is_ready(&self, index: usize) -> bool {
+        [Standing::Healthy, Standing::Far, Standing::Ejected].contains(&self.standing(index))
+    }
+}
+
+impl Targets for Seen<'_> {
+    fn count(&self) -> usize {
+        self.group.targets.len()
+    }
+
+    fn standing(&self, index: usize) -> Standing {
+        match self.usual_standing(index) {
+            // It may be dying: its connections end before its socket closes, and the kernel accepts for it meanwhile.
+            Standing::Healthy | Standing::Far
+                if self.tried.was_sent_to(&self.group.targets[index]) =>
+            {
+                Standing::Ejected
+            }
+            standing => standing,
         }
     }
 

@@ -68,7 +68,7 @@ impl Http2Pool {
         let connections = self.lock(worker);
         let mut open = connections.iter().filter(|one| !one.requests.is_closed());
         let with_room = open.find(|one| one.usage.streams.load(Relaxed) < MOST_STREAMS);
-        with_room.map(|connection| connection.slot(true))
+        with_room.map(Connection::slot)
     }
 
     /// Keeps a new connection for others too, unless `closed` says, under the lock, that the target takes no more requests.
@@ -105,11 +105,10 @@ impl Usage {
 }
 
 impl Connection {
-    fn slot(&self, is_reused: bool) -> Slot {
+    fn slot(&self) -> Slot {
         self.usage.streams.fetch_add(1, Relaxed);
         Slot {
             connection: self.clone(),
-            is_reused,
         }
     }
 }
@@ -118,7 +117,6 @@ impl Connection {
 #[derive(Debug)]
 pub(crate) struct Slot {
     connection: Connection,
-    is_reused: bool,
 }
 
 impl Drop for Slot {
@@ -142,6 +140,8 @@ pub(crate) struct CallFailure {
     pub(crate) error: hyper::Error,
     /// The target has not acted on it, and its body is still whole.
     pub(crate) untouched: bool,
+    /// The target has ended the call, and not the connection.
+    pub(crate) answered: bool,
 }
 
 impl Slot {
@@ -170,12 +170,7 @@ impl Slot {
             unused_since: Mutex::new(Instant::now()),
         };
         let usage = Arc::new(usage);
-        Ok(Connection { requests, usage }.slot(false))
-    }
-
-    /// Returns whether there was a request on this connection before.
-    pub(crate) fn is_reused(&self) -> bool {
-        self.is_reused
+        Ok(Connection { requests, usage }.slot())
     }
 
     /// Sends a call; returns the answer, with this slot for as long as its body comes.
@@ -195,24 +190,33 @@ impl Slot {
                     call.take_back(request.into_body());
                     true
                 }
-                None => call.bodiless && is_refused(&error),
+                None => call.bodiless && cause(&error).is_some_and(is_refused),
             };
-            CallFailure { error, untouched }
+            let answered = cause(&error).is_some_and(h2::Error::is_reset);
+            CallFailure {
+                error,
+                untouched,
+                answered,
+            }
         })
     }
 }
 
 /// RFC 9113 8.7: a stream that was refused, or came after those that a GOAWAY names, was not acted upon.
-fn is_refused(error: &hyper::Error) -> bool {
+fn is_refused(error: &h2::Error) -> bool {
+    error.reason() == Some(h2::Reason::REFUSED_STREAM) || (error.is_go_away() && error.is_remote())
+}
+
+/// Returns what HTTP/2 has to say of the failure of a call.
+fn cause(error: &hyper::Error) -> Option<&h2::Error> {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return error.reason() == Some(h2::Reason::REFUSED_STREAM)
-                || (error.is_go_away() && error.is_remote());
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
         }
         cause = error.source();
     }
-    false
+    None
 }
 
 /// A request on its way to a target that speaks HTTP/2.

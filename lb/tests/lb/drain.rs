@@ -1,13 +1,8 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
-use crate::harness::{
-    Backend, Connection, Lb, body_of, draining, get, request, target, text, within,
-};
+use crate::harness::{Backend, Lb, Load, draining, get, request, target, text, within};
 use roadstead_proto::lb;
 
 const LONG: Duration = Duration::from_secs(300);
@@ -19,45 +14,10 @@ fn check() -> lb::HealthCheck {
     }
 }
 
-async fn web_server() -> Backend {
-    Backend::http(|request| async move {
-        // The answer takes a moment, so that requests are under way whenever a target leaves.
-        tokio::task::yield_now().await;
-        text(body_of(request).await)
-    })
-    .await
-}
-
-/// A client that works as fast as it can; returns how many requests it made, or what went wrong.
-async fn work(
-    lb: std::net::SocketAddr,
-    stop: Arc<AtomicBool>,
-    made: Arc<AtomicUsize>,
-) -> Result<(), String> {
-    let mut connection = Connection::open(lb).await;
-    while !stop.load(SeqCst) {
-        for method in ["GET", "POST"] {
-            let body = if method == "POST" { "body" } else { "" };
-            connection
-                .send(format!(
-                    "{method} / HTTP/1.1\r\nHost: lb\r\nContent-Length: {}\r\n\r\n{body}",
-                    body.len()
-                ))
-                .await;
-            match connection.try_answer().await {
-                Some(answer) if answer.status == 200 && answer.text() == body => {}
-                other => return Err(format!("{method}: {other:?}")),
-            }
-            made.fetch_add(1, SeqCst);
-        }
-    }
-    Ok(())
-}
-
 /// The promise of the handshake: a server that stops when it is reported as drained loses nothing.
 #[tokio::test]
 async fn fifty_swaps_of_targets_under_load_lose_no_request() {
-    let mut servers = vec![web_server().await, web_server().await];
+    let mut servers = vec![Backend::echo().await, Backend::echo().await];
     let mut targets = vec![
         target("t0", servers[0].address),
         target("t1", servers[1].address),
@@ -67,16 +27,9 @@ async fn fifty_swaps_of_targets_under_load_lose_no_request() {
     for id in ["t0", "t1"] {
         lb.until_state(id, "healthy").await;
     }
-    let (stop, made) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicUsize::new(0)),
-    );
-    let mut clients = JoinSet::new();
-    for _ in 0..16 {
-        clients.spawn(work(lb.address, Arc::clone(&stop), Arc::clone(&made)));
-    }
+    let load = Load::start(lb.address, 16, &["GET", "POST"]);
     for swap in 2..52 {
-        let server = web_server().await;
+        let server = Backend::echo().await;
         let id = format!("t{swap}");
         let coming = target(&id, server.address);
         let leaving = targets.remove(0);
@@ -94,11 +47,9 @@ async fn fifty_swaps_of_targets_under_load_lose_no_request() {
         drop(servers.remove(0));
         lb.retarget(&targets).await;
     }
-    stop.store(true, SeqCst);
-    while let Some(result) = within(clients.join_next()).await {
-        assert_eq!(result.unwrap(), Ok(()));
-    }
-    let made = made.load(SeqCst) as u64;
+    let answers = load.end().await;
+    assert!(answers.keys().eq(&[200]), "{answers:?}");
+    let made = answers[&200];
     assert!(made > 1000, "only {made} requests were made");
     lb.until_counts([made, 0, 0, 0]).await;
 }

@@ -4,6 +4,7 @@ mod backend;
 mod client;
 mod control_plane;
 pub(crate) mod http2;
+mod load;
 mod tls;
 
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ pub(crate) use backend::{Backend, body_of, request, text};
 pub(crate) use client::{Connection, get};
 pub(crate) use control_plane::FakeControlPlane;
 pub(crate) use http2::Http2;
+pub(crate) use load::Load;
 pub(crate) use tls::{Authority, TlsClient, acceptor, certificate, https};
 
 /// No condition of these tests takes a second; a slow machine may need more.

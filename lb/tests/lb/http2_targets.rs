@@ -1,6 +1,8 @@
 //! Targets that speak HTTP/2.
 
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +10,9 @@ use http::{HeaderMap, HeaderValue};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
 use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use roadstead_lb::Config;
 use roadstead_proto::lb;
 use tokio::sync::watch;
@@ -164,6 +168,50 @@ async fn a_target_that_is_gone_is_passed_over_and_a_target_without_another_is_a_
     let revision = lb.change(|table| table.target_groups[0].targets = vec![gone]);
     lb.until(|report| report.table_revision == revision).await;
     assert_eq!(get(lb.address, "/").await.status, 502);
+}
+
+/// A target that ends the connection when it has read a call. Counts what it has read.
+async fn deadly(requests: &Arc<AtomicUsize>) -> Backend {
+    let counter = Arc::clone(requests);
+    Backend::raw(move |stream, _| {
+        let counter = Arc::clone(&counter);
+        async move {
+            let (has_read, mut reads) = watch::channel(false);
+            let service = service_fn(move |_request| {
+                counter.fetch_add(1, SeqCst);
+                has_read.send_replace(true);
+                std::future::pending::<Result<Reply, Infallible>>()
+            });
+            let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service);
+            tokio::select! {
+                _ended = connection => {}
+                _ = reads.wait_for(|has_read| *has_read) => {}
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_get_goes_to_another_target_when_the_connection_ends_and_a_post_does_not() {
+    let requests = Arc::default();
+    let backend = deadly(&requests).await;
+    let other = Backend::http2(usize::MAX, echo).await;
+    let targets = [target("a", backend.address), target("b", other.address)];
+    let mut lb = start(&targets, |_config| {}).await;
+    for _ in 0..2 {
+        assert_eq!(get(lb.address, "/").await.status, 200);
+    }
+    let read = requests.load(SeqCst) as u64;
+    assert!(read > 0, "no request met the target that hangs up");
+    lb.until_counts([2, read, 0, 0]).await;
+    let mut statuses = Vec::new();
+    for _ in 0..2 {
+        statuses.push(lb.connect().await.post("/", "body").await.status);
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 502]);
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ mod http2;
 #[cfg(test)]
 mod http2_targets;
 #[cfg(test)]
+mod losses;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod operation;

@@ -84,11 +84,10 @@ async fn a_delete_that_was_sent_is_not_sent_again_though_it_has_no_body() {
     lb.until_counts([1, 0, 1, 0]).await;
 }
 
-#[tokio::test]
-async fn a_get_is_not_sent_again_when_a_new_connection_ends_without_an_answer() {
-    let requests = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&requests);
-    let backend = Backend::raw(move |mut stream, _| {
+/// A target that hangs up on each request after it has read it. Counts what it has read.
+async fn deadly(requests: &Arc<AtomicUsize>) -> Backend {
+    let counter = Arc::clone(requests);
+    Backend::raw(move |mut stream, _| {
         let counter = Arc::clone(&counter);
         async move {
             if request(&mut stream).await {
@@ -96,17 +95,48 @@ async fn a_get_is_not_sent_again_when_a_new_connection_ends_without_an_answer() 
             }
         }
     })
-    .await;
-    let other = Backend::text("other").await;
-    let lb = Lb::start(&[target("a", backend.address), target("b", other.address)]).await;
-    let mut connection = lb.connect().await;
-    let mut statuses = [
-        connection.get("/").await.status,
-        connection.get("/").await.status,
-    ];
-    statuses.sort_unstable();
-    assert_eq!(statuses, [200, 502]);
-    assert_eq!(requests.load(SeqCst), 1);
+    .await
+}
+
+/// Whichever target is drawn for the second time.
+#[tokio::test]
+async fn a_get_goes_to_another_target_when_a_new_connection_ends_without_an_answer() {
+    for _round in 0..4 {
+        let requests = Arc::default();
+        let backend = deadly(&requests).await;
+        let other = Backend::text("other").await;
+        let mut lb = Lb::start(&[target("a", backend.address), target("b", other.address)]).await;
+        let revision = lb.change(|table| {
+            table.target_groups[0].algorithm = "weighted_random".to_owned();
+        });
+        lb.until(|report| report.table_revision == revision).await;
+        let mut connection = lb.connect().await;
+        // Until it is ejected for that.
+        let mut made = 0;
+        while requests.load(SeqCst) < 5 {
+            assert_eq!(connection.get("/").await.text(), "other");
+            made += 1;
+        }
+        lb.until_counts([made, 5, 0, 0]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_get_that_ends_whoever_reads_it_is_read_twice_and_no_more() {
+    for number in [1, 2, 4] {
+        let requests = Arc::default();
+        let mut backends = Vec::new();
+        let mut targets = Vec::new();
+        for index in 0..number {
+            let backend = deadly(&requests).await;
+            targets.push(target(&format!("t{index}"), backend.address));
+            backends.push(backend);
+        }
+        let mut lb = Lb::start(&targets).await;
+        assert_eq!(get(lb.address, "/").await.status, 502);
+        assert_eq!(requests.load(SeqCst), 2, "of {number} targets");
+        lb.until_counts([0, 1, 1, 0]).await;
+    }
 }
 
 #[tokio::test]

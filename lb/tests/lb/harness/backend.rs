@@ -36,6 +36,15 @@ impl Backend {
         Self::http(move |_request| async move { text(answer) }).await
     }
 
+    /// Answers every request with its own body. That takes a moment, so that requests are under way whenever a target leaves.
+    pub(crate) async fn echo() -> Self {
+        Self::http(|request| async move {
+            tokio::task::yield_now().await;
+            text(body_of(request).await)
+        })
+        .await
+    }
+
     /// Answers every request with "slow" once it is let go, and tells how many have come.
     pub(crate) async fn slow() -> (Self, watch::Receiver<usize>, watch::Sender<bool>) {
         let (arrived, arrivals) = watch::channel(0);
