@@ -24,11 +24,11 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# A port on which nobody listens just now.
+# A port on which nobody listens just now, below those that the kernel gives to connections.
 free_port() {
     local port
     while :; do
-        port=$((RANDOM % 20000 + 20000))
+        port=$((RANDOM % 12000 + 20000))
         (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
     done
     echo "$port"
