@@ -4,13 +4,13 @@
 //! `RoutingTable`, in which targets keep the identity that they had before.
 
 pub(crate) mod disk;
+mod error;
 pub(crate) mod file;
+mod group;
 mod listener;
 mod rule;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -20,15 +20,14 @@ use sha2::{Digest, Sha256};
 
 use crate::addresses::Meter;
 use crate::balance::Algorithm;
-use crate::client::ProxyProtocol;
 use crate::counts::Counts;
-use crate::health::{HealthCheck, Question};
 use crate::routing::Rule;
 use crate::target::Target;
-use crate::tls::{CertificateError, Keyring, TlsError};
+use crate::tls::Keyring;
 use crate::traffic::Traffic;
-use crate::upstream::Protocol;
 use crate::waiting::Room;
+pub use error::TableError;
+pub(crate) use group::{GroupDraft, TargetDraft};
 pub(crate) use listener::{Access, ListenerDraft, RateLimit, Speaks};
 
 /// One immutable version of everything that decides where a request goes.
@@ -163,70 +162,6 @@ impl Turns {
     }
 }
 
-/// Why a table is refused as a whole. What is in force stays in force.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum TableError {
-    #[error("listener {listener} has port {port}; a port is 1 to 65535")]
-    Port { listener: String, port: u32 },
-    #[error("two listeners have port {port}")]
-    PortTwice { port: u16 },
-    #[error("listener {listener} speaks {protocol}; HTTP, HTTPS and TCP are known")]
-    Protocol { listener: String, protocol: String },
-    #[error(
-        "a rule of listener {listener} forwards to {group}, which is no target group of this table"
-    )]
-    UnknownTargetGroup { listener: String, group: String },
-    #[error("a rule of listener {listener} has `{value}`, which is not {what}")]
-    Rule {
-        listener: String,
-        what: &'static str,
-        value: String,
-    },
-    #[error("target group {group} has the algorithm {algorithm}, which is not known")]
-    Algorithm { group: String, algorithm: String },
-    #[error(
-        "target group {group} has the protocol version {version}; HTTP1, HTTP2 and GRPC are known"
-    )]
-    ProtocolVersion { group: String, version: String },
-    #[error("target group {group} has version {version} of the PROXY protocol; 1 and 2 are known")]
-    ProxyProtocol { group: String, version: u32 },
-    #[error("a rule of TCP listener {listener} does more than to forward by source and name")]
-    TcpRule { listener: String },
-    #[error("the health check of {group} speaks {protocol}; HTTP, HTTPS and TCP are known")]
-    CheckProtocol { group: String, protocol: String },
-    #[error("target group {group} is there twice")]
-    TargetGroupTwice { group: String },
-    #[error(
-        "target {target} of {group} is at {address} port {port}; an IP address and a port of 1 to 65535 are needed"
-    )]
-    Address {
-        group: String,
-        target: String,
-        address: String,
-        port: u32,
-    },
-    #[error("target {target} of {group} is there twice")]
-    TargetTwice { group: String, target: String },
-    #[error(
-        "the health check of {group} has success code {code}; a code is 100 to 999, and 0 to 99 of gRPC"
-    )]
-    SuccessCode { group: String, code: u32 },
-    #[error("certificate {certificate} cannot be used")]
-    Certificate {
-        certificate: String,
-        #[source]
-        cause: CertificateError,
-    },
-    #[error("certificate {certificate} is there twice")]
-    CertificateTwice { certificate: String },
-    #[error("listener {listener} cannot shake hands as the table wants it")]
-    Tls {
-        listener: String,
-        #[source]
-        cause: TlsError,
-    },
-}
-
 /// A table as received, checked.
 #[derive(Debug)]
 pub(crate) struct Draft {
@@ -236,44 +171,13 @@ pub(crate) struct Draft {
     pub(crate) groups: Vec<GroupDraft>,
 }
 
-#[derive(Debug)]
-pub(crate) struct GroupDraft {
-    pub(crate) arn: String,
-    /// `None`: every target counts as healthy.
-    pub(crate) health_check: Option<HealthCheck>,
-    pub(crate) deployment: String,
-    pub(crate) targets: Vec<TargetDraft>,
-    pub(crate) algorithm: Algorithm,
-    pub(crate) slow_start: Option<Duration>,
-    pub(crate) stickiness: Option<Stickiness>,
-    /// How many requests each target gets at once; `None`: any number.
-    pub(crate) requests_per_target: Option<NonZeroU32>,
-    pub(crate) prefers_own_zone: bool,
-    pub(crate) waiting: Waiting,
-    /// What its targets speak.
-    pub(crate) protocol: Protocol,
-    pub(crate) proxy_protocol: Option<ProxyProtocol>,
-}
-
-#[derive(Debug)]
-pub(crate) struct TargetDraft {
-    pub(crate) id: String,
-    pub(crate) address: SocketAddr,
-    /// Milliseconds since the epoch by which a draining target's requests must have ended.
-    pub(crate) draining_until: Option<i64>,
-    /// Its host has fallen silent.
-    pub(crate) suspect: bool,
-    /// Empty when it is not known.
-    pub(crate) zone: String,
-}
-
 impl Draft {
     /// Checks a table; its certificates go to the keyring.
     pub(crate) fn read(table: &lb::Table, keyring: &mut Keyring) -> Result<Self, TableError> {
         let groups: Vec<GroupDraft> = table
             .target_groups
             .iter()
-            .map(read_group)
+            .map(group::read)
             .collect::<Result<_, _>>()?;
         let mut names = BTreeSet::new();
         for group in &groups {
@@ -297,157 +201,6 @@ impl Draft {
             groups,
         })
     }
-}
-
-fn read_group(group: &lb::TargetGroup) -> Result<GroupDraft, TableError> {
-    let arn = &group.target_group_arn;
-    let mut ids = BTreeSet::new();
-    let mut targets = Vec::with_capacity(group.targets.len());
-    for target in &group.targets {
-        if !ids.insert(&target.target_id) {
-            return Err(TableError::TargetTwice {
-                group: arn.clone(),
-                target: target.target_id.clone(),
-            });
-        }
-        let address = target.address.parse::<IpAddr>().ok().zip(port(target.port));
-        let address = address.ok_or_else(|| TableError::Address {
-            group: arn.clone(),
-            target: target.target_id.clone(),
-            address: target.address.clone(),
-            port: target.port,
-        })?;
-        targets.push(TargetDraft {
-            id: target.target_id.clone(),
-            address: address.into(),
-            draining_until: target.draining.then_some(target.drain_deadline),
-            suspect: target.suspect,
-            zone: target.zone.clone(),
-        });
-    }
-    let check = group.health_check.as_ref();
-    Ok(GroupDraft {
-        arn: arn.clone(),
-        health_check: check.map(|check| read_check(group, check)).transpose()?,
-        deployment: group.deployment.clone(),
-        targets,
-        algorithm: read_algorithm(group)?,
-        slow_start: seconds(group.slow_start_seconds),
-        stickiness: group.stickiness.as_ref().and_then(read_stickiness),
-        protocol: read_protocol(group)?,
-        proxy_protocol: match group.proxy_protocol_version {
-            0 => None,
-            1 => Some(ProxyProtocol::V1),
-            2 => Some(ProxyProtocol::V2),
-            version => {
-                return Err(TableError::ProxyProtocol {
-                    group: arn.clone(),
-                    version,
-                });
-            }
-        },
-        requests_per_target: NonZeroU32::new(group.requests_per_target),
-        prefers_own_zone: group.prefers_own_zone,
-        waiting: Waiting {
-            most: usize::try_from(group.waiting).unwrap_or(usize::MAX),
-            patience: seconds(group.waiting_seconds),
-            paused_until: (group.paused_until > 0).then(|| instant_of(group.paused_until)),
-        },
-    })
-}
-
-fn read_algorithm(group: &lb::TargetGroup) -> Result<Algorithm, TableError> {
-    match group.algorithm.as_str() {
-        "" | "round_robin" => Ok(Algorithm::RoundRobin),
-        "least_outstanding_requests" => Ok(Algorithm::LeastOutstandingRequests),
-        "weighted_random" => Ok(Algorithm::WeightedRandom),
-        other => Err(TableError::Algorithm {
-            group: group.target_group_arn.clone(),
-            algorithm: other.to_owned(),
-        }),
-    }
-}
-
-fn read_protocol(group: &lb::TargetGroup) -> Result<Protocol, TableError> {
-    match group.protocol_version.as_str() {
-        "" | "HTTP1" => Ok(Protocol::Http1),
-        "HTTP2" | "GRPC" => Ok(Protocol::Http2),
-        other => Err(TableError::ProtocolVersion {
-            group: group.target_group_arn.clone(),
-            version: other.to_owned(),
-        }),
-    }
-}
-
-fn read_stickiness(stickiness: &lb::Stickiness) -> Option<Stickiness> {
-    let duration = seconds(stickiness.seconds)?;
-    Some(match stickiness.application_cookie.as_str() {
-        "" => Stickiness::LoadBalancer(duration),
-        name => Stickiness::Application {
-            name: name.to_owned(),
-            duration,
-        },
-    })
-}
-
-fn seconds(seconds: u32) -> Option<Duration> {
-    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
-}
-
-fn read_question(group: &lb::TargetGroup, check: &lb::HealthCheck) -> Result<Question, TableError> {
-    match (check.protocol.as_str(), group.protocol_version.as_str()) {
-        ("" | "HTTP", "GRPC") => Ok(Question::Grpc),
-        ("" | "HTTP", "HTTP2") => Ok(Question::Http2),
-        ("" | "HTTP", _) => Ok(Question::Http1),
-        ("HTTPS", _) => Ok(Question::Https),
-        ("TCP", _) => Ok(Question::Connection),
-        (other, _) => Err(TableError::CheckProtocol {
-            group: group.target_group_arn.clone(),
-            protocol: other.to_owned(),
-        }),
-    }
-}
-
-/// Zero and nothing stand for ELB's defaults.
-fn read_check(group: &lb::TargetGroup, check: &lb::HealthCheck) -> Result<HealthCheck, TableError> {
-    let arn = &group.target_group_arn;
-    let question = read_question(group, check)?;
-    let is_call = question == Question::Grpc;
-    let (codes, usual) = if is_call {
-        (0..=99, 12)
-    } else {
-        (100..=999, 200)
-    };
-    let or = |value: u32, default: u32| if value == 0 { default } else { value };
-    let code = |code: u32| match u16::try_from(code) {
-        Ok(valid) if codes.contains(&valid) => Ok(valid),
-        Ok(_) | Err(_) => Err(TableError::SuccessCode {
-            group: arn.clone(),
-            code,
-        }),
-    };
-    let mut success_codes = Vec::with_capacity(check.success_codes.len());
-    for range in &check.success_codes {
-        success_codes.push(code(range.from)?..=code(range.to)?);
-    }
-    if success_codes.is_empty() {
-        success_codes.push(usual..=usual);
-    }
-    let path = match check.path.as_str() {
-        "" if is_call => "/AWS.ALB/healthcheck",
-        "" => "/",
-        path => path,
-    };
-    Ok(HealthCheck {
-        question,
-        path: path.to_owned(),
-        interval: Duration::from_secs(or(check.interval_seconds, 30).into()),
-        timeout: Duration::from_secs(or(check.timeout_seconds, 5).into()),
-        healthy_threshold: or(check.healthy_threshold, 5),
-        unhealthy_threshold: or(check.unhealthy_threshold, 2),
-        success_codes,
-        suspect: false,
-    })
 }
 
 /// Returns the moment of so many milliseconds since the epoch; one that has passed is now.

@@ -4,6 +4,7 @@
 //! The drain handshake rests on `word`, in which a core counts its request and sees the mark at once.
 
 mod standing;
+mod ticket;
 mod word;
 
 use std::fmt;
@@ -19,12 +20,12 @@ use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::client::ProxyProtocol;
-use crate::counts::{Counts, count};
 use crate::health::{Health, HealthCheck, Outcome, State};
 use crate::traffic::{By, Traffic};
 use crate::upstream::{Http2Pool, Pool, Protocol};
 use crate::waiting::Room;
 use standing::Standing;
+pub(crate) use ticket::Ticket;
 use word::{REQUESTS, Word};
 
 /// One target, for as long as a table names it or a request is there.
@@ -279,199 +280,5 @@ impl fmt::Debug for Target {
     }
 }
 
-/// How a request's stay with a target ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Not yet. Dropped like this, the client hung up, or the request was cut.
-    Open,
-    Served,
-    Failed,
-    /// Nothing moved for too long: that may as well be the client's fault.
-    Expired,
-    PassedOn,
-    /// As that, and the target has said that it does not take it.
-    Declined,
-}
-
-/// One request's stay with a target. While it exists the target is not drained.
-#[derive(Debug)]
-pub(crate) struct Ticket {
-    target: Arc<Target>,
-    counts: Option<Arc<Counts>>,
-    worker: usize,
-    end: End,
-}
-
-impl Ticket {
-    /// Returns a ticket, or `None` when the target is draining, or full.
-    pub(crate) fn begin(
-        target: &Arc<Target>,
-        counts: Option<&Arc<Counts>>,
-        worker: usize,
-    ) -> Option<Self> {
-        target.begin().then(|| Self {
-            target: Arc::clone(target),
-            counts: counts.cloned(),
-            worker,
-            end: End::Open,
-        })
-    }
-
-    pub(crate) fn target(&self) -> &Arc<Target> {
-        &self.target
-    }
-
-    pub(crate) fn worker(&self) -> usize {
-        self.worker
-    }
-
-    /// The target has answered to the end.
-    pub(crate) fn served(&mut self) {
-        self.end = End::Served;
-    }
-
-    /// The request is answered with an error of our own, or its answer broke off.
-    pub(crate) fn failed(&mut self) {
-        self.end = End::Failed;
-    }
-
-    /// The request is answered with an error of our own, because nothing moved for too long.
-    pub(crate) fn expired(&mut self) {
-        self.end = End::Expired;
-    }
-
-    /// Another target gets the request, for this one does not take it: that is no failure.
-    pub(crate) fn declined(mut self) {
-        self.end = End::Declined;
-    }
-
-    /// Another target gets the request.
-    pub(crate) fn passed_on(mut self) {
-        self.end = End::PassedOn;
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        match self.end {
-            End::Served => self.target.standing.answered(),
-            End::Failed | End::PassedOn if !self.target.is_draining() => self.target.has_failed(),
-            End::Open | End::Failed | End::Expired | End::PassedOn | End::Declined => {}
-        }
-        for traffic in [&self.target.traffic, self.target.company.traffic.as_ref()] {
-            match self.end {
-                End::Failed | End::Expired => traffic.failed(self.worker),
-                End::PassedOn | End::Declined => traffic.retried(self.worker),
-                End::Open | End::Served => {}
-            }
-        }
-        if let Some(counts) = &self.counts {
-            let shard = counts.of(self.worker);
-            match self.end {
-                End::Served => count(&shard.served),
-                End::Open | End::Failed | End::Expired if self.target.is_cut() => {
-                    count(&shard.cut);
-                }
-                End::Failed | End::Expired => count(&shard.failed),
-                End::PassedOn | End::Declined => count(&shard.retried),
-                End::Open => {}
-            }
-        }
-        // Counted first: a report that says drained must hold the last request.
-        self.target.end();
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-
-    use super::*;
-
-    fn target() -> Arc<Target> {
-        Arc::new(Target::new(
-            "127.0.0.1:1".parse().unwrap(),
-            String::new(),
-            Health::new(),
-            Pool::new(4, 4),
-            Traffic::new(3),
-            Company {
-                group: Arc::from("web"),
-                protocol: Protocol::Http1,
-                proxy_protocol: None,
-                changed: Arc::new(Notify::new()),
-                room: Arc::default(),
-                traffic: Arc::new(Traffic::new(3)),
-            },
-        ))
-    }
-
-    #[test]
-    fn a_draining_target_gives_no_ticket_and_keeps_count_of_those_it_gave() {
-        let target = target();
-        let ticket = Ticket::begin(&target, None, 0).unwrap();
-        target.drain();
-        assert!(Ticket::begin(&target, None, 0).is_none());
-        assert_eq!(target.requests(), 1);
-        drop(ticket);
-        assert_eq!(target.requests(), 0);
-    }
-
-    #[tokio::test]
-    async fn the_last_request_of_a_draining_target_wakes_the_control_loop() {
-        let target = target();
-        let ticket = Ticket::begin(&target, None, 0).unwrap();
-        target.drain();
-        drop(ticket);
-        target.company.changed.notified().await;
-    }
-
-    #[test]
-    fn a_stay_is_counted_by_its_end_and_a_client_that_hung_up_not_at_all() {
-        let target = target();
-        let counts = Arc::new(Counts::new(1));
-        let ticket = || Ticket::begin(&target, Some(&counts), 0).unwrap();
-        let (mut served, mut failed, cut) = (ticket(), ticket(), ticket());
-        ticket().passed_on();
-        drop(ticket());
-        served.served();
-        failed.failed();
-        drop(failed);
-        target.cut();
-        drop((served, cut));
-        let shard = counts.of(0);
-        let values = [&shard.served, &shard.retried, &shard.failed, &shard.cut];
-        assert_eq!(values.map(|value| value.load(SeqCst)), [1, 1, 1, 1]);
-    }
-
-    /// Cores pick as fast as they can while the target begins to drain. Whoever then sees no
-    /// request there must never see one again.
-    #[test]
-    fn no_request_begins_after_the_target_was_seen_drained() {
-        for _ in 0..2_000 {
-            let target = target();
-            let drained = AtomicBool::new(false);
-            let late = AtomicUsize::new(0);
-            std::thread::scope(|scope| {
-                for worker in 0..3 {
-                    let (target, drained, late) = (&target, &drained, &late);
-                    scope.spawn(move || {
-                        while let Some(ticket) = Ticket::begin(target, None, worker) {
-                            if drained.load(SeqCst) {
-                                late.fetch_add(1, SeqCst);
-                            }
-                            drop(ticket);
-                        }
-                    });
-                }
-                target.drain();
-                while target.requests() > 0 {
-                    std::hint::spin_loop();
-                }
-                drained.store(true, SeqCst);
-            });
-            assert_eq!(late.load(SeqCst), 0);
-            assert_eq!(target.requests(), 0);
-        }
-    }
-}
+mod tests;

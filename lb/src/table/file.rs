@@ -59,9 +59,9 @@
 //! ```
 
 mod certificate;
+mod health_check;
 mod rule;
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -69,13 +69,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use roadstead_proto::lb;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::{Draft, TableError};
 use crate::tls::Keyring;
 use certificate::Certificate;
+use health_check::HealthCheck;
 use rule::Rule;
 
 /// Why a table file is refused.
@@ -229,76 +228,6 @@ struct Stickiness {
     application_cookie: String,
 }
 
-/// `false`, or what differs from ELB's defaults.
-#[derive(Debug)]
-enum HealthCheck {
-    Off,
-    On(HealthCheckKeys),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct HealthCheckKeys {
-    /// Of what it speaks in; empty is HTTP.
-    protocol: String,
-    /// Empty is the default of its protocol.
-    path: String,
-    #[serde(with = "humantime_serde")]
-    interval: Duration,
-    #[serde(with = "humantime_serde")]
-    timeout: Duration,
-    healthy_threshold: u32,
-    unhealthy_threshold: u32,
-    matcher: String,
-}
-
-impl Default for HealthCheckKeys {
-    fn default() -> Self {
-        Self {
-            protocol: String::new(),
-            path: String::new(),
-            interval: Duration::from_secs(30),
-            timeout: Duration::from_secs(5),
-            healthy_threshold: 5,
-            unhealthy_threshold: 2,
-            matcher: String::new(),
-        }
-    }
-}
-
-impl Default for HealthCheck {
-    fn default() -> Self {
-        Self::On(HealthCheckKeys::default())
-    }
-}
-
-/// By hand, because an untagged enum would not say which key is wrong.
-impl<'de> Deserialize<'de> for HealthCheck {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = HealthCheck;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("false or a table")
-            }
-
-            fn visit_bool<E: serde::de::Error>(self, on: bool) -> Result<HealthCheck, E> {
-                Ok(if on {
-                    HealthCheck::default()
-                } else {
-                    HealthCheck::Off
-                })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<HealthCheck, A::Error> {
-                HealthCheckKeys::deserialize(MapAccessDeserializer::new(map)).map(HealthCheck::On)
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
-}
-
 impl File {
     fn into_table(self, path: &Path) -> Result<lb::Table, TableFileError> {
         let listeners = self.listener.into_iter();
@@ -381,10 +310,7 @@ impl TargetGroup {
         let sticky = self.stickiness.as_ref();
         let sticky_for = sticky.map(|sticky| seconds("stickiness.duration", sticky.duration));
         let sticky_for = sticky_for.transpose()?;
-        let health_check = match self.health_check {
-            HealthCheck::Off => None,
-            HealthCheck::On(keys) => Some(keys.into_proto(path, &self.name)?),
-        };
+        let health_check = self.health_check.into_proto(path, &self.name)?;
         let targets = self.targets.into_iter().map(|address| lb::Target {
             target_id: address.to_string(),
             address: address.ip().to_string(),
@@ -424,47 +350,6 @@ impl TargetGroup {
 fn whole_seconds(duration: Duration) -> Option<u32> {
     let seconds = u32::try_from(duration.as_secs()).ok();
     seconds.filter(|_| duration.subsec_nanos() == 0)
-}
-
-impl HealthCheckKeys {
-    fn into_proto(self, path: &Path, group: &str) -> Result<lb::HealthCheck, TableFileError> {
-        let seconds = |key, duration| {
-            let seconds = whole_seconds(duration).filter(|seconds| *seconds > 0);
-            seconds.ok_or_else(|| TableFileError::Seconds {
-                path: path.to_owned(),
-                group: group.to_owned(),
-                key,
-            })
-        };
-        let success_codes = match self.matcher.as_str() {
-            "" => Some(Vec::new()),
-            matcher => code_ranges(matcher),
-        };
-        let success_codes = success_codes.ok_or_else(|| TableFileError::Matcher {
-            path: path.to_owned(),
-            group: group.to_owned(),
-            matcher: self.matcher.clone(),
-        })?;
-        Ok(lb::HealthCheck {
-            interval_seconds: seconds("health_check.interval", self.interval)?,
-            timeout_seconds: seconds("health_check.timeout", self.timeout)?,
-            protocol: self.protocol,
-            path: self.path,
-            healthy_threshold: self.healthy_threshold,
-            unhealthy_threshold: self.unhealthy_threshold,
-            success_codes,
-        })
-    }
-}
-
-/// Reads ELB's matcher: `200`, `200,202` or `200-299`.
-fn code_ranges(matcher: &str) -> Option<Vec<lb::CodeRange>> {
-    let range = |text: &str| {
-        let (from, to) = text.split_once('-').unwrap_or((text, text));
-        let (from, to) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
-        (from <= to).then_some(lb::CodeRange { from, to })
-    };
-    matcher.split(',').map(range).collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,107 @@
+use super::*;
+
+const CLIENT: Duration = Duration::from_secs(60);
+const TARGET: Duration = Duration::from_secs(10);
+
+fn link() -> Link {
+    Link::new(&Config {
+        client_timeout: CLIENT,
+        target_timeout: TARGET,
+        min_client_rate: 1000,
+        ..Config::default()
+    })
+}
+
+#[test]
+fn a_client_that_sends_nothing_is_overdue_after_its_timeout() {
+    let link = link();
+    let born = link.born;
+    assert_eq!(link.latest(born), born + TARGET);
+    assert_eq!(link.due(born + TARGET), Due::At(born + 2 * TARGET));
+    assert_eq!(link.due(born + CLIENT - TARGET / 2), Due::At(born + CLIENT));
+    assert_eq!(link.due(born + CLIENT), Due::Overdue);
+}
+
+#[test]
+fn a_connection_is_unused_when_nothing_is_half_done() {
+    let link = link();
+    let second = Duration::from_secs(1);
+    let later = link.born + 2 * second;
+    assert!(!link.is_unused(link.born, second));
+    assert!(link.is_unused(later, second));
+    link.has_read(1);
+    assert!(!link.is_unused(later, second), "a head has begun");
+    link.begin();
+    assert!(!link.is_unused(later, second), "a request is under way");
+    link.has_written(None);
+    link.end();
+    let later = later + 2 * second;
+    assert!(
+        !link.is_unused(later, second),
+        "its client has not taken the answer yet"
+    );
+    link.has_written(Some(1));
+    assert!(link.is_unused(later, second));
+}
+
+#[test]
+fn a_request_on_which_nothing_moves_expires_and_then_loses_its_connection() {
+    let link = link();
+    let begun = link.begin();
+    assert!(matches!(link.due(begun + TARGET / 2), Due::At(_)));
+    assert!(!link.is_expired());
+    let late = begun + TARGET + Duration::from_millis(1);
+    assert_eq!(link.due(late), Due::Expired(late + TARGET));
+    assert!(link.is_expired());
+    assert_eq!(link.due(late + TARGET), Due::Overdue);
+}
+
+/// Sets the last sign of life so long back.
+fn lag(link: &Link, by: Duration) {
+    let since = Instant::now().checked_sub(by).unwrap();
+    link.quiet_since.store(link.since_born(since), Relaxed);
+}
+
+#[test]
+fn a_byte_of_a_body_that_trickles_in_buys_its_time_and_no_more() {
+    let mut link = link();
+    link.born = link.born.checked_sub(CLIENT).unwrap();
+    link.begin();
+    link.set_receiving(true);
+    lag(&link, TARGET);
+    let before = link.quiet_since();
+    link.has_read(1);
+    assert_eq!(link.quiet_since(), before + Duration::from_millis(1));
+    link.has_read(1_000_000);
+    assert!(
+        link.quiet_since() > before + TARGET,
+        "nobody buys the future"
+    );
+    assert!(link.quiet_since() <= Instant::now());
+}
+
+#[test]
+fn a_client_that_takes_little_lags_and_one_that_is_given_little_does_not() {
+    let mut link = link();
+    link.born = link.born.checked_sub(CLIENT).unwrap();
+    link.begin();
+    lag(&link, TARGET);
+    let before = link.quiet_since();
+    link.has_written(Some(1));
+    assert!(link.quiet_since() >= before + TARGET);
+    lag(&link, TARGET);
+    let before = link.quiet_since();
+    link.has_written(None);
+    link.has_written(Some(1));
+    assert_eq!(link.quiet_since(), before + Duration::from_millis(1));
+}
+
+#[test]
+fn a_request_that_waits_for_its_turn_does_not_expire() {
+    let link = link();
+    let begun = link.begin();
+    link.set_held(true);
+    assert!(matches!(link.due(begun + 10 * TARGET), Due::At(_)));
+    link.set_held(false);
+    assert!(matches!(link.due(begun + 10 * TARGET), Due::Expired(_)));
+}
