@@ -17,7 +17,7 @@ mod watch;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +27,7 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
+use crate::lock::lock;
 use crate::shared::{Door, Shared};
 use crate::table::Speaks;
 use crate::tls::{HTTP_2, Handshake, Tls};
@@ -133,11 +134,11 @@ impl Client {
 
     /// After the answer that is under way the connection is a tunnel.
     pub(crate) fn open_tunnel(&self, tunnel: Tunnel) {
-        *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tunnel));
+        *lock(&self.tunnel) = Some(Box::new(tunnel));
     }
 
     fn take_tunnel(&self) -> Option<Box<Tunnel>> {
-        let mut tunnel = self.tunnel.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tunnel = lock(&self.tunnel);
         tunnel.take()
     }
 

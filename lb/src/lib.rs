@@ -17,6 +17,7 @@ mod control;
 mod counts;
 mod health;
 mod io;
+mod lock;
 mod metrics;
 mod proxy;
 mod registry;

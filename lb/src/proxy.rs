@@ -13,6 +13,7 @@ mod pick;
 mod refusal;
 mod rule;
 mod stickiness;
+mod tried;
 mod turn;
 
 use std::convert::Infallible;
@@ -22,7 +23,7 @@ use std::time::Instant;
 use crate::access_log::Entry;
 use crate::client::Client;
 use crate::io::Received;
-use crate::target::{Target, Ticket};
+use crate::target::Ticket;
 use crate::upstream::Rest;
 use attempt::{Errand, Way};
 use body::Exchange;
@@ -31,9 +32,10 @@ use bytes::Bytes;
 pub(crate) use connect::connect;
 use http::{Request, Response, StatusCode, response};
 use hyper::body::{Body as _, Incoming};
-use pick::{Next, Picked, pick};
+use pick::{Picked, next};
 pub(crate) use refusal::LastAnswer;
 use refusal::Refusal;
+use tried::Tried;
 use turn::Turn;
 
 /// A target may be tried once; no request tries more than so many.
@@ -127,25 +129,7 @@ async fn forward(
             priority,
             ticket,
             sticky,
-        } = match pick(&client, &asked, draw, &turn, &tried) {
-            Ok(Next::Go(picked)) => picked,
-            Ok(Next::Wait(group, calls)) => {
-                tried.leave(&client);
-                if turn.wait(&client.link, &group, calls).await? {
-                    tried.forget_unreachable();
-                }
-                continue;
-            }
-            // Its own last attempt may be what fills the target.
-            Err(Own::Refusal(Refusal::Overload)) if tried.may_fill_a_target() => {
-                tried.passed_on();
-                continue;
-            }
-            Err(Own::Refusal(refusal)) => return Err(tried.in_vain(refusal).into()),
-            Err(answer) => return Err(answer),
-        };
-        tried.passed_on();
-        turn.end();
+        } = next(&client, &asked, draw, &mut turn, &mut tried).await?;
         exchange.followed(priority, "forward");
         exchange.enter(ticket.target());
         let way = Way {
@@ -161,91 +145,5 @@ async fn forward(
             }
             return Ok(answered);
         }
-    }
-}
-
-/// What was tried for one request, in vain.
-#[derive(Debug, Default)]
-struct Tried {
-    attempts: usize,
-    /// Targets that cannot be reached.
-    unreachable: Vec<Arc<Target>>,
-    /// The ticket of the last attempt, held until it is known whether there is another one.
-    last: Option<Ticket>,
-    /// The last target has said that it does not take the request: it goes, or the connection does.
-    declined: bool,
-    /// Who may have acted on it already, and gave no answer.
-    sent_to: Option<Arc<Target>>,
-    refusal: Option<Refusal>,
-}
-
-impl Tried {
-    fn excludes(&self, target: &Arc<Target>) -> bool {
-        self.unreachable
-            .iter()
-            .any(|tried| Arc::ptr_eq(tried, target))
-    }
-
-    /// Returns whether that target may have acted on it already.
-    fn was_sent_to(&self, target: &Arc<Target>) -> bool {
-        let mut sent_to = self.sent_to.iter();
-        sent_to.any(|tried| Arc::ptr_eq(tried, target))
-    }
-
-    /// A target that may have acted on it gave no answer; returns whether another may. Once, and no more: a request that ends
-    /// the process that reads it must not go round all of them.
-    fn may_repeat(&mut self, target: &Arc<Target>) -> bool {
-        let is_first = self.sent_to.is_none();
-        self.sent_to = Some(Arc::clone(target));
-        is_first
-    }
-
-    fn give_up(&mut self, ticket: Ticket, refusal: Refusal) {
-        self.declined = false;
-        self.last = Some(ticket);
-        self.refusal = Some(refusal);
-        self.attempts += 1;
-    }
-
-    /// The target of that ticket cannot be reached; there is no answer of it.
-    fn unreachable(&mut self, ticket: Ticket, refusal: Refusal) -> Option<Answered> {
-        self.unreachable.push(Arc::clone(ticket.target()));
-        self.give_up(ticket, refusal);
-        None
-    }
-
-    fn passed_on(&mut self) {
-        if let Some(ticket) = self.last.take() {
-            if self.declined {
-                ticket.declined();
-            } else {
-                ticket.passed_on();
-            }
-        }
-    }
-
-    /// There is no target for now; the one that it was with may drain meanwhile.
-    fn leave(&mut self, client: &Client) {
-        self.passed_on();
-        client.link.leave();
-    }
-
-    /// Some time has passed, and what could not be reached may be back.
-    fn forget_unreachable(&mut self) {
-        self.unreachable.clear();
-    }
-
-    /// Returns whether its own last attempt may be the one too many at a target that could take it.
-    fn may_fill_a_target(&self) -> bool {
-        let mut last = self.last.iter();
-        self.attempts < MOST_ATTEMPTS && last.any(|ticket| !self.excludes(ticket.target()))
-    }
-
-    /// There is no further target: what the last one did is the answer, if there was one.
-    fn in_vain(&mut self, refusal: Refusal) -> Refusal {
-        if let Some(ticket) = &mut self.last {
-            ticket.failed();
-        }
-        self.refusal.unwrap_or(refusal)
     }
 }

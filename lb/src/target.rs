@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
@@ -21,6 +21,7 @@ use tracing::warn;
 
 use crate::client::ProxyProtocol;
 use crate::health::{Health, HealthCheck, Outcome, State};
+use crate::lock::lock;
 use crate::traffic::{By, Traffic};
 use crate::upstream::{Http2Pool, Pool, Protocol};
 use crate::waiting::Room;
@@ -185,12 +186,12 @@ impl Target {
     }
 
     pub(crate) fn health(&self) -> Health {
-        self.lock_health().clone()
+        lock(&self.health).clone()
     }
 
     /// Returns what the last probe came to, such as `200 in 1.3 ms`; nothing before the first one.
     pub(crate) fn last_probe(&self) -> String {
-        let probed = *self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        let probed = *lock(&self.probed);
         probed.map_or_else(String::new, |(outcome, took)| {
             format!("{outcome} in {:.1} ms", took.as_secs_f64() * 1000.0)
         })
@@ -204,8 +205,8 @@ impl Target {
         now: Instant,
         check: &HealthCheck,
     ) -> Duration {
-        *self.probed.lock().unwrap_or_else(PoisonError::into_inner) = Some((outcome, took));
-        let mut health = self.lock_health();
+        *lock(&self.probed) = Some((outcome, took));
+        let mut health = lock(&self.health);
         let after = health.after(outcome, now, check);
         let turned = after.reason() != health.reason();
         if after.state() == State::Healthy && health.state() != State::Healthy {
@@ -222,13 +223,9 @@ impl Target {
 
     /// Forgets what is known of the target's health, because its group is checked differently now.
     pub(crate) fn reset_health(&self, health: Health) {
-        let mut current = self.lock_health();
+        let mut current = lock(&self.health);
         *current = health;
         self.state.store(current.state() as u8, Release);
-    }
-
-    fn lock_health(&self) -> std::sync::MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets no further request begin, and closes the unused connections.

@@ -6,11 +6,12 @@
 use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
+use crate::lock::lock;
 use crate::target::Target;
 
 const NANOSECONDS: u64 = 1_000_000_000;
@@ -165,12 +166,12 @@ impl Link {
 
     /// The request is with this target, or on its way there.
     pub(crate) fn enter(&self, target: &Arc<Target>) {
-        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(target));
+        *lock(&self.target) = Some(Arc::clone(target));
     }
 
     /// The request is with no target any more.
     pub(crate) fn leave(&self) {
-        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.target) = None;
     }
 
     /// The answer is complete; the client's time runs.
@@ -207,7 +208,7 @@ impl Link {
     }
 
     pub(super) fn is_cut(&self) -> bool {
-        let target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
+        let target = lock(&self.target);
         target.as_ref().is_some_and(|target| target.is_cut())
     }
 

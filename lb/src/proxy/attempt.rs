@@ -10,8 +10,9 @@ use http::request;
 use tokio::time::timeout;
 use tracing::debug;
 
+use super::Answered;
 use super::refusal::Refusal;
-use super::{Answered, Tried};
+use super::tried::Tried;
 use crate::client::{Client, Interrupted};
 use crate::io::Received;
 use crate::target::{Target, Ticket};

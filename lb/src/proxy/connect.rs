@@ -5,11 +5,11 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tracing::debug;
 
+use super::Own;
 use super::attempt;
-use super::pick::{Next, Picked, pick};
-use super::refusal::Refusal;
+use super::pick::next;
+use super::tried::Tried;
 use super::turn::Turn;
-use super::{Own, Tried};
 use crate::client::Client;
 use crate::routing::Asked;
 use crate::target::Ticket;
@@ -32,30 +32,15 @@ pub(crate) async fn connect(client: &Arc<Client>, server_name: &str) -> Option<(
     let draw = rand::random();
     let mut tried = Tried::default();
     loop {
-        let ticket = match pick(client, &asked, draw, &turn, &tried) {
-            Ok(Next::Go(Picked { ticket, .. })) => ticket,
-            Ok(Next::Wait(group, calls)) => {
-                tried.leave(client);
-                if turn.wait(&client.link, &group, calls).await.ok()? {
-                    tried.forget_unreachable();
-                }
-                continue;
-            }
-            // Its own last attempt may be what fills the target.
-            Err(Own::Refusal(Refusal::Overload)) if tried.may_fill_a_target() => {
-                tried.passed_on();
-                continue;
-            }
+        let ticket = match next(client, &asked, draw, &mut turn, &mut tried).await {
+            Ok(picked) => picked.ticket,
             Err(Own::Refusal(refusal)) => {
-                let refusal = tried.in_vain(refusal);
                 debug!(client = %client.address, ?refusal, "no target for a connection");
                 return None;
             }
             // The table has none on a listener that passes connections on.
             Err(Own::Rule(..)) => return None,
         };
-        tried.passed_on();
-        turn.end();
         let target = Arc::clone(ticket.target());
         client.link.enter(&target);
         match attempt::connect(client, &target, Wire::connect(target.address())).await {

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::refusal::Refusal;
 use super::stickiness::{self, Sticky};
+use super::tried::Tried;
 use super::turn::Turn;
-use super::{MOST_ATTEMPTS, Own, Tried, rule};
+use super::{MOST_ATTEMPTS, Own, rule};
 use crate::balance::{self, Standing, Targets};
 use crate::client::Client;
 use crate::counts::count;
@@ -23,14 +24,43 @@ pub(super) struct Picked {
 }
 
 /// What comes of a look at the table.
-pub(super) enum Next {
+enum Next {
     Go(Picked),
     /// There is no target for it yet; the number of calls says how old that look is.
     Wait(Arc<TargetGroup>, u64),
 }
 
+/// Waits for the turn of a request, unless its rule answers by itself, and takes a ticket to its target.
+pub(super) async fn next(
+    client: &Client,
+    asked: &Asked<'_>,
+    draw: u32,
+    turn: &mut Turn,
+    tried: &mut Tried,
+) -> Result<Picked, Own> {
+    loop {
+        match look(client, asked, draw, turn, tried) {
+            Ok(Next::Go(picked)) => {
+                tried.passed_on();
+                turn.end();
+                return Ok(picked);
+            }
+            Ok(Next::Wait(group, calls)) => {
+                tried.leave(client);
+                if turn.wait(&client.link, &group, calls).await? {
+                    tried.forget_unreachable();
+                }
+            }
+            // Its own last attempt may be what fills the target.
+            Err(Own::Refusal(Refusal::Overload)) if tried.may_fill_a_target() => tried.passed_on(),
+            Err(Own::Refusal(refusal)) => return Err(tried.in_vain(refusal).into()),
+            Err(answer) => return Err(answer),
+        }
+    }
+}
+
 /// Takes a ticket to the target whose turn it is, unless the rule answers by itself, or the request is to wait.
-pub(super) fn pick(
+fn look(
     client: &Client,
     asked: &Asked<'_>,
     draw: u32,

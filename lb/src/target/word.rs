@@ -21,27 +21,32 @@ pub(super) trait Atomic {
     fn step(&self, step: impl FnMut(u64) -> Option<u64>) -> bool;
 }
 
-impl Atomic for AtomicU64 {
-    fn zero() -> Self {
-        Self::new(0)
-    }
+macro_rules! atomic {
+    ($number:ty) => {
+        impl Atomic for $number {
+            fn zero() -> Self {
+                Self::new(0)
+            }
 
-    fn read(&self, ordering: Ordering) -> u64 {
-        self.load(ordering)
-    }
+            fn read(&self, ordering: Ordering) -> u64 {
+                self.load(ordering)
+            }
 
-    fn or(&self, bits: u64, ordering: Ordering) {
-        self.fetch_or(bits, ordering);
-    }
+            fn or(&self, bits: u64, ordering: Ordering) {
+                self.fetch_or(bits, ordering);
+            }
 
-    fn minus_one(&self, ordering: Ordering) -> u64 {
-        self.fetch_sub(1, ordering)
-    }
+            fn minus_one(&self, ordering: Ordering) -> u64 {
+                self.fetch_sub(1, ordering)
+            }
 
-    fn step(&self, step: impl FnMut(u64) -> Option<u64>) -> bool {
-        self.fetch_update(AcqRel, Acquire, step).is_ok()
-    }
+            fn step(&self, step: impl FnMut(u64) -> Option<u64>) -> bool {
+                self.fetch_update(AcqRel, Acquire, step).is_ok()
+            }
+        }
+    };
 }
+atomic!(AtomicU64);
 
 /// The word of one target.
 #[derive(Debug)]
@@ -97,27 +102,7 @@ mod tests {
     use super::*;
     use crate::upstream::push_unless;
 
-    impl Atomic for Model {
-        fn zero() -> Self {
-            Self::new(0)
-        }
-
-        fn read(&self, ordering: Ordering) -> u64 {
-            self.load(ordering)
-        }
-
-        fn or(&self, bits: u64, ordering: Ordering) {
-            self.fetch_or(bits, ordering);
-        }
-
-        fn minus_one(&self, ordering: Ordering) -> u64 {
-            self.fetch_sub(1, ordering)
-        }
-
-        fn step(&self, step: impl FnMut(u64) -> Option<u64>) -> bool {
-            self.fetch_update(AcqRel, Acquire, step).is_ok()
-        }
-    }
+    atomic!(Model);
 
     #[test]
     fn in_no_order_does_a_request_begin_after_the_target_was_seen_drained() {

@@ -1,6 +1,6 @@
 //! Writes the head of a request as its target gets it (RFC 9112 3).
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, request};
 
 use super::hop;
@@ -51,23 +51,12 @@ pub(super) fn encode(
     bytes.extend_from_slice(target.as_bytes());
     bytes.extend_from_slice(b" HTTP/1.1\r\n");
 
-    let private: Vec<HeaderName> = head
-        .headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| hop::named(value.as_bytes()))
-        .collect();
     let mut has_length = false;
-    for (name, value) in &head.headers {
+    for (name, value) in hop::going_on(&head.headers) {
         // Equal ones, or it would have been refused; HTTP/2 may have several (RFC 9110 8.6).
         let again = *name == CONTENT_LENGTH && std::mem::replace(&mut has_length, true);
-        let stays = again
-            || hop::is_hop_by_hop(name)
-            || private.contains(name)
-            // It was meant for us: the body is asked for when the target is there.
-            || *name == EXPECT
-            || (*name == CONTENT_LENGTH && framing == Framing::Chunked)
-            || is_ours(name);
+        let stays =
+            again || (*name == CONTENT_LENGTH && framing == Framing::Chunked) || is_ours(name);
         if !stays {
             line(&mut bytes, name.as_str(), value.as_bytes());
         }

@@ -1,6 +1,9 @@
 //! Which headers concern one connection only, and stay on it (RFC 9110 7.6.1).
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue};
 
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -25,6 +28,18 @@ pub(super) fn named(value: &[u8]) -> impl Iterator<Item = HeaderName> + '_ {
         .filter(|option| !option.eq_ignore_ascii_case(b"close"))
         .filter_map(|option| HeaderName::from_bytes(option).ok())
         .filter(|name| *name != CONTENT_LENGTH && *name != HOST && !is_hop_by_hop(name))
+}
+
+/// Returns the headers of a request that go on to its target, as far as the version of HTTP has no say. An expectation was meant for
+/// us: the body is asked for when the target is there.
+pub(super) fn going_on(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+    let connection = headers.get_all(CONNECTION).iter();
+    let private: Vec<HeaderName> = connection
+        .flat_map(|value| named(value.as_bytes()))
+        .collect();
+    let stays =
+        move |name: &HeaderName| is_hop_by_hop(name) || private.contains(name) || *name == EXPECT;
+    headers.iter().filter(move |(name, _)| !stays(name))
 }
 
 /// Returns whether a field may come after the body: framing and routing must be known before

@@ -7,12 +7,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT, HOST, HeaderName, TE};
+use http::header::{HOST, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version, request};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -25,6 +25,7 @@ use tracing::debug;
 use super::head::{Forwarded, add_forwarded};
 use super::hop;
 use crate::io::Received;
+use crate::lock::lock;
 
 /// What servers let a client have at once, if they do not say more; h2 itself waits if it is less.
 const MOST_STREAMS: usize = 100;
@@ -255,21 +256,10 @@ impl Call {
         *request.method_mut() = head.method.clone();
         *request.version_mut() = Version::HTTP_2;
         *request.uri_mut() = uri(head);
-        let private: Vec<HeaderName> = head
-            .headers
-            .get_all(CONNECTION)
-            .iter()
-            .flat_map(|value| hop::named(value.as_bytes()))
-            .collect();
         let headers = request.headers_mut();
-        for (name, value) in &head.headers {
-            let stays = hop::is_hop_by_hop(name)
-                || private.contains(name)
-                || *name == EXPECT
-                || *name == HOST;
-            if !stays {
-                headers.append(name.clone(), value.clone());
-            }
+        // The host is in the URI.
+        for (name, value) in hop::going_on(&head.headers).filter(|(name, _)| **name != HOST) {
+            headers.append(name.clone(), value.clone());
         }
         // What servers of gRPC ask for; we do pass trailers on.
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -336,8 +326,4 @@ impl CallAnswer {
     pub(crate) fn new(body: Incoming, slot: Slot) -> Self {
         Self { body, _slot: slot }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

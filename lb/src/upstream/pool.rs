@@ -3,10 +3,11 @@
 //! Connections never cross cores. The lock is there for the drain, which closes them from outside;
 //! otherwise a worker is alone with its stack.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::Wire;
+use crate::lock::lock;
 
 /// Keeps a connection, unless there are enough, or the target takes no more requests.
 pub(crate) fn push_unless<T>(stack: &mut Vec<T>, one: T, most: usize, closed: impl Fn() -> bool) {
@@ -71,8 +72,6 @@ impl Pool {
     }
 
     fn lock(&self, worker: usize) -> MutexGuard<'_, Vec<Wire>> {
-        self.stacks[worker]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.stacks[worker])
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -10,6 +10,7 @@ use hyper::rt::Executor;
 
 use crate::client::Client;
 use crate::client::link::Due;
+use crate::lock::lock;
 
 tokio::task_local! {
     /// The client of the request whose task this is.
@@ -183,8 +184,4 @@ impl Stream {
         }
         state.told.take()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,94 @@
+//! What was tried for one request.
+
+use std::sync::Arc;
+
+use super::refusal::Refusal;
+use super::{Answered, MOST_ATTEMPTS};
+use crate::client::Client;
+use crate::target::{Target, Ticket};
+
+/// What was tried for one request, in vain.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    pub(super) attempts: usize,
+    /// Targets that cannot be reached.
+    unreachable: Vec<Arc<Target>>,
+    /// The ticket of the last attempt, held until it is known whether there is another one.
+    pub(super) last: Option<Ticket>,
+    /// The last target has said that it does not take the request: it goes, or the connection does.
+    pub(super) declined: bool,
+    /// Who may have acted on it already, and gave no answer.
+    sent_to: Option<Arc<Target>>,
+    refusal: Option<Refusal>,
+}
+
+impl Tried {
+    pub(super) fn excludes(&self, target: &Arc<Target>) -> bool {
+        self.unreachable
+            .iter()
+            .any(|tried| Arc::ptr_eq(tried, target))
+    }
+
+    /// Returns whether that target may have acted on it already.
+    pub(super) fn was_sent_to(&self, target: &Arc<Target>) -> bool {
+        let mut sent_to = self.sent_to.iter();
+        sent_to.any(|tried| Arc::ptr_eq(tried, target))
+    }
+
+    /// A target that may have acted on it gave no answer; returns whether another may. Once, and no more: a request that ends
+    /// the process that reads it must not go round all of them.
+    pub(super) fn may_repeat(&mut self, target: &Arc<Target>) -> bool {
+        let is_first = self.sent_to.is_none();
+        self.sent_to = Some(Arc::clone(target));
+        is_first
+    }
+
+    pub(super) fn give_up(&mut self, ticket: Ticket, refusal: Refusal) {
+        self.declined = false;
+        self.last = Some(ticket);
+        self.refusal = Some(refusal);
+        self.attempts += 1;
+    }
+
+    /// The target of that ticket cannot be reached; there is no answer of it.
+    pub(super) fn unreachable(&mut self, ticket: Ticket, refusal: Refusal) -> Option<Answered> {
+        self.unreachable.push(Arc::clone(ticket.target()));
+        self.give_up(ticket, refusal);
+        None
+    }
+
+    pub(super) fn passed_on(&mut self) {
+        if let Some(ticket) = self.last.take() {
+            if self.declined {
+                ticket.declined();
+            } else {
+                ticket.passed_on();
+            }
+        }
+    }
+
+    /// There is no target for now; the one that it was with may drain meanwhile.
+    pub(super) fn leave(&mut self, client: &Client) {
+        self.passed_on();
+        client.link.leave();
+    }
+
+    /// Some time has passed, and what could not be reached may be back.
+    pub(super) fn forget_unreachable(&mut self) {
+        self.unreachable.clear();
+    }
+
+    /// Returns whether its own last attempt may be the one too many at a target that could take it.
+    pub(super) fn may_fill_a_target(&self) -> bool {
+        let mut last = self.last.iter();
+        self.attempts < MOST_ATTEMPTS && last.any(|ticket| !self.excludes(ticket.target()))
+    }
+
+    /// There is no further target: what the last one did is the answer, if there was one.
+    pub(super) fn in_vain(&mut self, refusal: Refusal) -> Refusal {
+        if let Some(ticket) = &mut self.last {
+            ticket.failed();
+        }
+        self.refusal.unwrap_or(refusal)
+    }
+}
