@@ -29,6 +29,21 @@ impl ClusterState {
         self.services.get(id).ok_or_else(missing)
     }
 
+    /// Returns the service, if it is not on its way out.
+    ///
+    /// # Errors
+    /// Those of [`ClusterState::service`], and `ServiceNotActiveException`.
+    pub(super) fn active_service(&self, id: &ServiceId) -> Result<&Arc<Service>, Rejection> {
+        let service = self.service(id)?;
+        if service.status == ServiceStatus::Active {
+            return Ok(service);
+        }
+        Err(Rejection::new(
+            Exception::ServiceNotActiveException,
+            "Service was not ACTIVE.",
+        ))
+    }
+
     pub(in crate::state) fn create_service(
         &mut self,
         id: ServiceId,
@@ -95,13 +110,7 @@ impl ClusterState {
         deployment: DeploymentId,
         at: Timestamp,
     ) -> Result<Vec<Event>, Rejection> {
-        let service = self.service(id)?;
-        if service.status != ServiceStatus::Active {
-            return Err(Rejection::new(
-                Exception::ServiceNotActiveException,
-                "Service was not ACTIVE.",
-            ));
-        }
+        let service = self.active_service(id)?;
         let before = &service.spec;
         let configuration = before.deployment_configuration;
         let spec = ServiceSpec {

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ServiceStatus;
 use crate::id::ServiceId;
 use crate::state::ClusterState;
-use crate::{Event, Exception, Rejection, Timestamp};
+use crate::{Event, Rejection, Timestamp};
 
 /// A client has long given up by then.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -19,13 +18,7 @@ impl ClusterState {
         until: Option<Timestamp>,
         at: Timestamp,
     ) -> Result<Vec<Event>, Rejection> {
-        let service = self.service(id)?;
-        if service.status != ServiceStatus::Active {
-            return Err(Rejection::new(
-                Exception::ServiceNotActiveException,
-                "Service was not ACTIVE.",
-            ));
-        }
+        let service = self.active_service(id)?;
         if service.spec.load_balancers.is_empty() {
             return Err(Rejection::invalid(format!(
                 "service {} has no target group: there is no load balancer that could hold its requests.",
