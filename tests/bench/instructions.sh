@@ -10,19 +10,14 @@
 # with it is only told.
 set -euo pipefail
 shopt -s inherit_errexit
+# shellcheck source=tests/bench/common.sh
+source "$(dirname "$0")/common.sh"
 cd "$(dirname "$0")"
 
 binaries=${1:?usage: $0 DIRECTORY}
 kept=instructions.txt
 most_growth=3 # percent
 few=1000 many=4000 rate=500
-work=$(mktemp -d)
-pids=()
-cleanup() {
-    kill "${pids[@]}" 2>/dev/null || true
-    rm -rf "$work"
-}
-trap cleanup EXIT
 
 # A port on which nobody listens just now, below those that the kernel gives to connections.
 free_port() {
@@ -32,17 +27,6 @@ free_port() {
         (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
     done
     echo "$port"
-}
-
-# until_listening PORT LOG
-until_listening() {
-    for _ in $(seq 300); do
-        (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
-        sleep 0.1
-    done
-    cat "$2" >&2
-    echo "nobody listens on port $1" >&2
-    exit 1
 }
 
 backend=$(free_port)

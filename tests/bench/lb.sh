@@ -17,13 +17,8 @@ rounds=${ROUNDS:-7}
 seconds=${SECONDS_EACH:-4}
 cores=$(nproc)
 proxies=(nginx haproxy roadstead)
-work=$(mktemp -d)
-pids=()
-cleanup() {
-    kill "${pids[@]}" 2>/dev/null || true
-    rm -rf "$work"
-}
-trap cleanup EXIT
+# shellcheck source=tests/bench/common.sh
+source "$(dirname "$0")/common.sh"
 ulimit -n "$(ulimit -Hn)"
 
 declare -A port=([backend]=18080 [nginx]=18081 [haproxy]=18082 [roadstead]=18083) session=()
@@ -98,13 +93,7 @@ start() {
     setsid "$@" >"$work/$name.out" 2>&1 &
     pids+=($!)
     session[$name]=$!
-    for _ in $(seq 100); do
-        (exec 3<>"/dev/tcp/127.0.0.1/${port[$name]}") 2>/dev/null && return
-        sleep 0.1
-    done
-    cat "$work/$name.out" >&2
-    echo "$name does not listen" >&2
-    exit 1
+    until_listening "${port[$name]}" "$work/$name.out"
 }
 
 # The CPU time of a session so far, in ticks of the clock.

@@ -181,7 +181,7 @@ fn a_container_instance_as_a_table() {
 #[test]
 fn load_balancers_as_a_table() {
     check(
-        &elb::load_balancers(&[fixture::load_balancer()]),
+        &elb::load_balancers(&[fixture::elb::load_balancer()]),
         &expect![[r#"
             NAME  TYPE         STATE   CREATED               ARN
             web   application  active  2023-11-14T22:13:20Z  arn:aws:elasticloadbalancing:local:000000000000:loadbalancer/app/web/0123456789abcdef"#]],
@@ -191,7 +191,7 @@ fn load_balancers_as_a_table() {
 #[test]
 fn listeners_as_a_table() {
     check(
-        &elb::listeners(&[fixture::listener()]),
+        &elb::listeners(&[fixture::elb::listener()]),
         &expect![[r#"
             LOAD BALANCER  PORT  PROTOCOL  DEFAULT ACTIONS  LIMITS                   ARN
             web            8080  HTTP      forward web      50/s, not 192.0.2.66/32  arn:aws:elasticloadbalancing:local:000000000000:listener/app/web/0123456789abcdef/1"#]],
@@ -201,7 +201,7 @@ fn listeners_as_a_table() {
 #[test]
 fn rules_as_a_table() {
     check(
-        &elb::rules(&[fixture::rule(), fixture::redirecting_rule()]),
+        &elb::rules(&[fixture::elb::rule(), fixture::elb::redirecting_rule()]),
         &expect![[r#"
             PRIORITY  CONDITIONS                                                                                                  ACTIONS                                            ARN
             10        host-header=a.example|b.example, path-pattern=/api/*                                                        forward blue=9+green=1                             arn:aws:elasticloadbalancing:local:000000000000:listener-rule/app/web/0123456789abcdef/1/2
@@ -212,7 +212,7 @@ fn rules_as_a_table() {
 #[test]
 fn target_groups_as_a_table() {
     check(
-        &elb::target_groups(&[fixture::target_group()]),
+        &elb::target_groups(&[fixture::elb::target_group()]),
         &expect![[r#"
             NAME  VERSION  CHECK  PATH     INTERVAL  TIMEOUT  THRESHOLDS  MATCHER  ALGORITHM    STICKY            CAPACITY              DELAY  ARN
             web   HTTP1    HTTP   /health  30s       5s       5/2         200-299  round_robin  3600s by SESSION  8 a target, wait 20s  300s   arn:aws:elasticloadbalancing:local:000000000000:targetgroup/web/0123456789abcdef"#]],
@@ -222,7 +222,7 @@ fn target_groups_as_a_table() {
 #[test]
 fn the_health_of_targets_as_a_table() {
     check(
-        &elb::target_health(&[fixture::target_health()]),
+        &elb::target_health(&[fixture::elb::target_health()]),
         &expect![[r#"
             TARGET     PORT   STATE      REASON                       DESCRIPTION                                   LAST PROBES
             127.0.0.1  49153  unhealthy  Target.ResponseCodeMismatch  Health checks failed with these codes: [503]  503 in 0.8 ms"#]],

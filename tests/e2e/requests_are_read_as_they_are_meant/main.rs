@@ -1,6 +1,7 @@
 //! What the load balancer passes on, its target reads as the load balancer did: no request hides in another one (request
 //! smuggling). The targets are servers of others.
 
+mod attempt;
 mod corpus;
 mod origins;
 
@@ -9,7 +10,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use corpus::{CORPUS, Verdict};
+use attempt::Verdict;
+use corpus::CORPUS;
 use origins::NAMES;
 use roadstead_tests::web::free_port;
 use roadstead_tests::{eventually, front};

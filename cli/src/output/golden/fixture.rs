@@ -1,15 +1,15 @@
 //! Fixed messages, as a control plane would send them.
 
+pub(super) mod elb;
+
 use roadstead_client::proto::console::{ControlPlaneMember, DescribeControlPlaneResponse};
 use roadstead_client::proto::ecs::{
     Attribute, Cluster, Container, ContainerDefinition, ContainerInstance, Deployment,
     DeploymentConfiguration, LoadBalancer, NetworkBinding, PortMapping, Resource, Service,
     ServiceEvent, Task, TaskDefinition, VersionInfo,
 };
-use roadstead_client::proto::elb;
 
 const ECS: &str = "arn:aws:ecs:local:000000000000";
-const ELB: &str = "arn:aws:elasticloadbalancing:local:000000000000";
 /// 2023-11-14T22:13:20Z
 const THEN: f64 = 1_700_000_000.0;
 
@@ -19,10 +19,6 @@ fn text(text: &str) -> Option<String> {
 
 fn ecs(resource: &str) -> Option<String> {
     Some(format!("{ECS}:{resource}"))
-}
-
-fn elb(resource: &str) -> Option<String> {
-    Some(format!("{ELB}:{resource}"))
 }
 
 pub(super) fn cluster() -> Cluster {
@@ -85,7 +81,7 @@ pub(super) fn service() -> Service {
         service_name: text("web"),
         cluster_arn: ecs("cluster/default"),
         load_balancers: vec![LoadBalancer {
-            target_group_arn: elb("targetgroup/web/0123456789abcdef"),
+            target_group_arn: elb::arn("targetgroup/web/0123456789abcdef"),
             container_name: text("app"),
             container_port: Some(8080),
         }],
@@ -188,189 +184,6 @@ pub(super) fn instance() -> ContainerInstance {
         }],
         registered_at: Some(THEN),
         ..ContainerInstance::default()
-    }
-}
-
-pub(super) fn load_balancer() -> elb::LoadBalancer {
-    elb::LoadBalancer {
-        load_balancer_arn: elb("loadbalancer/app/web/0123456789abcdef"),
-        load_balancer_name: text("web"),
-        created_time: Some(THEN),
-        r#type: text("application"),
-        state: Some(elb::LoadBalancerState {
-            code: text("active"),
-        }),
-    }
-}
-
-fn forward() -> elb::Action {
-    elb::Action {
-        r#type: text("forward"),
-        target_group_arn: elb("targetgroup/web/0123456789abcdef"),
-        ..elb::Action::default()
-    }
-}
-
-fn weighted() -> elb::Action {
-    let tuple = |name: &str, weight| elb::TargetGroupTuple {
-        target_group_arn: elb(&format!("targetgroup/{name}/0123456789abcdef")),
-        weight: Some(weight),
-    };
-    elb::Action {
-        r#type: text("forward"),
-        forward_config: Some(elb::ForwardActionConfig {
-            target_groups: vec![tuple("blue", 9), tuple("green", 1)],
-            target_group_stickiness_config: None,
-        }),
-        ..elb::Action::default()
-    }
-}
-
-pub(super) fn listener() -> elb::Listener {
-    elb::Listener {
-        listener_arn: elb("listener/app/web/0123456789abcdef/1"),
-        load_balancer_arn: elb("loadbalancer/app/web/0123456789abcdef"),
-        port: Some(8080),
-        protocol: text("HTTP"),
-        default_actions: vec![forward()],
-        attributes: [
-            ("roadstead.rate_limit.requests_per_second", "50"),
-            ("roadstead.rate_limit.burst", "0"),
-            ("roadstead.source_ips.allowed", ""),
-            ("roadstead.source_ips.denied", "192.0.2.66/32"),
-        ]
-        .map(|(key, value)| elb::ListenerAttribute {
-            key: text(key),
-            value: text(value),
-        })
-        .into(),
-        ..elb::Listener::default()
-    }
-}
-
-pub(super) fn rule() -> elb::Rule {
-    let condition = |field: &str, values: &[&str]| elb::RuleCondition {
-        field: text(field),
-        values: values.iter().map(|&value| value.to_owned()).collect(),
-        ..elb::RuleCondition::default()
-    };
-    elb::Rule {
-        rule_arn: elb("listener-rule/app/web/0123456789abcdef/1/2"),
-        priority: text("10"),
-        conditions: vec![
-            condition("host-header", &["a.example", "b.example"]),
-            condition("path-pattern", &["/api/*"]),
-        ],
-        actions: vec![weighted()],
-        is_default: Some(false),
-    }
-}
-
-/// A rule with every condition that has no short form, and a redirect.
-pub(super) fn redirecting_rule() -> elb::Rule {
-    let condition = |field: &str| elb::RuleCondition {
-        field: text(field),
-        ..elb::RuleCondition::default()
-    };
-    let values = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect();
-    let parameter = |key, value| elb::QueryStringKeyValuePair { key, value };
-    let header = elb::RuleCondition {
-        http_header_config: Some(elb::HttpHeaderConditionConfig {
-            http_header_name: text("x-version"),
-            values: values(&["1.*", "2.*"]),
-        }),
-        ..condition("http-header")
-    };
-    let method = elb::RuleCondition {
-        http_request_method_config: Some(elb::HttpRequestMethodConditionConfig {
-            values: values(&["GET", "HEAD"]),
-        }),
-        ..condition("http-request-method")
-    };
-    let query = elb::RuleCondition {
-        query_string_config: Some(elb::QueryStringConditionConfig {
-            values: vec![
-                parameter(text("beta"), text("yes")),
-                parameter(None, text("x")),
-            ],
-        }),
-        ..condition("query-string")
-    };
-    let source = elb::RuleCondition {
-        source_ip_config: Some(elb::SourceIpConditionConfig {
-            values: values(&["10.0.0.0/8"]),
-        }),
-        ..condition("source-ip")
-    };
-    let redirect = elb::RedirectActionConfig {
-        protocol: text("HTTPS"),
-        port: text("443"),
-        host: text("#{host}"),
-        path: text("/#{path}"),
-        query: text("#{query}"),
-        status_code: text("HTTP_301"),
-    };
-    elb::Rule {
-        rule_arn: elb("listener-rule/app/web/0123456789abcdef/1/3"),
-        priority: text("20"),
-        conditions: vec![header, method, query, source],
-        actions: vec![elb::Action {
-            r#type: text("redirect"),
-            redirect_config: Some(redirect),
-            ..elb::Action::default()
-        }],
-        is_default: Some(false),
-    }
-}
-
-pub(super) fn target_group() -> elb::TargetGroup {
-    elb::TargetGroup {
-        target_group_arn: elb("targetgroup/web/0123456789abcdef"),
-        target_group_name: text("web"),
-        protocol: text("HTTP"),
-        health_check_path: text("/health"),
-        health_check_interval_seconds: Some(30),
-        health_check_timeout_seconds: Some(5),
-        healthy_threshold_count: Some(5),
-        unhealthy_threshold_count: Some(2),
-        matcher: Some(elb::Matcher {
-            http_code: text("200-299"),
-            grpc_code: None,
-        }),
-        protocol_version: text("HTTP1"),
-        health_check_protocol: text("HTTP"),
-        load_balancer_arns: Vec::new(),
-        attributes: [
-            ("deregistration_delay.timeout_seconds", "300"),
-            ("load_balancing.algorithm.type", "round_robin"),
-            ("stickiness.enabled", "true"),
-            ("stickiness.type", "app_cookie"),
-            ("stickiness.app_cookie.cookie_name", "SESSION"),
-            ("stickiness.app_cookie.duration_seconds", "3600"),
-            ("roadstead.capacity.requests_per_target", "8"),
-            ("roadstead.capacity.waiting_seconds", "20"),
-        ]
-        .map(|(key, value)| elb::TargetGroupAttribute {
-            key: text(key),
-            value: text(value),
-        })
-        .into(),
-    }
-}
-
-pub(super) fn target_health() -> elb::TargetHealthDescription {
-    elb::TargetHealthDescription {
-        target: Some(elb::TargetDescription {
-            id: text("127.0.0.1"),
-            port: Some(49153),
-        }),
-        target_health: Some(elb::TargetHealth {
-            state: text("unhealthy"),
-            reason: text("Target.ResponseCodeMismatch"),
-            description: text("Health checks failed with these codes: [503]"),
-        }),
-        task_arn: None,
-        last_probes: vec!["503 in 0.8 ms".to_owned()],
     }
 }
 

@@ -87,7 +87,7 @@ fn container_instances_as_json() {
 fn load_balancers_as_json() {
     check(
         &DescribeLoadBalancersResponse {
-            load_balancers: vec![fixture::load_balancer()],
+            load_balancers: vec![fixture::elb::load_balancer()],
         },
         &expect_file!["json/load_balancers.json"],
     );
@@ -97,7 +97,7 @@ fn load_balancers_as_json() {
 fn listeners_as_json() {
     check(
         &DescribeListenersResponse {
-            listeners: vec![fixture::listener()],
+            listeners: vec![fixture::elb::listener()],
         },
         &expect_file!["json/listeners.json"],
     );
@@ -107,7 +107,7 @@ fn listeners_as_json() {
 fn rules_as_json() {
     check(
         &DescribeRulesResponse {
-            rules: vec![fixture::rule(), fixture::redirecting_rule()],
+            rules: vec![fixture::elb::rule(), fixture::elb::redirecting_rule()],
         },
         &expect_file!["json/rules.json"],
     );
@@ -117,7 +117,7 @@ fn rules_as_json() {
 fn target_groups_as_json() {
     check(
         &DescribeTargetGroupsResponse {
-            target_groups: vec![fixture::target_group()],
+            target_groups: vec![fixture::elb::target_group()],
         },
         &expect_file!["json/target_groups.json"],
     );
@@ -127,7 +127,7 @@ fn target_groups_as_json() {
 fn the_health_of_targets_as_json() {
     check(
         &DescribeTargetHealthResponse {
-            target_health_descriptions: vec![fixture::target_health()],
+            target_health_descriptions: vec![fixture::elb::target_health()],
         },
         &expect_file!["json/target_health.json"],
     );
