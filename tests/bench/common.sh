@@ -19,3 +19,16 @@ until_listening() {
     echo "nobody listens on port $1" >&2
     exit 1
 }
+
+# rules NUMBER: for a table file; they take no request of ours, and are of each kind: by host, by path, by header, by query.
+rules() {
+    local number
+    for number in $(seq "$1"); do
+        case $((number % 4)) in
+            0) printf '[[listener.rule]]\nhost = ["*.shop-%d.example"]\nforward = "backend"\n' "$number" ;;
+            1) printf '[[listener.rule]]\npath = ["/api/v%d/*"]\nforward = "backend"\n' "$number" ;;
+            2) printf '[[listener.rule]]\nheader = { x-version = ["%d.*"] }\nforward = "backend"\n' "$number" ;;
+            3) printf '[[listener.rule]]\nhost = ["shop.example"]\nquery = ["tenant=%d"]\nforward = "backend"\n' "$number" ;;
+        esac
+    done
+}

@@ -34,19 +34,6 @@ PORT=$backend "$binaries/sample-service" >"$work/backend.log" 2>&1 &
 pids+=($!)
 until_listening "$backend" "$work/backend.log"
 
-# Rules that take no request of ours, each of another kind: by host, by path, by header, by query.
-rules() {
-    local number
-    for number in $(seq "$1"); do
-        case $((number % 4)) in
-            0) printf '[[listener.rule]]\nhost = ["*.shop-%d.example"]\nforward = "backend"\n' "$number" ;;
-            1) printf '[[listener.rule]]\npath = ["/api/v%d/*"]\nforward = "backend"\n' "$number" ;;
-            2) printf '[[listener.rule]]\nheader = { x-version = ["%d.*"] }\nforward = "backend"\n' "$number" ;;
-            3) printf '[[listener.rule]]\nhost = ["shop.example"]\nquery = ["tenant=%d"]\nforward = "backend"\n' "$number" ;;
-        esac
-    done
-}
-
 # instructions REQUESTS RULES: of a load balancer, from its start to its end, and how many requests there were.
 instructions() {
     local port process

@@ -4,7 +4,7 @@
 #
 #   tests/bench/lb.sh DIRECTORY [WORK...]     DIRECTORY: where `make build` has put ctl and load
 #
-# WORK is any of  h1-64 h1-512 h1-100k https handshakes http2 latency idle;  h1-64 without it, and `all` is all.
+# WORK is any of  h1-64 h1-512 h1-100k https handshakes http2 latency idle rules;  h1-64 without it, and `all` is all.
 # ROUNDS (7) and SECONDS_EACH (4) set how often and how long.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -12,7 +12,7 @@ export PATH="$PATH:/usr/sbin:/sbin"
 binaries=${1:?usage: $0 DIRECTORY [WORK...]}
 shift
 [ $# -gt 0 ] || set -- h1-64
-[ "$*" != all ] || set -- h1-64 h1-512 h1-100k https handshakes http2 latency idle
+[ "$*" != all ] || set -- h1-64 h1-512 h1-100k https handshakes http2 latency idle rules
 rounds=${ROUNDS:-7}
 seconds=${SECONDS_EACH:-4}
 cores=$(nproc)
@@ -21,7 +21,7 @@ proxies=(nginx haproxy roadstead)
 source "$(dirname "$0")/common.sh"
 ulimit -n "$(ulimit -Hn)"
 
-declare -A port=([backend]=18080 [nginx]=18081 [haproxy]=18082 [roadstead]=18083) session=()
+declare -A port=([backend]=18080 [nginx]=18081 [haproxy]=18082 [roadstead]=18083 [ruled]=18084) session=()
 declare -A secure=([nginx]=18091 [haproxy]=18092 [roadstead]=18093)
 
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
@@ -78,6 +78,11 @@ forward = "backend"
 [[listener]]
 port = ${secure[roadstead]}
 certificates = ["own"]
+[[listener.rule]]
+forward = "backend"
+[[listener]]
+port = ${port[ruled]}
+$(rules 1000)
 [[listener.rule]]
 forward = "backend"
 [[target_group]]
@@ -138,7 +143,7 @@ ask_wrk() {
 
 # ask WORK NAME: one load of one kind.
 ask() {
-    local plain=http://127.0.0.1:${port[$2]} tls=https://localhost:${secure[$2]}
+    local plain=http://127.0.0.1:${port[$2]} tls=https://localhost:${secure[$2]:-}
     case $1 in
         h1-64) ask_wrk "$2" "$plain/small" 64 ;;
         h1-512) ask_wrk "$2" "$plain/small" 512 ;;
@@ -173,18 +178,26 @@ table() {
         }'
 }
 
+# measured NAME SESSION PER COMMAND...: adds to the results what CPU time, in seconds, a session spends on PER of the requests that COMMAND
+# makes; it tells how many they are.
+measured() {
+    local name=$1 of=${session[$2]} per=$3 before requests
+    shift 3
+    before=$(ticks "$of")
+    requests=$("$@")
+    awk -v name="$name" -v spent=$(($(ticks "$of") - before)) -v requests="$requests" -v per="$per" \
+        -v hertz="$(getconf CLK_TCK)" 'BEGIN { print name, spent / hertz / requests * per }' >>"$work/results"
+}
+
 cpu() {
-    local name before requests
+    local name
     : >"$work/results"
     for name in "${proxies[@]}"; do
         seconds=1 ask "$1" "$name" >/dev/null # warm
     done
     for _ in $(seq "$rounds"); do
         for name in "${proxies[@]}"; do
-            before=$(ticks "${session[$name]}")
-            requests=$(ask "$1" "$name")
-            awk -v name="$name" -v spent=$(($(ticks "${session[$name]}") - before)) -v requests="$requests" \
-                -v hertz="$(getconf CLK_TCK)" 'BEGIN { print name, spent / hertz / requests * 100000 }' >>"$work/results"
+            measured "$name" "$name" 100000 ask "$1" "$name"
         done
     done
     table "$1" "CPU s per 100,000"
@@ -222,8 +235,26 @@ idle() {
     table "$connections idle connections" "KiB for each"
 }
 
+# What a hundred rules that do not match cost, by a thousand, for a hundred are lost in the noise.
+hundred_rules() {
+    local listener
+    : >"$work/results"
+    for _ in $(seq "$rounds"); do
+        for listener in roadstead ruled; do
+            measured "$listener" roadstead 1000000 ask h1-64 "$listener"
+        done
+    done
+    sort -k1,1 -k2,2g "$work/results" | awk '
+        { value[$1, ++count[$1]] = $2 }
+        function median(name) { return value[name, int((count[name] + 1) / 2)] }
+        END {
+            printf "\n%.2f microseconds of CPU for each 100 rules that do not match\n", (median("ruled") - median("roadstead")) / 10
+        }'
+}
+
 for kind in "$@"; do
     case $kind in
+        rules) hundred_rules ;;
         latency) latency ;;
         idle) idle ;;
         *) cpu "$kind" ;;
