@@ -161,7 +161,7 @@ pub(crate) fn whole_seconds(key: &'static str, text: &str) -> Result<i32, Config
     seconds.ok_or_else(|| ConfigError::Value {
         key,
         value: text.to_owned(),
-        cause: "whole seconds are needed".into(),
+        cause: "whole seconds are needed, such as 10s, and no more than 2147483647s".into(),
     })
 }
 

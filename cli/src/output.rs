@@ -3,6 +3,7 @@
 //! A view is a pure function from messages to text. `output/golden.rs` holds what each of them
 //! gives for fixed messages, so that a change of it is seen in review.
 
+pub(crate) mod arn;
 pub(crate) mod certificate;
 pub(crate) mod cluster;
 pub(crate) mod control_plane;

@@ -19,12 +19,12 @@ use crate::output::{self, Format};
 use crate::{config, context, logging, runtime};
 use rates::{Look, Rates};
 
-/// So often load balancers report.
-const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// Load balancers report once a second: with less there may be no new report between two looks.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// How long each look at the rates is, at least 1s: load balancers report once a second.
+    /// How long each look at the rates is, at least 2s: load balancers report once a second.
     #[arg(long, value_name = "DURATION", default_value = "2s")]
     interval: String,
     /// Show one look, and end; so does -o json, and an output that is no terminal.
@@ -39,9 +39,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, globals: &Globals, environment: &Environment) -> Result<(), Error> {
     logging::start(logging::Level::WARN)?;
     let interval = config::duration("interval", &args.interval)?;
-    if interval < REPORT_INTERVAL {
+    if interval < SHORTEST_INTERVAL {
         return Err(Error::Unfit(format!(
-            "--interval {} is shorter than a second, in which load balancers report",
+            "--interval {} is too short, for load balancers report once a second: give 2s or more",
             args.interval
         )));
     }

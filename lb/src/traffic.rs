@@ -131,7 +131,6 @@ impl Traffic {
             failed: sum.failed,
             retried: sum.retried,
             sent_bytes: sum.sent,
-            microseconds: sum.microseconds,
             buckets: sum.buckets.to_vec(),
             waiting: 0,
         }

@@ -1,5 +1,7 @@
 //! `ctl target-group`
 
+use std::collections::HashMap;
+
 use clap::{Subcommand, ValueEnum};
 use roadstead_client::proto::console::{DescribeTrafficRequest, DescribeTrafficResponse};
 use roadstead_client::proto::elb::{
@@ -11,6 +13,7 @@ use roadstead_client::proto::elb::{
 use super::name;
 use crate::connection::Connection;
 use crate::error::Error;
+use crate::output::arn::last_part;
 use crate::{config, output};
 
 #[derive(Debug, Subcommand)]
@@ -145,12 +148,10 @@ impl Settings {
             ("roadstead.capacity.waiting_seconds", wait),
         ];
         if let Some(chosen) = self.proxy_protocol {
-            // Off first: each takes the place of the other.
-            let mut keys = [
+            let keys = [
                 ("roadstead.proxy_protocol_v1.enabled", ProxyProtocol::V1),
                 ("proxy_protocol_v2.enabled", ProxyProtocol::V2),
             ];
-            keys.sort_by_key(|(_, version)| *version == chosen);
             given.extend(keys.map(|(key, version)| (key, Some((version == chosen).to_string()))));
         }
         match (self.stickiness.as_deref(), &self.stickiness_cookie) {
@@ -189,8 +190,7 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
             settings,
         } => {
             let protocol = if tcp { "TCP" } else { "HTTP" };
-            let mut request = create_request(name, protocol, settings)?;
-            request.protocol_version = protocol_version;
+            let request = create_request(name, protocol, protocol_version, settings)?;
             let response = connection
                 .elb(async |mut elb| elb.create_target_group(request.clone()).await)
                 .await?;
@@ -225,7 +225,7 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
                     console.describe_traffic(DescribeTrafficRequest {}).await
                 })
                 .await?;
-            add_last_probes(&mut response.target_health_descriptions, &arn, &traffic);
+            add_last_probes(&mut response.target_health_descriptions, &arn, traffic);
             connection.show(&response, |response| {
                 output::elb::target_health(&response.target_health_descriptions)
             })
@@ -249,18 +249,20 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
 fn add_last_probes(
     targets: &mut [TargetHealthDescription],
     group: &str,
-    traffic: &DescribeTrafficResponse,
+    traffic: DescribeTrafficResponse,
 ) {
+    let nodes = traffic.load_balancer_nodes.into_iter();
+    let reports = nodes.flat_map(|node| node.targets);
+    let of_group =
+        reports.filter(|one| one.target_group_arn == group && !one.last_probe.is_empty());
+    let mut probes: HashMap<String, Vec<String>> = HashMap::new();
+    for report in of_group {
+        let of_target = probes.entry(report.target_id).or_default();
+        of_target.push(report.last_probe);
+    }
     for target in targets {
-        let arn = target.task_arn.as_deref().unwrap_or_default();
-        let task = arn.rsplit('/').next().unwrap_or_default();
-        let nodes = traffic.load_balancer_nodes.iter();
-        let reports = nodes.flat_map(|node| &node.targets);
-        let probes = reports
-            .filter(|report| report.target_group_arn == group && report.target_id == task)
-            .filter(|report| !report.last_probe.is_empty())
-            .map(|report| report.last_probe.clone());
-        target.last_probes.extend(probes);
+        let task = target.task_arn.as_deref().map(last_part);
+        target.last_probes = task.and_then(|id| probes.remove(id)).unwrap_or_default();
     }
 }
 
@@ -281,6 +283,7 @@ async fn list(connection: &Connection, named: Vec<String>) -> Result<(), Error> 
 fn create_request(
     name: String,
     protocol: &str,
+    protocol_version: Option<String>,
     settings: Settings,
 ) -> Result<CreateTargetGroupRequest, Error> {
     let attributes = settings.attributes()?;
@@ -295,7 +298,7 @@ fn create_request(
         matcher: matcher(settings.matcher, settings.grpc_matcher),
         health_check_protocol: settings.health_check_protocol,
         attributes,
-        protocol_version: None,
+        protocol_version,
     })
 }
 

@@ -5,6 +5,7 @@ use roadstead_client::proto::elb::{
     TargetGroup, TargetHealthDescription,
 };
 
+use super::arn::{load_balancer_name, target_group_name};
 use super::grid::{grid, joined, number, text, time};
 
 /// Returns one row for each load balancer.
@@ -272,14 +273,4 @@ fn redirect_target(redirect: &RedirectActionConfig) -> String {
 
 fn seconds(value: Option<i32>) -> String {
     value.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds}s"))
-}
-
-/// `arn:…:targetgroup/NAME/ID`
-fn target_group_name(arn: &str) -> &str {
-    arn.split('/').nth(1).unwrap_or(arn)
-}
-
-/// `arn:…:loadbalancer/app/NAME/ID`
-fn load_balancer_name(arn: &str) -> &str {
-    arn.split('/').nth(2).unwrap_or(arn)
 }

@@ -5,6 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
+use super::arn::last_part;
+
 /// What stands for a value that is absent.
 const ABSENT: &str = "-";
 
@@ -55,7 +57,7 @@ pub(super) fn joined(values: &[String]) -> String {
 
 /// Returns the last part of an ARN: the name or id that people use.
 pub(super) fn short(arn: Option<&String>) -> String {
-    text(arn).rsplit('/').next().unwrap_or(ABSENT).to_owned()
+    last_part(&text(arn)).to_owned()
 }
 
 /// Returns a point in time, given in seconds since the epoch, as RFC 3339 in UTC.

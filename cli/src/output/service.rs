@@ -2,6 +2,7 @@
 
 use roadstead_client::proto::ecs::{Service, ServiceEvent};
 
+use super::arn::target_group_name;
 use super::grid::{fields, grid, joined, number, short, text, time};
 
 /// How many events a description shows; `ctl service events` shows them all.
@@ -74,11 +75,6 @@ fn load_balancers(service: &Service) -> Vec<String> {
         )
     });
     parts.collect()
-}
-
-/// An ELB ARN ends in `targetgroup/NAME/ID`.
-fn target_group_name(arn: &str) -> &str {
-    arn.split('/').nth(1).unwrap_or(arn)
 }
 
 fn deployments(service: &Service) -> String {

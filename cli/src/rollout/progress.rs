@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use roadstead_client::proto::console::ServiceView;
 use roadstead_client::proto::ecs::{Deployment, Service, ServiceEvent};
 
+use crate::output::arn::last_part;
+
 /// Where a rollout stands.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Verdict {
@@ -111,8 +113,7 @@ pub(crate) fn events_since<'a>(
 
 /// Returns the last part of an ARN.
 pub(crate) fn short(arn: Option<&str>) -> &str {
-    let arn = arn.unwrap_or("-");
-    arn.rsplit('/').next().unwrap_or(arn)
+    arn.map_or("-", last_part)
 }
 
 #[cfg(test)]

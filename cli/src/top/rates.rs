@@ -1,10 +1,12 @@
 //! Rates between two looks at the counters of all load balancers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use roadstead_client::proto::lb::{NodeReport, TargetReport, Traffic};
 use serde::Serialize;
+
+use crate::output::arn::target_group_name;
 
 /// What every load balancer had counted at one moment.
 #[derive(Debug)]
@@ -201,10 +203,12 @@ fn add_targets(
     span: Option<Span<'_>>,
     after: &[TargetReport],
 ) {
+    let then = span.iter().flat_map(|span| &span.then.targets);
+    let then: HashMap<_, _> = then.map(|then| (identity(then), then)).collect();
     for now in after {
         let key = (now.target_group_arn.clone(), now.target_id.clone());
         let row = rows.entry(key).or_insert_with(|| TargetRow {
-            target_group: name(&now.target_group_arn).to_owned(),
+            target_group: target_group_name(&now.target_group_arn).to_owned(),
             target: now.target_id.clone(),
             state: now.state.clone(),
             ..TargetRow::default()
@@ -216,14 +220,11 @@ fn add_targets(
         if !now.last_probe.is_empty() {
             row.last_probes.push(now.last_probe.clone());
         }
-        let same = |then: &&TargetReport| {
-            then.target_group_arn == now.target_group_arn && then.target_id == now.target_id
-        };
         let Some(span) = span else {
             continue;
         };
         let nothing = TargetReport::default();
-        let then = span.then.targets.iter().find(same).unwrap_or(&nothing);
+        let then = then.get(&identity(now)).copied().unwrap_or(&nothing);
         let answered = now.answered.saturating_sub(then.answered);
         let microseconds = now.microseconds.saturating_sub(then.microseconds);
         row.requests += rate(answered, span.seconds);
@@ -234,6 +235,10 @@ fn add_targets(
             row.mean = Some(row.mean.map_or(mean, |known| known.max(mean)));
         }
     }
+}
+
+fn identity(target: &TargetReport) -> (&str, &str) {
+    (&target.target_group_arn, &target.target_id)
 }
 
 fn badness(state: &str) -> u8 {
@@ -283,11 +288,6 @@ fn rate(count: u64, seconds: f64) -> f64 {
 )]
 fn float(count: u64) -> f64 {
     count as f64
-}
-
-/// `arn:…:targetgroup/NAME/ID`
-fn name(arn: &str) -> &str {
-    arn.split('/').nth(1).unwrap_or(arn)
 }
 
 #[cfg(test)]

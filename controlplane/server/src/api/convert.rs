@@ -16,7 +16,7 @@ pub(crate) mod target_group;
 pub(crate) mod task;
 pub(crate) mod task_definition;
 
-use roadstead_core::Timestamp;
+use roadstead_core::{Rejection, Timestamp};
 
 /// Returns seconds since the epoch, with a fraction, as AWS's JSON has them.
 #[expect(
@@ -30,4 +30,18 @@ pub(crate) fn seconds(at: Timestamp) -> f64 {
 /// Returns a count for the wire; more than it holds reads as the most.
 pub(crate) fn count(number: impl TryInto<i32>) -> i32 {
     number.try_into().unwrap_or(i32::MAX)
+}
+
+/// Returns what has that name.
+pub(crate) fn named<T, const KNOWN: usize>(
+    field: &str,
+    known: [(&str, T); KNOWN],
+    name: &str,
+) -> Result<T, Rejection> {
+    let names = known.each_ref().map(|(name, _)| *name).join(", ");
+    let mut known = known.into_iter();
+    let found = known.find_map(|(known, one)| (known == name).then_some(one));
+    found.ok_or_else(|| {
+        Rejection::validation(format!("{field} must be one of {names}, not '{name}'"))
+    })
 }

@@ -188,15 +188,12 @@ impl<L: Log> Session<L> {
         let Some(instance) = state.container_instances.get(&self.id) else {
             return Err(Status::not_found("the container instance is gone"));
         };
-        let current = Some((
-            instance.desired_version,
-            Arc::clone(&servers.borrow_and_update()),
-        ));
+        let named = Arc::clone(&servers.borrow_and_update());
+        let current = Some((instance.desired_version, Arc::clone(&named)));
         if self.sent == current {
             return Ok(());
         }
-        let named = current.iter().flat_map(|(_, named)| named.to_vec());
-        let desired = agent_convert::desired_tasks(&state, &self.id, named.collect());
+        let desired = agent_convert::desired_tasks(&state, &self.id, named.to_vec());
         self.sent = current;
         let instruction = AgentInstruction {
             instruction: Some(Instruction::Desired(desired)),

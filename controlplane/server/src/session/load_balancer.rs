@@ -139,10 +139,9 @@ impl<L: Log> Session<L> {
         loop {
             let state = Arc::clone(&newest.borrow_and_update());
             let named = Arc::clone(&servers.borrow_and_update());
-            let current = Some((state.routing_version, named));
+            let current = Some((state.routing_version, Arc::clone(&named)));
             if self.sent != current {
-                let named = current.iter().flat_map(|(_, named)| named.to_vec());
-                let mut table = convert::table(&state, named.collect());
+                let mut table = convert::table(&state, named.to_vec());
                 self.sent = current;
                 if let Some(sealing) = &self.sealing {
                     self.certificates.add(&mut table, &state, sealing).await?;

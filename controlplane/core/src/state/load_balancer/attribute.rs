@@ -61,7 +61,7 @@ impl ListenerAttributes {
         }
         if self.burst > 0 && self.requests_per_second == 0 {
             return Err(Rejection::validation(
-                "a burst goes with requests_per_second, which is 0",
+                "a burst goes with requests_per_second, which is 0; set the burst to 0 too",
             ));
         }
         check_ranges("allowed", &self.allowed_sources)?;

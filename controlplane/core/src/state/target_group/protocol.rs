@@ -13,9 +13,6 @@ pub enum TargetProtocol {
 }
 
 impl TargetProtocol {
-    /// Every protocol.
-    pub const ALL: [Self; 2] = [Self::Http, Self::Tcp];
-
     /// Returns its name, as ELB has it.
     #[must_use]
     pub fn name(self) -> &'static str {

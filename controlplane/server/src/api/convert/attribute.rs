@@ -4,6 +4,8 @@ use roadstead_core::Rejection;
 use roadstead_core::state::target_group::{Algorithm, ProxyProtocol, TargetGroupSpec};
 use roadstead_proto::elb::TargetGroupAttribute;
 
+use super::named;
+
 const DELAY: &str = "deregistration_delay.timeout_seconds";
 const SLOW_START: &str = "slow_start.duration_seconds";
 const ALGORITHM: &str = "load_balancing.algorithm.type";
@@ -130,11 +132,8 @@ pub(super) fn one_of(key: &str, value: &str, [no, yes]: [&str; 2]) -> Result<boo
 }
 
 fn algorithm(value: &str) -> Result<Algorithm, Rejection> {
-    let found = Algorithm::ALL.into_iter().find(|one| one.name() == value);
-    found.ok_or_else(|| {
-        let names = Algorithm::ALL.map(Algorithm::name).join(", ");
-        Rejection::validation(format!("{ALGORITHM} must be one of {names}, not '{value}'"))
-    })
+    let known = Algorithm::ALL.map(|one| (one.name(), one));
+    named(ALGORITHM, known, value)
 }
 
 #[cfg(test)]

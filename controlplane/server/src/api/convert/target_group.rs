@@ -7,22 +7,21 @@ use roadstead_core::state::target_group::{
 use roadstead_core::{ClusterState, Rejection};
 use roadstead_proto::elb;
 
-use super::{attribute, count};
+use super::{attribute, count, named};
 
 /// ELB's defaults for a target group of TCP.
 pub(crate) fn tcp_spec() -> TargetGroupSpec {
     let mut spec = default_spec(ProtocolVersion::Http1);
     spec.protocol = TargetProtocol::Tcp;
     spec.health_check.protocol = HealthCheckProtocol::Tcp;
+    spec.health_check.timeout = 10;
     spec
 }
 
 /// ELB's defaults for an HTTP target group whose targets speak that version.
 pub(crate) fn default_spec(protocol_version: ProtocolVersion) -> TargetGroupSpec {
-    let (path, code) = match protocol_version {
-        ProtocolVersion::Http1 | ProtocolVersion::Http2 => ("/", 200),
-        ProtocolVersion::Grpc => ("/AWS.ALB/healthcheck", 12),
-    };
+    let in_grpc = protocol_version == ProtocolVersion::Grpc;
+    let path = if in_grpc { "/AWS.ALB/healthcheck" } else { "/" };
     TargetGroupSpec {
         protocol: TargetProtocol::Http,
         proxy_protocol: ProxyProtocol::Off,
@@ -34,7 +33,7 @@ pub(crate) fn default_spec(protocol_version: ProtocolVersion) -> TargetGroupSpec
             timeout: 5,
             healthy_threshold: 5,
             unhealthy_threshold: 2,
-            success_codes: vec![(code, code)],
+            success_codes: default_codes(in_grpc),
         },
         deregistration_delay: 300,
         algorithm: Algorithm::RoundRobin,
@@ -43,6 +42,12 @@ pub(crate) fn default_spec(protocol_version: ProtocolVersion) -> TargetGroupSpec
         capacity: Capacity::default(),
         prefers_own_zone: false,
     }
+}
+
+/// UNIMPLEMENTED of gRPC, for the service of `default_spec`'s path is one that nobody has; 200 of HTTP.
+fn default_codes(in_grpc: bool) -> Vec<(u16, u16)> {
+    let code = if in_grpc { 12 } else { 200 };
+    vec![(code, code)]
 }
 
 /// Returns `spec` with what `changes` says changed.
@@ -90,10 +95,11 @@ pub(crate) fn changed(
     let codes = match (is_asked_in_grpc, matcher.http_code, matcher.grpc_code) {
         (_, None, None) if was_asked_in_grpc == is_asked_in_grpc => None,
         // The codes that it had are of another kind.
-        (true, None, None) => Some(vec![(12, 12)]),
-        (false, None, None) => Some(vec![(200, 200)]),
-        (true, None, Some(codes)) => Some(success_codes("grpcCode", &codes)?),
-        (false, Some(codes), None) => Some(success_codes("httpCode", &codes)?),
+        (_, None, None) => Some(default_codes(is_asked_in_grpc)),
+        (true, None, Some(codes)) => Some(success_codes("grpcCode", "0,12 or 0-99", &codes)?),
+        (false, Some(codes), None) => {
+            Some(success_codes("httpCode", "200,202 or 200-299", &codes)?)
+        }
         (true, Some(_), _) => {
             return Err(Rejection::validation(
                 "matcher.httpCode does not go with a health check in gRPC; use grpcCode",
@@ -119,32 +125,20 @@ pub(crate) fn protocol_version(name: Option<&str>) -> Result<ProtocolVersion, Re
     let Some(name) = name else {
         return Ok(ProtocolVersion::default());
     };
-    let mut known = ProtocolVersion::ALL.into_iter();
-    known.find(|one| one.name() == name).ok_or_else(|| {
-        let names = ProtocolVersion::ALL.map(ProtocolVersion::name).join(", ");
-        Rejection::validation(format!(
-            "protocolVersion must be one of {names}, not '{name}'"
-        ))
-    })
+    let known = ProtocolVersion::ALL.map(|one| (one.name(), one));
+    named("protocolVersion", known, name)
 }
 
 fn health_check_protocol(name: &str) -> Result<HealthCheckProtocol, Rejection> {
-    let mut known = HealthCheckProtocol::ALL.into_iter();
-    known.find(|one| one.name() == name).ok_or_else(|| {
-        let names = HealthCheckProtocol::ALL
-            .map(HealthCheckProtocol::name)
-            .join(", ");
-        Rejection::validation(format!(
-            "healthCheckProtocol must be one of {names}, not '{name}'"
-        ))
-    })
+    let known = HealthCheckProtocol::ALL.map(|one| (one.name(), one));
+    named("healthCheckProtocol", known, name)
 }
 
-/// Reads `200`, `200,202` or `200-299`.
-fn success_codes(matcher: &str, text: &str) -> Result<Vec<(u16, u16)>, Rejection> {
+/// Reads codes such as `200`, `200,202` or `200-299`.
+fn success_codes(matcher: &str, example: &str, text: &str) -> Result<Vec<(u16, u16)>, Rejection> {
     let refuse = || {
         Rejection::validation(format!(
-            "matcher.{matcher} '{text}' must be like 200, 200,202 or 200-299"
+            "matcher.{matcher} '{text}' must be codes and ranges of codes with commas between them, such as {example}"
         ))
     };
     let range = |part: &str| {
