@@ -5,11 +5,9 @@
 //! seen when it is next used.
 
 mod answer;
-mod chunked;
 #[cfg(test)]
 mod fuzz;
 mod head;
-mod hop;
 mod http2;
 mod outgoing;
 mod pool;
@@ -32,7 +30,8 @@ use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
-use answer::{Body, Head, Malformed, take_head};
+use crate::framing::{Appetite, Body, LEAST_READ};
+use answer::{Head, Malformed, take_head};
 pub(crate) use head::Forwarded;
 pub(crate) use http2::{Call, CallAnswer, Http2Pool, Slot};
 pub(crate) use outgoing::{Incomplete, Outgoing};
@@ -40,10 +39,6 @@ use outgoing::{RequestBody, SendError};
 pub(crate) use pool::Pool;
 #[cfg(test)]
 pub(crate) use pool::push_unless;
-
-/// How much is read at once: enough for most answers, and more for large ones.
-const LEAST_READ: usize = 8 * 1024;
-const MOST_READ: usize = 128 * 1024;
 
 /// What a target speaks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -123,8 +118,7 @@ pub(crate) struct Wire {
     stream: TcpStream,
     /// Read and not taken yet.
     input: BytesMut,
-    /// How much is read next of what has no known length.
-    appetite: usize,
+    appetite: Appetite,
     /// The largest buffer since the connection was last put aside.
     held: usize,
     /// What of the request is still to be sent while its answer comes.
@@ -145,7 +139,7 @@ impl Wire {
         Ok(Self {
             stream,
             input: BytesMut::new(),
-            appetite: LEAST_READ,
+            appetite: Appetite::default(),
             held: 0,
             rest: RequestBody::default(),
             body: Body::NONE,
@@ -166,16 +160,13 @@ impl Wire {
 
     /// Returns how long the rest of the answer's body is, if that is known.
     pub(crate) fn length(&self) -> Option<u64> {
-        match self.body {
-            Body::Length(left) => Some(left),
-            Body::Chunked(_) | Body::UntilClose => None,
-        }
+        self.body.length()
     }
 
     /// Puts the connection aside until its next request, without what only a large answer needed.
     fn set_aside(&mut self) {
         self.unused_since = Some(Instant::now());
-        self.appetite = LEAST_READ;
+        self.appetite = Appetite::default();
         if self.held > 2 * LEAST_READ {
             self.held = 0;
             self.input = BytesMut::new();
@@ -302,7 +293,7 @@ impl Wire {
     ) -> Poll<Option<Result<Frame<Bytes>, ExchangeError>>> {
         self.send_on(cx)?;
         loop {
-            if let Some(frame) = self.body.next(&mut self.input)? {
+            if let Some(frame) = self.body.next(&mut self.input).map_err(Malformed::from)? {
                 return Poll::Ready(Some(Ok(frame)));
             }
             if self.body.is_complete() {
@@ -343,10 +334,7 @@ impl Wire {
     /// buffer for it: that is taken when there is something to read.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         ready!(self.stream.poll_read_ready(cx))?;
-        let left = self.length().filter(|left| *left > 0);
-        let room = left.map_or(self.appetite, |left| {
-            usize::try_from(left).map_or(MOST_READ, |left| left.clamp(LEAST_READ, MOST_READ))
-        });
+        let room = self.appetite.room(self.length());
         self.input.reserve(room);
         self.held = self.held.max(self.input.capacity());
         let read = ready!(poll_read_buf(
@@ -354,9 +342,7 @@ impl Wire {
             cx,
             &mut self.input
         ))?;
-        if left.is_none() && read >= room {
-            self.appetite = (2 * room).min(MOST_READ);
-        }
+        self.appetite.has_read(read, room);
         Poll::Ready(Ok(read))
     }
 }

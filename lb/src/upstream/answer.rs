@@ -6,11 +6,10 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, response};
 use httparse::{ParserConfig, Status};
-use hyper::body::Frame;
 use hyper::ext::ReasonPhrase;
 
-use super::chunked::{Chunked, take};
-use super::hop;
+use crate::framing::{self, Body, FramingError};
+use crate::hop;
 
 /// Every answer begins with it; who speaks something else may never send a whole head.
 const PROTOCOL: &[u8] = b"HTTP/1.";
@@ -24,50 +23,12 @@ pub(crate) enum Malformed {
     Head,
     #[error("the head of the answer is longer than {MOST_HEAD_BYTES} bytes")]
     HeadTooLong,
-    #[error("the length of the answer cannot be read, or there are two")]
-    Length,
+    #[error(transparent)]
+    Framing(#[from] FramingError),
     #[error("the answer has a transfer coding that was not asked for")]
     Coding,
-    #[error("the size of a chunk cannot be read")]
-    ChunkSize,
-    #[error("a chunk is longer than its size")]
-    ChunkEnd,
-    #[error("the trailers cannot be read")]
-    Trailers,
     #[error("the target switched to a protocol that was not asked for")]
     Upgrade,
-}
-
-/// What of an answer's body is still to come.
-#[derive(Debug)]
-pub(super) enum Body {
-    Length(u64),
-    Chunked(Chunked),
-    UntilClose,
-}
-
-impl Body {
-    pub(super) const NONE: Self = Self::Length(0);
-
-    pub(super) fn is_complete(&self) -> bool {
-        match self {
-            Self::Length(left) => *left == 0,
-            Self::Chunked(chunked) => chunked.is_done(),
-            Self::UntilClose => false,
-        }
-    }
-
-    /// Takes the next frame from `input`; `None` when it is complete or more input is needed.
-    pub(super) fn next(&mut self, input: &mut BytesMut) -> Result<Option<Frame<Bytes>>, Malformed> {
-        match self {
-            Self::Length(left) => Ok(take(input, left).map(Frame::data)),
-            Self::Chunked(chunked) => chunked.next(input),
-            Self::UntilClose => {
-                let mut unbounded = u64::MAX;
-                Ok(take(input, &mut unbounded).map(Frame::data))
-            }
-        }
-    }
 }
 
 /// The head of an answer, with the headers that are passed on.
@@ -189,7 +150,7 @@ impl Fields {
             match self.length.replace(length) {
                 None => drop(self.headers.insert(name, HeaderValue::from(length))),
                 Some(before) if before == length => {}
-                Some(_) => return Err(Malformed::Length),
+                Some(_) => return Err(FramingError::Length.into()),
             }
         } else if name == UPGRADE {
             self.upgrade = Some(value);
@@ -214,7 +175,7 @@ impl Fields {
         }
         let body = match (bodiless, self.chunked, self.length) {
             (true, _, _) => Body::NONE,
-            (false, true, _) => Body::Chunked(Chunked::default()),
+            (false, true, _) => Body::in_chunks(),
             (false, false, Some(length)) => Body::Length(length),
             (false, false, None) => {
                 keep_alive = false;
@@ -232,18 +193,12 @@ impl Fields {
 }
 
 /// Reads a length; a list of equal ones is one (RFC 9110 8.6).
-fn length(value: &[u8]) -> Result<u64, Malformed> {
-    let mut lengths = hop::elements(value).map(|digits| {
-        let digits = str::from_utf8(digits).map_err(|_| Malformed::Length)?;
-        if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-            return Err(Malformed::Length);
-        }
-        digits.parse().map_err(|_| Malformed::Length)
-    });
-    let first = lengths.next().unwrap_or(Err(Malformed::Length))?;
+fn length(value: &[u8]) -> Result<u64, FramingError> {
+    let mut lengths = hop::elements(value).map(framing::length);
+    let first = lengths.next().unwrap_or(Err(FramingError::Length))?;
     for other in lengths {
         if other? != first {
-            return Err(Malformed::Length);
+            return Err(FramingError::Length);
         }
     }
     Ok(first)

@@ -49,7 +49,7 @@ fn read<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Read {
                 },
                 Ok(None) => break,
                 Err(error) => {
-                    read.error = Some(error);
+                    read.error = Some(error.into());
                     return read;
                 }
             }

@@ -3,7 +3,7 @@
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, request};
 
-use super::hop;
+use crate::hop;
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

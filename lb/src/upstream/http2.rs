@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::head::{Forwarded, add_forwarded};
-use super::hop;
+use crate::hop;
 use crate::io::Received;
 use crate::lock::lock;
 

@@ -13,7 +13,8 @@ use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 
 use super::head::{Forwarded, Framing, encode};
-use super::{hop, upgrade};
+use super::upgrade;
+use crate::hop;
 use crate::io::{JOINED, Received};
 
 /// So much of a body waits here to be written, in so many parts; then its client has to wait.

@@ -3,7 +3,7 @@
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Version, request};
 
-use super::hop;
+use crate::hop;
 
 /// Returns the protocols that a request asks for.
 ///

@@ -98,12 +98,19 @@ fn what_could_be_read_in_two_ways_is_refused() {
     let with = |fields: &str| refused(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n"));
     assert_eq!(
         with("Content-Length: 7\r\nContent-Length: 8\r\n"),
-        Malformed::Length
+        Malformed::Framing(FramingError::Length)
     );
-    assert_eq!(with("Content-Length: 7, 8\r\n"), Malformed::Length);
+    assert_eq!(
+        with("Content-Length: 7, 8\r\n"),
+        Malformed::Framing(FramingError::Length)
+    );
     for length in ["+7", "-1", "", "0x7", "99999999999999999999"] {
         let field = format!("Content-Length: {length}\r\n");
-        assert_eq!(with(&field), Malformed::Length, "{length}");
+        assert_eq!(
+            with(&field),
+            Malformed::Framing(FramingError::Length),
+            "{length}"
+        );
     }
     for coding in [
         "gzip, chunked",

@@ -10,7 +10,7 @@ static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection"
 
 /// Returns whether a header always concerns one connection. The framing is among them: it is written
 /// anew on the next hop.
-pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
+pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
     *name == CONNECTION
         || *name == TRANSFER_ENCODING
         || *name == TE
@@ -23,7 +23,7 @@ pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
 ///
 /// A length and a host that it names are kept: dropping them would let a sender change where its
 /// message ends, and whom it is for.
-pub(super) fn named(value: &[u8]) -> impl Iterator<Item = HeaderName> + '_ {
+pub(crate) fn named(value: &[u8]) -> impl Iterator<Item = HeaderName> + '_ {
     elements(value)
         .filter(|option| !option.eq_ignore_ascii_case(b"close"))
         .filter_map(|option| HeaderName::from_bytes(option).ok())
@@ -32,7 +32,7 @@ pub(super) fn named(value: &[u8]) -> impl Iterator<Item = HeaderName> + '_ {
 
 /// Returns the headers of a request that go on to its target, as far as the version of HTTP has no say. An expectation was meant for
 /// us: the body is asked for when the target is there.
-pub(super) fn going_on(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+pub(crate) fn going_on(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     let connection = headers.get_all(CONNECTION).iter();
     let private: Vec<HeaderName> = connection
         .flat_map(|value| named(value.as_bytes()))
@@ -44,12 +44,12 @@ pub(super) fn going_on(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName
 
 /// Returns whether a field may come after the body: framing and routing must be known before
 /// (RFC 9110 6.5.1).
-pub(super) fn may_trail(name: &HeaderName) -> bool {
+pub(crate) fn may_trail(name: &HeaderName) -> bool {
     !is_hop_by_hop(name) && *name != CONTENT_LENGTH && *name != HOST
 }
 
 /// Returns the elements of a list (RFC 9110 5.6.1), such as `Connection` and `Content-Length` have.
-pub(super) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 

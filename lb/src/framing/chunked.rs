@@ -2,11 +2,11 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body::Frame;
 use httparse::{EMPTY_HEADER, Status};
-use hyper::body::Frame;
 
-use super::answer::Malformed;
-use super::hop;
+use super::{FramingError, has_bare_lf, take};
+use crate::hop;
 
 /// Of a chunk's size with its extensions.
 const MOST_SIZE_BYTES: usize = 1024;
@@ -15,7 +15,7 @@ const MOST_TRAILERS: usize = 64;
 
 /// Where in a chunked body the reader is.
 #[derive(Debug, Default)]
-pub(super) enum Chunked {
+pub(crate) enum Chunked {
     #[default]
     Size,
     Data(u64),
@@ -26,12 +26,15 @@ pub(super) enum Chunked {
 }
 
 impl Chunked {
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         matches!(self, Self::Done)
     }
 
     /// Takes the next frame from `input`; `None` when it is over or more input is needed.
-    pub(super) fn next(&mut self, input: &mut BytesMut) -> Result<Option<Frame<Bytes>>, Malformed> {
+    pub(crate) fn next(
+        &mut self,
+        input: &mut BytesMut,
+    ) -> Result<Option<Frame<Bytes>>, FramingError> {
         if let Some(trailers) = self.skip(input)? {
             return Ok(Some(Frame::trailers(trailers)));
         }
@@ -52,22 +55,22 @@ impl Chunked {
     }
 
     /// Goes on to the next data, or as far as the input goes; returns the trailers, if there are any.
-    fn skip(&mut self, input: &mut BytesMut) -> Result<Option<HeaderMap>, Malformed> {
+    fn skip(&mut self, input: &mut BytesMut) -> Result<Option<HeaderMap>, FramingError> {
         loop {
             match self {
                 // The parser takes a line without a digit for zero, and a bare LF in an extension.
                 Self::Size if input.first().is_some_and(|byte| !byte.is_ascii_hexdigit()) => {
-                    return Err(Malformed::ChunkSize);
+                    return Err(FramingError::ChunkSize);
                 }
                 Self::Size => match httparse::parse_chunk_size(input) {
-                    Err(_) => return Err(Malformed::ChunkSize),
+                    Err(_) => return Err(FramingError::ChunkSize),
                     Ok(Status::Complete((length, _)))
                         if memchr::memchr(b'\n', input) < Some(length - 1) =>
                     {
-                        return Err(Malformed::ChunkSize);
+                        return Err(FramingError::ChunkSize);
                     }
                     Ok(Status::Partial) if input.len() > MOST_SIZE_BYTES => {
-                        return Err(Malformed::ChunkSize);
+                        return Err(FramingError::ChunkSize);
                     }
                     Ok(Status::Partial) => return Ok(None),
                     Ok(Status::Complete((length, size))) => {
@@ -84,7 +87,7 @@ impl Chunked {
                     input.advance(2);
                     *self = Self::Size;
                 }
-                Self::DataEnd => return Err(Malformed::ChunkEnd),
+                Self::DataEnd => return Err(FramingError::ChunkEnd),
                 Self::Trailers => {
                     let Some(trailers) = trailers(input)? else {
                         return Ok(None);
@@ -98,26 +101,20 @@ impl Chunked {
     }
 }
 
-/// Takes what there is of the `left` bytes that are to come.
-pub(super) fn take(input: &mut BytesMut, left: &mut u64) -> Option<Bytes> {
-    let length = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
-    if length == 0 {
-        return None;
-    }
-    *left -= length as u64;
-    Some(input.split_to(length).freeze())
-}
-
-fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, Malformed> {
+fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, FramingError> {
     let mut fields = [EMPTY_HEADER; MOST_TRAILERS];
     let mut trailers = HeaderMap::new();
     let length = match httparse::parse_headers(input, &mut fields) {
+        // The parser takes a bare LF for the end of a line.
+        Ok(Status::Complete((length, _))) if has_bare_lf(&input[..length]) => {
+            return Err(FramingError::Trailers);
+        }
         Ok(Status::Complete((length, fields))) => {
             for field in fields {
                 let name = HeaderName::from_bytes(field.name.as_bytes());
                 let value = HeaderValue::from_bytes(field.value);
                 let (Ok(name), Ok(value)) = (name, value) else {
-                    return Err(Malformed::Trailers);
+                    return Err(FramingError::Trailers);
                 };
                 if hop::may_trail(&name) {
                     trailers.append(name, value);
@@ -126,7 +123,7 @@ fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, Malformed> {
             length
         }
         Ok(Status::Partial) if input.len() <= MOST_TRAILER_BYTES => return Ok(None),
-        Ok(Status::Partial) | Err(_) => return Err(Malformed::Trailers),
+        Ok(Status::Partial) | Err(_) => return Err(FramingError::Trailers),
     };
     input.advance(length);
     Ok(Some(trailers))
@@ -137,7 +134,7 @@ mod tests {
     use super::*;
 
     /// Feeds a body in pieces; returns its data, its trailers and what is left of the input.
-    fn read(body: &[u8], piece: usize) -> Result<(String, Vec<String>, String), Malformed> {
+    fn read(body: &[u8], piece: usize) -> Result<(String, Vec<String>, String), FramingError> {
         let (mut chunked, mut input) = (Chunked::default(), BytesMut::new());
         let (mut data, mut trailers) = (String::new(), Vec::new());
         for piece in body.chunks(piece) {
@@ -188,6 +185,8 @@ mod tests {
             "1\nx\r\n",
             "11111111111111111\r\n",
             "0\r\nbad name: 1\r\n\r\n",
+            "0\r\na: 1\n\r\n",
+            "0\r\n\n",
         ] {
             let mut input = BytesMut::from(body);
             let mut chunked = Chunked::default();

@@ -1,0 +1,126 @@
+//! How the body of a message of HTTP/1.1 is cut out of a connection (RFC 9112 6), in both directions.
+
+mod chunked;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Frame;
+
+use chunked::Chunked;
+
+/// The body of a message ends nowhere, or in more than one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FramingError {
+    #[error("the length of the body cannot be read, or there are two")]
+    Length,
+    #[error("the size of a chunk cannot be read")]
+    ChunkSize,
+    #[error("a chunk is longer than its size")]
+    ChunkEnd,
+    #[error("the trailers cannot be read")]
+    Trailers,
+}
+
+/// What of a body is still to come.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Length(u64),
+    Chunked(Chunked),
+    UntilClose,
+}
+
+impl Body {
+    pub(crate) const NONE: Self = Self::Length(0);
+
+    /// Returns a body in chunks.
+    pub(crate) fn in_chunks() -> Self {
+        Self::Chunked(Chunked::default())
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        match self {
+            Self::Length(left) => *left == 0,
+            Self::Chunked(chunked) => chunked.is_done(),
+            Self::UntilClose => false,
+        }
+    }
+
+    /// Returns how much is still to come, if that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Length(left) => Some(*left),
+            Self::Chunked(_) | Self::UntilClose => None,
+        }
+    }
+
+    /// Takes the next frame from `input`; `None` when it is complete or more input is needed.
+    pub(crate) fn next(
+        &mut self,
+        input: &mut BytesMut,
+    ) -> Result<Option<Frame<Bytes>>, FramingError> {
+        match self {
+            Self::Length(left) => Ok(take(input, left).map(Frame::data)),
+            Self::Chunked(chunked) => chunked.next(input),
+            Self::UntilClose => {
+                let mut unbounded = u64::MAX;
+                Ok(take(input, &mut unbounded).map(Frame::data))
+            }
+        }
+    }
+}
+
+/// Reads one length (RFC 9110 8.6).
+pub(crate) fn length(digits: &[u8]) -> Result<u64, FramingError> {
+    let digits = str::from_utf8(digits).map_err(|_| FramingError::Length)?;
+    // A sign would be read too.
+    if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(FramingError::Length);
+    }
+    digits.parse().map_err(|_| FramingError::Length)
+}
+
+/// Takes what there is of the `left` bytes that are to come.
+fn take(input: &mut BytesMut, left: &mut u64) -> Option<Bytes> {
+    let length = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+    if length == 0 {
+        return None;
+    }
+    *left -= length as u64;
+    Some(input.split_to(length).freeze())
+}
+
+/// Returns whether a line ends in LF alone: for one reader it ends there, and for another it does not (RFC 9112 2.2).
+pub(crate) fn has_bare_lf(lines: &[u8]) -> bool {
+    let mut ends = memchr::memchr_iter(b'\n', lines);
+    ends.any(|end| end == 0 || lines[end - 1] != b'\r')
+}
+
+/// How much is read at once: enough for most messages, and more for large ones.
+pub(crate) const LEAST_READ: usize = 8 * 1024;
+const MOST_READ: usize = 128 * 1024;
+
+/// How much to read next.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Appetite(usize);
+
+impl Default for Appetite {
+    fn default() -> Self {
+        Self(LEAST_READ)
+    }
+}
+
+impl Appetite {
+    /// Returns how much to read of what has `left` bytes to come, if that is known.
+    pub(crate) fn room(self, left: Option<u64>) -> usize {
+        let left = left.filter(|left| *left > 0);
+        left.map_or(self.0, |left| {
+            usize::try_from(left).map_or(MOST_READ, |left| left.clamp(LEAST_READ, MOST_READ))
+        })
+    }
+
+    /// So much of `room` was read; what fills it may have more to come.
+    pub(crate) fn has_read(&mut self, read: usize, room: usize) {
+        if read >= room {
+            self.0 = (2 * room).min(MOST_READ);
+        }
+    }
+}
