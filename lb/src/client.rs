@@ -1,9 +1,8 @@
 //! One connection of a client: shakes hands if its listener speaks HTTPS, and serves it to its end.
 //!
-//! hyper speaks HTTP; `http1` and `http2` add the clock and the alarm, which `watch` keeps off the path of a request, and
-//! `link` is what the connection and its request tell each other.
+//! `http1` speaks HTTP/1.1, and hyper HTTP/2; `http2` and `http1` add the clock and the alarm, which `watch` keeps off the path of
+//! a request, and `link` is what the connection and its request tell each other.
 
-mod heads;
 mod http1;
 mod http2;
 mod link;
@@ -20,7 +19,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::HeaderValue;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -32,10 +30,10 @@ use crate::shared::{Door, Shared};
 use crate::table::Speaks;
 use crate::tls::{HTTP_2, Handshake, Tls};
 use crate::upstream::Forwarded;
-pub(crate) use heads::Heads;
+pub(crate) use http1::{BrokenBody, Http1Body};
 pub(crate) use link::{Interrupted, Link};
 pub(crate) use proxy_protocol::ProxyProtocol;
-use rewind::Rewind;
+use rewind::{PREFACE, Rewind};
 pub(crate) use tunnel::Tunnel;
 
 /// How long a handshake may take, even where a client may take longer for a request.
@@ -178,8 +176,8 @@ pub(crate) async fn serve(
     match speaks {
         Speaks::Http => {
             let client = Arc::new(Client::new(shared, worker, door, peer, "http", None));
-            let stream = Rewind::at_start(stream);
-            if let Some(stream) = http1::serve(Arc::clone(&client), stream).await {
+            if let Some((read, stream)) = http1::serve(Arc::clone(&client), stream, true).await {
+                let stream = Rewind::to(read.freeze(), stream);
                 Box::pin(http2::serve(client, stream)).await;
             }
         }
@@ -212,7 +210,7 @@ async fn secured(
     if is_http2 {
         http2::serve(client, stream).await;
     } else {
-        http1::serve(client, Rewind::to(Bytes::new(), stream)).await;
+        http1::serve(client, stream, false).await;
     }
 }
 

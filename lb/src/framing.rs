@@ -1,11 +1,13 @@
 //! How the body of a message of HTTP/1.1 is cut out of a connection (RFC 9112 6), in both directions.
 
 mod chunked;
+mod encode;
 
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 
 use chunked::Chunked;
+pub(crate) use encode::{begin_chunk, last_chunk, line};
 
 /// The body of a message ends nowhere, or in more than one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,16 +1,17 @@
-//! What comes from a client, and tells its link that something has moved: a connection's stream, and with HTTP/2 the
-//! body of each request.
+//! What comes from a client, and tells its link that something has moved: a stream that others speak on, and the body of each
+//! request.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::client::{Client, Heads};
+use crate::client::{BrokenBody, Client, Http1Body};
 
 /// What is shorter is copied together and written by one `send`: its way through the kernel is shorter than `writev`'s.
 pub(crate) const JOINED: usize = 2048;
@@ -31,37 +32,11 @@ fn join(slices: &[io::IoSlice<'_>], into: &mut [u8; JOINED]) -> Option<usize> {
 pub(crate) struct Metered<S> {
     stream: S,
     client: Arc<Client>,
-    /// With HTTP/1.1.
-    heads: Option<Heads>,
 }
 
 impl<S> Metered<S> {
     pub(crate) fn new(stream: S, client: Arc<Client>) -> Self {
-        Self {
-            stream,
-            client,
-            heads: None,
-        }
-    }
-
-    /// Returns a stream of HTTP/1.1, whose heads are looked at.
-    pub(crate) fn with_heads(stream: S, client: Arc<Client>) -> Self {
-        Self {
-            heads: Some(Heads::default()),
-            ..Self::new(stream, client)
-        }
-    }
-
-    /// Returns the same stream as one that speaks HTTP no more.
-    pub(crate) fn without_heads(self) -> Self {
-        Self {
-            heads: None,
-            ..self
-        }
-    }
-
-    pub(crate) fn into_inner(self) -> S {
-        self.stream
+        Self { stream, client }
     }
 
     fn has_written(&self, polled: &Poll<io::Result<usize>>) {
@@ -74,17 +49,77 @@ impl<S> Metered<S> {
     }
 }
 
+/// The body of a client's request as it comes.
+#[derive(Debug)]
+pub(crate) enum RequestBody {
+    Http1(Http1Body),
+    Http2(Incoming),
+}
+
+/// The body of a client's request did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReceiveError {
+    #[error(transparent)]
+    Http1(#[from] BrokenBody),
+    #[error(transparent)]
+    Http2(#[from] hyper::Error),
+}
+
+impl From<Http1Body> for RequestBody {
+    fn from(body: Http1Body) -> Self {
+        Self::Http1(body)
+    }
+}
+
+impl From<Incoming> for RequestBody {
+    fn from(body: Incoming) -> Self {
+        Self::Http2(body)
+    }
+}
+
+impl RequestBody {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
+        match self {
+            Self::Http1(body) => {
+                let frame = ready!(body.poll_frame(cx));
+                Poll::Ready(frame.map(|frame| Ok(frame?)))
+            }
+            Self::Http2(body) => {
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                Poll::Ready(frame.map(|frame| Ok(frame?)))
+            }
+        }
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2(body) => body.size_hint(),
+        }
+    }
+}
+
 /// The body of a client's request. Its link is told when it has come to its end, and with HTTP/2 of each part; with HTTP/1.1
-/// the connection's stream does that.
+/// the connection does that.
 #[derive(Debug)]
 pub(crate) struct Received {
-    incoming: Incoming,
+    incoming: RequestBody,
     client: Arc<Client>,
 }
 
 impl Received {
     /// Returns the body of a request; `paced` if its client must keep to the least rate.
-    pub(crate) fn new(incoming: Incoming, client: &Arc<Client>, paced: bool) -> Self {
+    pub(crate) fn new(incoming: RequestBody, client: &Arc<Client>, paced: bool) -> Self {
         client.link.set_receiving(paced);
         let client = Arc::clone(client);
         Self { incoming, client }
@@ -93,13 +128,13 @@ impl Received {
 
 impl Body for Received {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = ReceiveError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+    ) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
+        let polled = self.incoming.poll_frame(cx);
         let link = &self.client.link;
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             let bytes = frame.data_ref().map_or(0, Bytes::len);
@@ -144,13 +179,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         let read = buffer.filled().len() - before;
         if read > 0 {
-            let Self { client, heads, .. } = &mut *self;
-            let link = &client.link;
-            if let Some(heads) = heads {
-                let waits = link.waits_for_a_head();
-                heads.check(&mut buffer.filled_mut()[before..], waits);
-            }
-            link.has_read(read);
+            self.client.link.has_read(read);
         }
         polled
     }

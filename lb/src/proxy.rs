@@ -22,16 +22,15 @@ use std::time::Instant;
 
 use crate::access_log::Entry;
 use crate::client::Client;
-use crate::io::Received;
+use crate::io::{Received, RequestBody};
 use crate::target::Ticket;
 use crate::upstream::Rest;
 use attempt::{Errand, Way};
 use body::Exchange;
-pub(crate) use body::ResponseBody;
+pub(crate) use body::{BodyError, ResponseBody};
 use bytes::Bytes;
 pub(crate) use connect::connect;
 use http::{Request, Response, StatusCode, response};
-use hyper::body::{Body as _, Incoming};
 use pick::{Picked, next};
 pub(crate) use refusal::LastAnswer;
 use refusal::Refusal;
@@ -44,7 +43,7 @@ const MOST_ATTEMPTS: usize = 8;
 /// Answers one request.
 pub(crate) async fn answer(
     client: Arc<Client>,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let begun = client.link.begin();
     let entry = client
@@ -108,7 +107,7 @@ struct Answered {
 
 async fn forward(
     exchange: &mut Exchange,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     now: Instant,
 ) -> Result<Answered, Own> {
     admission::check(&request)?;

@@ -1,126 +1,130 @@
 //! A client's connection with HTTP/1.1: one request at a time, until one of them makes a tunnel of it.
+//!
+//! `conversation` reads requests and writes answers; here are the clock and the alarm, and what becomes of the connection as a
+//! whole. What a connection needs only while it is in use is in one box, which it gives back when it has been unused for a while.
 
-use std::convert::Infallible;
+mod answer;
+mod body;
+mod connection;
+mod conversation;
+mod head;
+mod output;
+
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::{Body as _, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::sleep_until;
+use bytes::BytesMut;
+use http::StatusCode;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{sleep_until, timeout};
 use tracing::debug;
 
 use super::link::Due;
-use super::rewind::Rewind;
 use super::watch::{Notice, Watch};
 use super::{Client, park};
 use crate::io::Metered;
-use crate::proxy::{self, LastAnswer};
+pub(crate) use body::{BrokenBody, Http1Body};
+use connection::Connection;
+use conversation::{Broken, Ended};
 
-/// RFC 9110 15.5.9: what a client is told whose request takes too long to come.
-const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nServer: roadstead\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+/// Behind its last answer a connection is read for so long, and so much, that a client that still sends gets the answer, and no
+/// reset in its place (RFC 9112 9.6).
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 1024 * 1024;
 
-/// Serves a connection to its end; returns it if its client begins with HTTP/2.
-pub(super) async fn serve<S>(client: Arc<Client>, stream: Rewind<S>) -> Option<Rewind<S>>
+/// Serves a connection to its end; returns it with what was read of it if its client begins with HTTP/2, and may.
+pub(super) async fn serve<S>(
+    client: Arc<Client>,
+    mut stream: S,
+    may_be_http2: bool,
+) -> Option<(BytesMut, S)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let service = {
-        let client = Arc::clone(&client);
-        service_fn(move |request| answer(Arc::clone(&client), request))
-    };
-    let mut builder = http1::Builder::new();
-    builder
-        .header_read_timeout(None)
-        .max_header_size(client.shared.config.max_header_bytes);
-    let mut stream = stream;
+    let mut first = BytesMut::new();
+    let mut is_new = may_be_http2;
     loop {
-        let io = TokioIo::new(Metered::with_heads(stream, Arc::clone(&client)));
-        let mut connection = builder.serve_connection(io, &service);
-        let end = drive(&client, &mut connection).await;
-        match end {
-            End::Cut => return None,
-            End::Late => {
-                let mut late = connection.into_parts().io.into_inner();
-                debug!(client = %client.address, "half a request's head, and no more");
-                std::future::poll_fn(|cx| {
-                    // A client that does not take it at once has waited long enough.
-                    let _told = Pin::new(&mut late).poll_write(cx, TOO_LATE);
-                    let _told = Pin::new(&mut late).poll_shutdown(cx);
-                    Poll::Ready(())
-                })
-                .await;
-                return None;
-            }
-            End::Unused => {
-                let parts = connection.into_parts();
-                let mut unused = parts.io.into_inner().into_inner().into_inner();
-                let mut first = parts.read_buf;
-                if first.is_empty() {
-                    first = park::wait(&client, &mut unused).await?;
-                }
-                client.link.has_read(first.len());
-                stream = Rewind::to(first, unused);
-            }
-            End::Over(Ok(())) => {
-                let tunnel = client.take_tunnel()?;
-                let parts = connection.into_parts();
-                let stream = parts.io.into_inner().without_heads();
-                // Apart, so that a connection without a tunnel has no room for it.
-                Box::pin(tunnel.run(&client, stream, parts.read_buf)).await;
-                return None;
-            }
-            End::Over(Err(error)) if error.is_parse_version_h2() => {
-                let parts = connection.into_parts();
-                let stream = parts.io.into_inner().into_inner();
-                return stream
-                    .is_http2()
-                    .then(|| Rewind::to(parts.read_buf, stream.into_inner()));
-            }
-            // Clients hang up and send nonsense all the time: nothing that an operator could act on.
-            End::Over(Err(error)) => {
-                debug!(client = %client.address, error = &error as &dyn std::error::Error, "client connection broke");
-                return None;
-            }
+        let used = Box::pin(talk(Arc::clone(&client), stream, first, is_new));
+        match used.await {
+            After::Nothing => return None,
+            After::Http2(read, stream) => return Some((read, stream)),
+            After::Pause(unused) => stream = unused,
         }
+        first = park::wait(&client, &mut stream).await?;
+        client.link.has_read(first.len());
+        is_new = false;
     }
 }
 
-/// Answers one request; with a door that closes it is the connection's last, and when the connection is worn, or the request
-/// was not what it should be.
-async fn answer(
-    client: Arc<Client>,
-    request: Request<Incoming>,
-) -> Result<Response<proxy::ResponseBody>, Infallible> {
-    let connection = Arc::clone(&client);
-    connection.has_had_one_more();
-    connection
-        .link
-        .set_open_body(!request.body().is_end_stream());
-    let mut response = proxy::answer(client, request).await?;
-    let is_last = response.extensions_mut().remove::<LastAnswer>().is_some()
-        // Whatever of the body still comes would be read as the next request, or delay it.
-        || connection.link.has_an_open_body()
-        || connection.door.closing.is_cancelled()
-        || connection.is_worn();
-    if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(CONNECTION, close);
+/// What comes after a connection was in use.
+enum After<S> {
+    Nothing,
+    Pause(S),
+    Http2(BytesMut, S),
+}
+
+async fn talk<S>(client: Arc<Client>, stream: S, read: BytesMut, is_new: bool) -> After<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut connection = Connection::new(Arc::clone(&client), stream, read);
+    match drive(&client, &mut connection, is_new).await {
+        End::Over(Ok(Ended::Closed)) | End::Quiet => farewell(connection.stream).await,
+        End::Over(Ok(Ended::Unread)) => linger(connection.stream).await,
+        End::Over(Ok(Ended::Http2)) => return After::Http2(connection.input, connection.stream),
+        End::Over(Ok(Ended::Switched)) => {
+            if let Some(tunnel) = client.take_tunnel() {
+                let Connection { stream, input, .. } = connection;
+                let stream = Metered::new(stream, Arc::clone(&client));
+                tunnel.run(&client, stream, input).await;
+            }
+        }
+        // Clients hang up and send nonsense all the time: nothing that an operator could act on.
+        End::Over(Err(error)) => {
+            debug!(client = %client.address, error = &error as &dyn std::error::Error, "client connection broke");
+        }
+        End::Cut => {}
+        End::Late => {
+            debug!(client = %client.address, "half a request's head, and no more");
+            conversation::refuse(&mut connection, StatusCode::REQUEST_TIMEOUT);
+            // A client that does not take it at once has waited long enough.
+            let _told = std::future::poll_fn(|cx| Poll::Ready(connection.poll_send(cx))).await;
+            farewell(connection.stream).await;
+        }
+        End::Unused => return After::Pause(connection.stream),
     }
-    Ok(response)
+    After::Nothing
+}
+
+/// Ends a connection as its protocols have it; with TLS that is a farewell. Whether the client takes it is not waited for.
+async fn farewell<S: AsyncWrite + Unpin>(mut stream: S) {
+    std::future::poll_fn(|cx| {
+        let _told = Pin::new(&mut stream).poll_shutdown(cx);
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Ends a connection whose client may still be sending.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    let ending = async {
+        stream.shutdown().await?;
+        let mut rest = stream.take(LINGER_BYTES);
+        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+    };
+    // It has its answer, or does not want it.
+    let _ended = Box::pin(timeout(LINGER, ending)).await;
 }
 
 /// How far a connection has been driven.
 enum End {
-    Over(hyper::Result<()>),
+    Over(Result<Ended, Broken>),
     /// It has not ended, and must.
     Cut,
+    /// So must one that waits for a request.
+    Quiet,
     /// So must one with half a request, whose client is told.
     Late,
     /// It waits for its next request, and has for a while.
@@ -128,17 +132,12 @@ enum End {
 }
 
 /// Drives a connection until something is to be done with it as a whole.
-async fn drive<I, S>(
-    client: &Client,
-    connection: &mut http1::Connection<TokioIo<Metered<I>>, S>,
-) -> End
+async fn drive<S>(client: &Client, connection: &mut Connection<S>, is_new: bool) -> End
 where
-    I: AsyncRead + AsyncWrite + Unpin,
-    S: HttpService<Incoming, ResBody = proxy::ResponseBody>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S: AsyncRead + AsyncWrite + Unpin,
 {
     let alarm = &client.shared.alarm;
-    let mut connection = Pin::new(connection);
+    let mut conversation = pin!(conversation::run(connection, is_new));
     let ring = pin!(alarm.listen());
     let park_after = client.shared.config.park_after;
     let now = Instant::now();
@@ -148,7 +147,7 @@ where
     let mut alarmed = false;
     std::future::poll_fn(|cx| {
         loop {
-            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            if let Poll::Ready(ended) = conversation.as_mut().poll(cx) {
                 return Poll::Ready(End::Over(ended));
             }
             if std::mem::take(&mut alarmed) && client.link.is_cut() {
@@ -158,8 +157,8 @@ where
             match ready!(watch.poll(cx)) {
                 Notice::Alarm => {
                     alarmed = true;
-                    if client.door.closed.is_cancelled() {
-                        connection.as_mut().graceful_shutdown();
+                    if client.door.closed.is_cancelled() && client.link.waits_for_a_head() {
+                        return Poll::Ready(End::Quiet);
                     }
                 }
                 Notice::Timer => match client.link.due(Instant::now()) {
@@ -171,14 +170,10 @@ where
                     Due::Overdue if client.link.has_half_a_head() => {
                         return Poll::Ready(End::Late);
                     }
-                    Due::Overdue => {
-                        // One that is unused ends as its protocols have it; with TLS that is a farewell.
-                        connection.as_mut().graceful_shutdown();
-                        return match connection.as_mut().poll(cx) {
-                            Poll::Ready(ended) => Poll::Ready(End::Over(ended)),
-                            Poll::Pending => Poll::Ready(End::Cut),
-                        };
+                    Due::Overdue if client.link.waits_for_a_head() => {
+                        return Poll::Ready(End::Quiet);
                     }
+                    Due::Overdue => return Poll::Ready(End::Cut),
                 },
             }
         }

@@ -48,7 +48,7 @@ where
     let streams = Streams::new(Arc::clone(&client));
     let service = service_fn(|request| async move {
         let client = streams::current();
-        proxy::answer(client, request).await
+        proxy::answer(client, request.map(Into::into)).await
     });
     let header_bytes = u32::try_from(client.shared.config.max_header_bytes).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(streams.clone())

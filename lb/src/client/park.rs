@@ -1,13 +1,13 @@
 //! A connection that waits for its next request, without what only a request needs.
 //!
-//! hyper keeps a buffer for what may come. Most connections wait most of the time, so one that has been unused for a moment
-//! gives everything back but its stream; the first bytes make an ordinary connection of it again.
+//! Most connections wait most of the time, so one that has been unused for a moment gives everything back but its stream; the
+//! first bytes make an ordinary connection of it again.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::sleep_until;
 
@@ -19,7 +19,7 @@ use super::watch::{Notice, Watch};
 const FIRST_BYTES: usize = 64;
 
 /// Waits for the first bytes of the next request; `None` when the connection is over.
-pub(super) async fn wait<S>(client: &Client, stream: &mut S) -> Option<Bytes>
+pub(super) async fn wait<S>(client: &Client, stream: &mut S) -> Option<BytesMut>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -52,13 +52,14 @@ where
     .await
 }
 
-fn poll_first<S: AsyncRead + Unpin>(stream: &mut S, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+fn poll_first<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+) -> Poll<Option<BytesMut>> {
     let mut bytes = [0; FIRST_BYTES];
     let mut buffer = ReadBuf::new(&mut bytes);
     match ready!(Pin::new(stream).poll_read(cx, &mut buffer)) {
-        Ok(()) if !buffer.filled().is_empty() => {
-            Poll::Ready(Some(Bytes::copy_from_slice(buffer.filled())))
-        }
+        Ok(()) if !buffer.filled().is_empty() => Poll::Ready(Some(BytesMut::from(buffer.filled()))),
         // It has ended, or broke.
         Ok(()) | Err(_) => Poll::Ready(None),
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::TcpStream;
@@ -36,7 +36,7 @@ pub(super) async fn serve(client: Arc<Client>, mut stream: TcpStream, by_name: b
             }
         }
     } else {
-        (None, Bytes::new())
+        (None, BytesMut::new())
     };
     let name = name.unwrap_or_default();
     let found = tokio::select! {
@@ -52,7 +52,7 @@ pub(super) async fn serve(client: Arc<Client>, mut stream: TcpStream, by_name: b
             let destination = SocketAddr::new(destination.ip().to_canonical(), destination.port());
             let mut bytes = BytesMut::from(protocol.header(source, destination).as_slice());
             bytes.extend_from_slice(&read);
-            bytes.freeze()
+            bytes
         }
         (Some(_), Err(error)) => {
             debug!(client = %client.address, error = &error as &dyn std::error::Error, "it is gone");
@@ -70,13 +70,15 @@ pub(super) async fn serve(client: Arc<Client>, mut stream: TcpStream, by_name: b
 }
 
 /// Returns the name that a client of TLS asks for, and what has been read; a client that speaks something else has none.
-async fn server_name<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<(Option<String>, Bytes)> {
+async fn server_name<S: AsyncRead + Unpin>(
+    stream: &mut S,
+) -> io::Result<(Option<String>, BytesMut)> {
     let mut acceptor = Acceptor::default();
     let mut read = BytesMut::new();
     let mut taken = 0;
     loop {
         if stream.read_buf(&mut read).await? == 0 {
-            return Ok((None, read.freeze()));
+            return Ok((None, read));
         }
         while taken < read.len() {
             taken += acceptor.read_tls(&mut &read[taken..])?;
@@ -85,9 +87,9 @@ async fn server_name<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<(Option
             Ok(None) if read.len() < MOST_HELLO => {}
             Ok(Some(accepted)) => {
                 let name = accepted.client_hello().server_name().map(str::to_owned);
-                return Ok((name, read.freeze()));
+                return Ok((name, read));
             }
-            Ok(None) | Err(_) => return Ok((None, read.freeze())),
+            Ok(None) | Err(_) => return Ok((None, read)),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::task::{Poll, ready};
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep_until;
 use tracing::debug;
@@ -33,7 +33,7 @@ pub(crate) struct Tunnel {
 
 impl Tunnel {
     /// Moves bytes until both sides have ended, one breaks off, or the time is over. `read` came from the client before.
-    pub(super) async fn run<S>(self, client: &Client, mut near: Metered<S>, read: Bytes)
+    pub(super) async fn run<S>(self, client: &Client, mut near: Metered<S>, read: BytesMut)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -43,7 +43,7 @@ impl Tunnel {
             mut entry,
         } = self;
         let (mut far, behind) = wire.into_tunnel();
-        let (mut up, mut down) = (Pump::new(BytesMut::from(read)), Pump::new(behind));
+        let (mut up, mut down) = (Pump::new(read), Pump::new(behind));
         let begun = client.link.begin();
         let alarm = &client.shared.alarm;
         let ring = pin!(alarm.listen());

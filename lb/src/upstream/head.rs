@@ -3,6 +3,7 @@
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, request};
 
+use crate::framing::line;
 use crate::hop;
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -110,13 +111,6 @@ fn is_ours(name: &HeaderName) -> bool {
 fn lacks_a_length(method: &Method, headers: &HeaderMap) -> bool {
     let may_have_body = [Method::POST, Method::PUT, Method::PATCH].contains(method);
     may_have_body && !headers.contains_key(CONTENT_LENGTH)
-}
-
-fn line(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
-    bytes.extend_from_slice(name.as_bytes());
-    bytes.extend_from_slice(b": ");
-    bytes.extend_from_slice(value);
-    bytes.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use tracing::debug;
 
 use super::head::{Forwarded, add_forwarded};
 use crate::hop;
-use crate::io::Received;
+use crate::io::{ReceiveError, Received};
 use crate::lock::lock;
 
 /// What servers let a client have at once, if they do not say more; h2 itself waits if it is less.
@@ -292,12 +292,12 @@ pub(crate) struct OutgoingBody(Option<Received>);
 
 impl Body for OutgoingBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = ReceiveError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
         match &mut self.0 {
             Some(body) => Pin::new(body).poll_frame(cx),
             None => Poll::Ready(None),

@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 
 use super::head::{Forwarded, Framing, encode};
 use super::upgrade;
-use crate::hop;
-use crate::io::{JOINED, Received};
+use crate::framing;
+use crate::io::{JOINED, ReceiveError, Received};
 
 /// So much of a body waits here to be written, in so many parts; then its client has to wait.
 const MOST_WAITING: usize = 64 * 1024;
@@ -118,7 +118,7 @@ pub(super) enum SendError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Incomplete {
     #[error("the client broke off its request")]
-    BrokenOff(#[from] hyper::Error),
+    BrokenOff(#[from] ReceiveError),
     #[error("the body of the request is {0} bytes shorter than its length")]
     Short(u64),
 }
@@ -222,21 +222,16 @@ impl Queue {
     }
 
     fn push_chunk(&mut self, data: Bytes) {
-        self.push(format!("{:x}\r\n", data.len()).into());
+        let mut size = Vec::new();
+        framing::begin_chunk(&mut size, data.len());
+        self.push(size.into());
         self.push(data);
         self.push(Bytes::from_static(b"\r\n"));
     }
 
     fn push_last_chunk(&mut self, trailers: Option<&HeaderMap>) {
-        let mut bytes = b"0\r\n".to_vec();
-        let trailers = trailers.into_iter().flatten();
-        for (name, value) in trailers.filter(|(name, _)| hop::may_trail(name)) {
-            bytes.extend_from_slice(name.as_str().as_bytes());
-            bytes.extend_from_slice(b": ");
-            bytes.extend_from_slice(value.as_bytes());
-            bytes.extend_from_slice(b"\r\n");
-        }
-        bytes.extend_from_slice(b"\r\n");
+        let mut bytes = Vec::new();
+        framing::last_chunk(&mut bytes, trailers);
         self.push(bytes.into());
     }
 

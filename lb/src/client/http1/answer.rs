@@ -1,0 +1,128 @@
+//! Writes the head of an answer, and the framing of its body (RFC 9112 4 and 6).
+
+use std::time::SystemTime;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
+use http::{Method, StatusCode, Version, request, response};
+use hyper::ext::ReasonPhrase;
+
+use crate::framing::line;
+
+/// Where most heads end.
+const USUAL_LENGTH: usize = 512;
+
+/// How a client knows where the body of an answer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// There is none, whatever the head says.
+    NoBody,
+    /// By the header that it has.
+    Length,
+    /// By a header that is still to be written.
+    Exact(u64),
+    Chunked,
+    UntilClose,
+}
+
+/// What of a request decides how it is answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    is_head: bool,
+    is_1_0: bool,
+}
+
+impl Asked {
+    pub(super) fn by(head: &request::Parts) -> Self {
+        Self {
+            is_head: head.method == Method::HEAD,
+            is_1_0: head.version == Version::HTTP_10,
+        }
+    }
+
+    /// The one that could not be read.
+    pub(super) const UNKNOWN: Self = Self {
+        is_head: false,
+        is_1_0: false,
+    };
+
+    /// Returns how the body ends; `exact` is its length, if that is known.
+    pub(super) fn framing(self, head: &response::Parts, exact: Option<u64>) -> Framing {
+        if self.is_head || has_no_body(head.status) {
+            Framing::NoBody
+        } else if head.headers.contains_key(CONTENT_LENGTH) {
+            Framing::Length
+        } else if let Some(length) = exact {
+            Framing::Exact(length)
+        } else if self.is_1_0 {
+            Framing::UntilClose
+        } else {
+            Framing::Chunked
+        }
+    }
+
+    /// Writes the head of an answer; `is_last` if the connection ends after it.
+    pub(super) fn encode(
+        self,
+        head: &response::Parts,
+        framing: Framing,
+        is_last: bool,
+        bytes: &mut Vec<u8>,
+    ) {
+        bytes.reserve(USUAL_LENGTH);
+        // Of HTTP/1.1 also for an older client (RFC 9110 6.2).
+        bytes.extend_from_slice(b"HTTP/1.1 ");
+        bytes.extend_from_slice(head.status.as_str().as_bytes());
+        bytes.extend_from_slice(b" ");
+        let reason = match head.extensions.get::<ReasonPhrase>() {
+            Some(reason) => reason.as_bytes(),
+            None => head
+                .status
+                .canonical_reason()
+                .unwrap_or_default()
+                .as_bytes(),
+        };
+        bytes.extend_from_slice(reason);
+        bytes.extend_from_slice(b"\r\n");
+        let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        let has_no_length = switches || head.status == StatusCode::NO_CONTENT;
+        let mut is_dated = false;
+        for (name, value) in &head.headers {
+            is_dated |= *name == DATE;
+            // RFC 9110 8.6.
+            if *name == CONTENT_LENGTH && has_no_length {
+                continue;
+            }
+            line(bytes, name.as_str(), value.as_bytes());
+        }
+        match framing {
+            Framing::Exact(length) => {
+                line(
+                    bytes,
+                    CONTENT_LENGTH.as_str(),
+                    length.to_string().as_bytes(),
+                );
+            }
+            Framing::Chunked => line(bytes, "transfer-encoding", b"chunked"),
+            Framing::NoBody | Framing::Length | Framing::UntilClose => {}
+        }
+        // RFC 9110 6.6.1: also of what a target has not dated.
+        if !is_dated {
+            let now = httpdate::fmt_http_date(SystemTime::now());
+            line(bytes, DATE.as_str(), now.as_bytes());
+        }
+        if !switches && is_last {
+            line(bytes, CONNECTION.as_str(), b"close");
+        } else if !switches && self.is_1_0 {
+            line(bytes, CONNECTION.as_str(), b"keep-alive");
+        }
+        bytes.extend_from_slice(b"\r\n");
+    }
+}
+
+fn has_no_body(status: StatusCode) -> bool {
+    status.is_informational()
+        || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! The body of a request, on its way from a connection to whoever takes it.
+//!
+//! The connection reads only what is asked for. Both sides are mostly one task, and then nobody is woken: the connection looks
+//! again after it has polled the request. A target that speaks HTTP/2 takes the body in a task of its own.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::connection::Connection;
+use crate::framing::{self, FramingError};
+use crate::lock::lock;
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// A client's request has no end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BrokenBody {
+    #[error("the connection broke")]
+    Connection(#[source] io::Error),
+    #[error("the connection ended before it")]
+    Ended,
+    #[error(transparent)]
+    Malformed(#[from] FramingError),
+}
+
+/// What the two sides hand each other.
+#[derive(Debug, Default)]
+struct Slot {
+    wanted: bool,
+    frame: Option<Frame<Bytes>>,
+    broken: Option<BrokenBody>,
+    ended: bool,
+    taker: Option<Waker>,
+    connection: Option<Waker>,
+}
+
+/// The side of whoever takes it.
+#[derive(Debug)]
+pub(crate) struct Http1Body {
+    /// `None` when there is none.
+    slot: Option<Arc<Mutex<Slot>>>,
+    left: Option<u64>,
+    ended: bool,
+}
+
+impl Http1Body {
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenBody>>> {
+        let Some(slot) = &self.slot else {
+            return Poll::Ready(None);
+        };
+        let mut slot = lock(slot);
+        if let Some(frame) = slot.frame.take() {
+            self.ended = slot.ended;
+            if let (Some(left), Some(data)) = (&mut self.left, frame.data_ref()) {
+                *left = left.saturating_sub(data.len() as u64);
+            }
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        if let Some(broken) = slot.broken.take() {
+            return Poll::Ready(Some(Err(broken)));
+        }
+        if slot.ended {
+            self.ended = true;
+            return Poll::Ready(None);
+        }
+        slot.wanted = true;
+        remember(&mut slot.taker, cx);
+        wake_another(slot.connection.as_ref(), cx);
+        Poll::Pending
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.left
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+/// The side of the connection.
+#[derive(Debug)]
+pub(super) struct Feed {
+    framing: framing::Body,
+    /// The client waits to be told to go on.
+    expects_continue: bool,
+    /// `None` when there is nothing, or nothing more, to hand over.
+    slot: Option<Arc<Mutex<Slot>>>,
+}
+
+impl Feed {
+    /// Returns the two sides of a body.
+    pub(super) fn new(framing: framing::Body, expects_continue: bool) -> (Self, Http1Body) {
+        let ended = framing.is_complete();
+        let slot = (!ended).then(Arc::default);
+        let body = Http1Body {
+            slot: slot.clone(),
+            left: framing.length(),
+            ended,
+        };
+        let feed = Self {
+            framing,
+            expects_continue,
+            slot,
+        };
+        (feed, body)
+    }
+
+    /// Returns whether all of the body has been read: what comes now is another request.
+    pub(super) fn is_over(&self) -> bool {
+        self.framing.is_complete()
+    }
+
+    /// The answer has begun: who waits to be told to go on has been told something else.
+    pub(super) fn is_answered(&mut self) {
+        self.expects_continue = false;
+    }
+
+    /// Hands over the next frame if it is wanted and there is one; then whoever takes it is to be polled.
+    pub(super) fn poll<S>(
+        &mut self,
+        connection: &mut Connection<S>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Some(shared) = &self.slot else {
+            return Poll::Pending;
+        };
+        {
+            let mut slot = lock(shared);
+            if !slot.wanted {
+                remember(&mut slot.connection, cx);
+                return Poll::Pending;
+            }
+        }
+        if std::mem::take(&mut self.expects_continue) && connection.input.is_empty() {
+            connection.output.bytes().extend_from_slice(CONTINUE);
+        }
+        let next = ready!(next(&mut self.framing, connection, cx));
+        let mut slot = lock(shared);
+        slot.wanted = false;
+        match next {
+            Ok(frame) => {
+                slot.frame = frame;
+                slot.ended = self.framing.is_complete();
+            }
+            Err(broken) => slot.broken = Some(broken),
+        }
+        let is_last = slot.ended || slot.broken.is_some();
+        wake_another(slot.taker.as_ref(), cx);
+        drop(slot);
+        if is_last {
+            self.slot = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Reads the next frame; `None` at the end.
+fn next<S>(
+    framing: &mut framing::Body,
+    connection: &mut Connection<S>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Frame<Bytes>>, BrokenBody>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    loop {
+        if let Some(frame) = framing.next(&mut connection.input)? {
+            return Poll::Ready(Ok(Some(frame)));
+        }
+        if framing.is_complete() {
+            return Poll::Ready(Ok(None));
+        }
+        match ready!(connection.poll_read_body(framing.length(), cx)) {
+            Ok(0) => return Poll::Ready(Err(BrokenBody::Ended)),
+            Ok(_) => {}
+            Err(error) => return Poll::Ready(Err(BrokenBody::Connection(error))),
+        }
+    }
+}
+
+fn remember(waker: &mut Option<Waker>, cx: &Context<'_>) {
+    match waker {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *waker = Some(cx.waker().clone()),
+    }
+}
+
+/// Wakes who waits in another task than this one.
+fn wake_another(waker: Option<&Waker>, cx: &Context<'_>) {
+    if let Some(waker) = waker
+        && !waker.will_wake(cx.waker())
+    {
+        waker.wake_by_ref();
+    }
+}

@@ -1,0 +1,97 @@
+//! The stream of a connection, with what was read and not taken, and what is written and not sent.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::io::poll_read_buf;
+
+use super::output::Output;
+use crate::client::Client;
+use crate::framing::{Appetite, LEAST_READ};
+
+/// With less room than this for what comes next, more is made.
+const LEAST_ROOM: usize = 1024;
+
+/// A connection that is in use. What moves on it is a sign of life.
+#[derive(Debug)]
+pub(super) struct Connection<S> {
+    pub(super) stream: S,
+    pub(super) client: Arc<Client>,
+    pub(super) input: BytesMut,
+    pub(super) output: Output,
+    appetite: Appetite,
+}
+
+impl<S> Connection<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    /// Returns a connection of which `input` was read before.
+    pub(super) fn new(client: Arc<Client>, stream: S, input: BytesMut) -> Self {
+        Self {
+            stream,
+            client,
+            input,
+            output: Output::default(),
+            appetite: Appetite::default(),
+        }
+    }
+
+    /// Reads more of a head; returns how much, and zero at the end.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.input.capacity() - self.input.len() < LEAST_ROOM {
+            self.input.reserve(LEAST_READ);
+        }
+        self.poll_fill(cx)
+    }
+
+    /// Reads more of a body of which `left` is to come, if that is known.
+    pub(super) fn poll_read_body(
+        &mut self,
+        left: Option<u64>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let room = self.appetite.room(left);
+        self.input.reserve(room);
+        let read = ready!(self.poll_fill(cx))?;
+        self.appetite.has_read(read, room);
+        Poll::Ready(Ok(read))
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let read = ready!(poll_read_buf(
+            Pin::new(&mut self.stream),
+            cx,
+            &mut self.input
+        ))?;
+        if read > 0 {
+            self.client.link.has_read(read);
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    /// Sends what is written.
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self {
+            stream,
+            client,
+            output,
+            ..
+        } = self;
+        while !output.is_empty() {
+            let polled = output.poll_write(stream, cx);
+            client.link.has_written(match &polled {
+                Poll::Ready(Ok(bytes)) => Some(*bytes),
+                // What is broken blocks nobody.
+                Poll::Ready(Err(_)) => Some(0),
+                Poll::Pending => None,
+            });
+            ready!(polled)?;
+        }
+        Pin::new(stream).poll_flush(cx)
+    }
+}
