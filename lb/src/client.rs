@@ -15,7 +15,6 @@ mod watch;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,6 +24,7 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
+use crate::counter::Counter;
 use crate::lock::lock;
 use crate::shared::{Door, Shared};
 use crate::table::Speaks;
@@ -59,7 +59,7 @@ pub(crate) struct Client {
     pub(crate) is_stream: bool,
     pub(crate) link: Link,
     /// How many requests its connection has had.
-    requests: AtomicU64,
+    requests: Counter,
     /// What the connection becomes when its client has read that it does.
     tunnel: Mutex<Option<Box<Tunnel>>>,
 }
@@ -93,7 +93,7 @@ impl Client {
             scheme,
             is_stream: false,
             link,
-            requests: AtomicU64::new(0),
+            requests: Counter::default(),
             tunnel: Mutex::default(),
         }
     }
@@ -113,20 +113,20 @@ impl Client {
             scheme: self.scheme,
             is_stream: true,
             link: Link::new(&self.shared.config),
-            requests: AtomicU64::new(0),
+            requests: Counter::default(),
             tunnel: Mutex::default(),
         }
     }
 
     /// Counts a request of the connection.
     fn has_had_one_more(&self) {
-        self.requests.fetch_add(1, Relaxed);
+        self.requests.add(1);
     }
 
     /// Returns whether the connection has had its requests, or its time.
     fn is_worn(&self) -> bool {
         let config = &self.shared.config;
-        self.requests.load(Relaxed) >= config.max_requests_per_connection
+        self.requests.get() >= config.max_requests_per_connection
             || self.link.age() >= config.max_connection_age
     }
 

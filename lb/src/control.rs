@@ -235,8 +235,8 @@ impl Control {
         for target in update.leaving {
             target.drain();
         }
-        let after = self.shared.table.load();
-        for group in before.groups.iter().chain(&after.groups) {
+        // A group that is new has nobody yet who looked in vain.
+        for group in &before.groups {
             group.room.call_all();
         }
         let groups = table.target_groups.iter();

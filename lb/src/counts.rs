@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use roadstead_proto::lb::DeploymentCounts;
+
+use crate::counter::Counter;
 
 /// How many deployments without a target group are remembered: a receipt is long written by then.
 const MOST_RETIRED: usize = 256;
@@ -21,10 +22,10 @@ pub(crate) struct Counts {
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(crate) struct Shard {
-    pub(crate) served: AtomicU64,
-    pub(crate) retried: AtomicU64,
-    pub(crate) failed: AtomicU64,
-    pub(crate) cut: AtomicU64,
+    pub(crate) served: Counter,
+    pub(crate) retried: Counter,
+    pub(crate) failed: Counter,
+    pub(crate) cut: Counter,
 }
 
 impl Counts {
@@ -39,15 +40,10 @@ impl Counts {
         &self.shards[worker]
     }
 
-    fn sum(&self, counter: impl Fn(&Shard) -> &AtomicU64) -> u64 {
-        let values = self.shards.iter().map(|shard| counter(shard).load(Relaxed));
+    fn sum(&self, counter: impl Fn(&Shard) -> &Counter) -> u64 {
+        let values = self.shards.iter().map(|shard| counter(shard).get());
         values.sum()
     }
-}
-
-/// Adds one to a counter of one's own shard.
-pub(crate) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Relaxed);
 }
 
 /// The counts of every deployment, since the start.
@@ -114,9 +110,9 @@ mod tests {
     fn the_workers_counts_are_added_up() {
         let mut ledger = Ledger::new(2);
         let counts = ledger.of("d1");
-        count(&counts.of(0).served);
-        count(&counts.of(1).served);
-        count(&ledger.of("d1").of(1).failed);
+        counts.of(0).served.add(1);
+        counts.of(1).served.add(1);
+        ledger.of("d1").of(1).failed.add(1);
         let report = ledger.report();
         assert_eq!((report[0].served, report[0].failed), (2, 1));
     }

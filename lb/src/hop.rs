@@ -24,8 +24,10 @@ pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// A length and a host that it names are kept: dropping them would let a sender change where its
 /// message ends, and whom it is for.
 pub(crate) fn named(value: &[u8]) -> impl Iterator<Item = HeaderName> + '_ {
+    // Those that most messages have; none of them names a header that would be passed on.
+    let usual = [&b"keep-alive"[..], b"close", b"upgrade"];
     elements(value)
-        .filter(|option| !option.eq_ignore_ascii_case(b"close"))
+        .filter(move |option| !usual.iter().any(|usual| option.eq_ignore_ascii_case(usual)))
         .filter_map(|option| HeaderName::from_bytes(option).ok())
         .filter(|name| *name != CONTENT_LENGTH && *name != HOST && !is_hop_by_hop(name))
 }

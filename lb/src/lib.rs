@@ -14,6 +14,7 @@ mod balance;
 mod client;
 mod config;
 mod control;
+mod counter;
 mod counts;
 mod framing;
 mod health;

@@ -14,37 +14,56 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use crate::shared::Shared;
 use crate::succession::turn;
-use crate::worker::listener;
+use crate::worker::listener::BindError;
 
 /// A scraper has one connection, or a few.
 const MOST_CONNECTIONS: usize = 16;
+const BACKLOG: u32 = 16;
 const PATH: &str = "/metrics";
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Opens the socket; a successor and its predecessor may both have one.
+/// Takes the address; a successor and its predecessor may both have it, and only one listens.
 ///
 /// # Errors
 /// Fails when the address is taken, or is none of this host's.
-pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, listener::BindError> {
-    let sockets = listener::bind(address.ip(), address.port(), 1)?;
-    let mut watched = listener::watch(sockets, address)?;
-    Ok(watched.remove(0))
+pub(crate) fn bind(address: SocketAddr) -> Result<TcpSocket, BindError> {
+    let open = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(true)?;
+        socket.bind(address)?;
+        Ok(socket)
+    };
+    open().map_err(|cause| BindError { address, cause })
 }
 
 /// Answers scrapes until `stop`; a successor does when it is its turn.
-pub(crate) async fn serve(socket: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
+pub(crate) async fn serve(socket: TcpSocket, shared: Arc<Shared>, stop: CancellationToken) {
     let mut phase = shared.phase.clone();
     tokio::select! {
         () = stop.cancelled() => return,
         () = turn(&mut phase) => {}
     }
+    let socket = match socket.listen(BACKLOG) {
+        Ok(socket) => socket,
+        Err(error) => {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "metrics are not served"
+            );
+            return;
+        }
+    };
     match socket.local_addr() {
         Ok(address) => info!(%address, "metrics are served"),
         Err(error) => warn!(error = &error as &dyn std::error::Error, "no address"),

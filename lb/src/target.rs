@@ -15,14 +15,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
 use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::client::ProxyProtocol;
 use crate::health::{Health, HealthCheck, Outcome, State};
 use crate::lock::lock;
-use crate::traffic::{By, Traffic};
+use crate::traffic::{Answer, Traffic};
 use crate::upstream::{Http2Pool, Pool, Protocol};
 use crate::waiting::Room;
 use standing::Standing;
@@ -105,9 +104,9 @@ impl Target {
     }
 
     /// Counts an answer of it, for itself and for its group.
-    pub(crate) fn has_answered(&self, worker: usize, status: StatusCode, took: Duration) {
+    pub(crate) fn has_answered(&self, worker: usize, answer: Answer) {
         for traffic in [&self.traffic, self.company.traffic.as_ref()] {
-            traffic.answered(worker, By::Target, status, took);
+            traffic.answered(worker, answer);
         }
     }
 

@@ -1,13 +1,13 @@
 //! What was answered and how fast, for one listener, target group or target.
 //!
-//! Each worker writes a shard of its own, and nobody else writes there: a plain load and store is enough, and a request pays
-//! nothing for who else looks. Whoever reads adds the shards up.
+//! Each worker writes a shard of its own, and nobody else writes there. Whoever reads adds the shards up.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use http::StatusCode;
 use roadstead_proto::lb;
+
+use crate::counter::Counter;
 
 /// Upper bounds of the buckets in which the times of answers are counted, in microseconds; the last bucket has none.
 pub(crate) const BOUNDS: [u64; 15] = [
@@ -26,6 +26,28 @@ pub(crate) enum By {
     LoadBalancer,
 }
 
+/// What is counted of an answer, for each that has a part in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answer {
+    by: By,
+    class: usize,
+    microseconds: u64,
+    bucket: usize,
+}
+
+impl Answer {
+    /// `took`: from the request's head to its own.
+    pub(crate) fn new(by: By, status: StatusCode, took: Duration) -> Self {
+        let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        Self {
+            by,
+            class: usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1,
+            microseconds,
+            bucket: BOUNDS.partition_point(|bound| *bound < microseconds),
+        }
+    }
+}
+
 /// The counters of one listener, target group or target.
 #[derive(Debug)]
 pub(crate) struct Traffic {
@@ -35,15 +57,15 @@ pub(crate) struct Traffic {
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Shard {
-    by_target: [AtomicU64; CLASSES.len()],
-    by_load_balancer: [AtomicU64; CLASSES.len()],
-    failed: AtomicU64,
-    retried: AtomicU64,
-    sent: AtomicU64,
-    connections: AtomicU64,
-    refused_connections: AtomicU64,
-    microseconds: AtomicU64,
-    buckets: [AtomicU64; BUCKETS],
+    by_target: [Counter; CLASSES.len()],
+    by_load_balancer: [Counter; CLASSES.len()],
+    failed: Counter,
+    retried: Counter,
+    sent: Counter,
+    connections: Counter,
+    refused_connections: Counter,
+    microseconds: Counter,
+    buckets: [Counter; BUCKETS],
 }
 
 /// What the counters have come to since the start of the process.
@@ -67,11 +89,6 @@ pub(crate) struct Sum {
     pub(crate) buckets: [u64; BUCKETS],
 }
 
-/// Adds to a counter that only this thread writes.
-fn add(counter: &AtomicU64, more: u64) {
-    counter.store(counter.load(Relaxed).wrapping_add(more), Relaxed);
-}
-
 impl Traffic {
     pub(crate) fn new(workers: usize) -> Self {
         Self {
@@ -84,40 +101,37 @@ impl Traffic {
         self.shards.len()
     }
 
-    /// Counts an answer, and what it took from the request's head to its own.
-    pub(crate) fn answered(&self, worker: usize, by: By, status: StatusCode, took: Duration) {
+    /// Counts an answer.
+    pub(crate) fn answered(&self, worker: usize, answer: Answer) {
         let shard = &self.shards[worker];
-        let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
-        match by {
-            By::LoadBalancer => add(&shard.by_load_balancer[class], 1),
+        match answer.by {
+            By::LoadBalancer => shard.by_load_balancer[answer.class].add(1),
             By::Target => {
-                let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-                add(&shard.by_target[class], 1);
-                add(&shard.microseconds, took);
-                let bucket = BOUNDS.partition_point(|bound| *bound < took);
-                add(&shard.buckets[bucket], 1);
+                shard.by_target[answer.class].add(1);
+                shard.microseconds.add(answer.microseconds);
+                shard.buckets[answer.bucket].add(1);
             }
         }
     }
 
     pub(crate) fn failed(&self, worker: usize) {
-        add(&self.shards[worker].failed, 1);
+        self.shards[worker].failed.add(1);
     }
 
     pub(crate) fn retried(&self, worker: usize) {
-        add(&self.shards[worker].retried, 1);
+        self.shards[worker].retried.add(1);
     }
 
     pub(crate) fn sent(&self, worker: usize, bytes: u64) {
-        add(&self.shards[worker].sent, bytes);
+        self.shards[worker].sent.add(bytes);
     }
 
     pub(crate) fn connected(&self, worker: usize) {
-        add(&self.shards[worker].connections, 1);
+        self.shards[worker].connections.add(1);
     }
 
     pub(crate) fn refused_connection(&self, worker: usize) {
-        add(&self.shards[worker].refused_connections, 1);
+        self.shards[worker].refused_connections.add(1);
     }
 
     /// Returns what it has come to, for the control plane.
@@ -140,20 +154,20 @@ impl Traffic {
         let mut sum = Sum::default();
         for shard in &self.shards {
             for (total, counter) in sum.by_target.iter_mut().zip(&shard.by_target) {
-                *total += counter.load(Relaxed);
+                *total += counter.get();
             }
             for (total, counter) in sum.by_load_balancer.iter_mut().zip(&shard.by_load_balancer) {
-                *total += counter.load(Relaxed);
+                *total += counter.get();
             }
             for (total, counter) in sum.buckets.iter_mut().zip(&shard.buckets) {
-                *total += counter.load(Relaxed);
+                *total += counter.get();
             }
-            sum.failed += shard.failed.load(Relaxed);
-            sum.retried += shard.retried.load(Relaxed);
-            sum.sent += shard.sent.load(Relaxed);
-            sum.connections += shard.connections.load(Relaxed);
-            sum.refused_connections += shard.refused_connections.load(Relaxed);
-            sum.microseconds += shard.microseconds.load(Relaxed);
+            sum.failed += shard.failed.get();
+            sum.retried += shard.retried.get();
+            sum.sent += shard.sent.get();
+            sum.connections += shard.connections.get();
+            sum.refused_connections += shard.refused_connections.get();
+            sum.microseconds += shard.microseconds.get();
         }
         sum
     }
@@ -167,15 +181,14 @@ mod tests {
     fn the_workers_shards_are_added_up() {
         let traffic = Traffic::new(2);
         let ok = StatusCode::OK;
-        traffic.answered(0, By::Target, ok, Duration::from_micros(250));
-        traffic.answered(1, By::Target, ok, Duration::from_micros(251));
+        traffic.answered(0, Answer::new(By::Target, ok, Duration::from_micros(250)));
+        traffic.answered(1, Answer::new(By::Target, ok, Duration::from_micros(251)));
+        let slow = Duration::from_secs(60);
+        traffic.answered(1, Answer::new(By::Target, StatusCode::NOT_FOUND, slow));
         traffic.answered(
-            1,
-            By::Target,
-            StatusCode::NOT_FOUND,
-            Duration::from_secs(60),
+            0,
+            Answer::new(By::LoadBalancer, StatusCode::BAD_GATEWAY, Duration::ZERO),
         );
-        traffic.answered(0, By::LoadBalancer, StatusCode::BAD_GATEWAY, Duration::ZERO);
         traffic.sent(0, 10);
         traffic.sent(1, 5);
         let sum = traffic.sum();
@@ -191,7 +204,7 @@ mod tests {
     fn a_status_of_no_class_is_counted_with_the_nearest() {
         let traffic = Traffic::new(1);
         let odd = StatusCode::from_u16(999).unwrap();
-        traffic.answered(0, By::Target, odd, Duration::ZERO);
+        traffic.answered(0, Answer::new(By::Target, odd, Duration::ZERO));
         assert_eq!(traffic.sum().by_target, [0, 0, 0, 0, 1]);
     }
 }

@@ -67,7 +67,8 @@ pub(crate) enum ExchangeError {
 /// What is still to come of an answer, and of the request that it answers.
 #[derive(Debug)]
 pub(crate) enum Rest {
-    Http1(Wire),
+    /// Boxed: it goes from hand to hand with each request.
+    Http1(Box<Wire>),
     Http2(CallAnswer),
 }
 
@@ -133,10 +134,10 @@ pub(crate) struct Wire {
 
 impl Wire {
     /// Connects to a target; the caller sets the deadline.
-    pub(crate) async fn connect(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) async fn connect(address: SocketAddr) -> io::Result<Box<Self>> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self {
+        Ok(Box::new(Self {
             stream,
             input: BytesMut::new(),
             appetite: Appetite::default(),
@@ -145,7 +146,7 @@ impl Wire {
             body: Body::NONE,
             reusable: true,
             unused_since: None,
-        })
+        }))
     }
 
     /// Returns whether the last exchange is over in both directions, and the next may begin.

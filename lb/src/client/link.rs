@@ -11,6 +11,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
+use crate::counter::Counter;
 use crate::lock::lock;
 use crate::target::Target;
 
@@ -47,7 +48,7 @@ pub(crate) struct Link {
     /// Nanoseconds from `born` to the moment since which nothing has moved.
     quiet_since: AtomicU64,
     /// Bytes of the request's body.
-    received: AtomicU64,
+    received: Counter,
     exchanging: AtomicBool,
     /// Something of a request has come, but not its whole head.
     begun: AtomicBool,
@@ -75,7 +76,7 @@ impl Link {
             target_timeout: config.target_timeout,
             nanoseconds_per_byte: NANOSECONDS.checked_div(rate).unwrap_or(u64::MAX),
             quiet_since: AtomicU64::new(0),
-            received: AtomicU64::new(0),
+            received: Counter::default(),
             exchanging: AtomicBool::new(false),
             begun: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
@@ -107,7 +108,7 @@ impl Link {
         self.exchanging.store(true, Relaxed);
         self.begun.store(false, Relaxed);
         self.expired.store(false, Relaxed);
-        self.received.store(0, Relaxed);
+        self.received.set(0);
         self.waited_for.store(false, Relaxed);
         self.broken_off.store(false, Relaxed);
         self.touch()
@@ -133,12 +134,12 @@ impl Link {
 
     /// Some of the request's body has come.
     pub(crate) fn has_received(&self, bytes: usize) {
-        self.received.fetch_add(bytes as u64, Relaxed);
+        self.received.add(bytes as u64);
     }
 
     /// Returns how much of the request's body has come.
     pub(crate) fn received(&self) -> u64 {
-        self.received.load(Relaxed)
+        self.received.get()
     }
 
     /// Returns for how long the connection had been there when something last moved.

@@ -19,6 +19,8 @@ use crate::proxy;
 
 /// A first message of TLS with all that it may hold.
 const MOST_HELLO: usize = 32 * 1024;
+/// Most come at once.
+const USUAL_HELLO: usize = 2048;
 
 /// Passes a connection on to its end. `by_name`: a rule of its listener asks for the name.
 pub(super) async fn serve(client: Arc<Client>, mut stream: TcpStream, by_name: bool) {
@@ -74,7 +76,7 @@ async fn server_name<S: AsyncRead + Unpin>(
     stream: &mut S,
 ) -> io::Result<(Option<String>, BytesMut)> {
     let mut acceptor = Acceptor::default();
-    let mut read = BytesMut::new();
+    let mut read = BytesMut::with_capacity(USUAL_HELLO);
     let mut taken = 0;
     loop {
         if stream.read_buf(&mut read).await? == 0 {

@@ -26,7 +26,7 @@ use pump::Pump;
 /// What a tunnel has of its request.
 #[derive(Debug)]
 pub(crate) struct Tunnel {
-    pub(crate) wire: Wire,
+    pub(crate) wire: Box<Wire>,
     pub(crate) ticket: Ticket,
     pub(crate) entry: Option<Box<Entry>>,
 }
@@ -80,6 +80,7 @@ impl Tunnel {
             ticket.served();
         }
         if let Some(entry) = &mut entry {
+            entry.received(up.moved() as u64);
             entry.sent(down.moved());
         }
         client.link.end();

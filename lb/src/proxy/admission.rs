@@ -1,9 +1,9 @@
 //! Refuses requests that cannot be passed on in good faith.
 //!
-//! hyper has checked the syntax and the framing. What remains is what a proxy must not guess: which
-//! host is meant, and codings that it does not speak.
+//! The syntax and the framing are checked where the head is read. What remains is which host is meant, which a proxy must not
+//! guess.
 
-use http::header::{HOST, TRANSFER_ENCODING};
+use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Version};
 
@@ -40,16 +40,6 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
             return Err(Refusal::BadRequest("the host header is there twice"));
         }
         (None | Some(_), None) | (None, Some(_)) => {}
-    }
-    // The body goes on as plain chunks; a coding under them would be lost (RFC 9112 6.1).
-    let codings = headers.get_all(TRANSFER_ENCODING);
-    if codings
-        .iter()
-        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-    {
-        return Err(Refusal::NotImplemented(
-            "this transfer coding is not supported",
-        ));
     }
     Ok(())
 }
@@ -123,15 +113,5 @@ mod tests {
             let checked = checked(uri, host);
             assert!(matches!(checked, Err(Refusal::BadRequest(_))), "{uri}");
         }
-    }
-
-    #[test]
-    fn a_transfer_coding_other_than_chunked_is_refused() {
-        let coding = |coding| checked(&[("host", "a"), ("transfer-encoding", coding)]);
-        assert_eq!(coding("Chunked"), Ok(()));
-        assert!(matches!(
-            coding("gzip, chunked"),
-            Err(Refusal::NotImplemented(_))
-        ));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -97,7 +96,7 @@ impl Way<'_> {
         tried: &mut Tried,
     ) -> Result<Option<Answered>, Refusal> {
         let client = self.client;
-        let target = Arc::clone(ticket.target());
+        let target = ticket.target();
         // After a reused connection failed, the others to that target are as suspect.
         let reused = if tried.attempts > 0 {
             None
@@ -113,13 +112,13 @@ impl Way<'_> {
         };
         let mut wire = match reused {
             Some(wire) => wire,
-            None => match connect(client, &target, Wire::connect(target.address())).await {
+            None => match connect(client, target, Wire::connect(target.address())).await {
                 Ok(Ok(wire)) => wire,
                 Ok(Err(refusal)) => return Ok(tried.unreachable(ticket, refusal)),
                 Err(interrupted) => return Err(interrupt(client, ticket, interrupted)),
             },
         };
-        match client.link.guard(&target, wire.send(outgoing)).await {
+        match client.link.guard(target, wire.send(outgoing)).await {
             Ok(Ok(head)) => Ok(Some(Answered {
                 head,
                 rest: Rest::Http1(wire),
@@ -133,7 +132,7 @@ impl Way<'_> {
             Ok(Err(failure)) => {
                 debug!(target = %target.address(), error = &failure.error as &dyn std::error::Error, "no answer");
                 let repeatable = outgoing.is_replayable() && !failure.answered;
-                let may_go_on = !failure.sent || (repeatable && tried.may_repeat(&target));
+                let may_go_on = !failure.sent || (repeatable && tried.may_repeat(target));
                 if !may_go_on {
                     return Err(fail(client, ticket, Refusal::BadGateway));
                 }
@@ -153,12 +152,12 @@ impl Way<'_> {
         tried: &mut Tried,
     ) -> Result<Option<Answered>, Refusal> {
         let client = self.client;
-        let target = Arc::clone(ticket.target());
+        let target = ticket.target();
         let reused = target.http2_pool().take(client.worker);
         // After one connection failed, the others to that target are as suspect.
         let mut slot = match reused.filter(|_| tried.attempts == 0 || tried.declined) {
             Some(slot) => slot,
-            None => match connect(client, &target, Slot::connect(target.address())).await {
+            None => match connect(client, target, Slot::connect(target.address())).await {
                 Ok(Ok(slot)) => {
                     let pool = target.http2_pool();
                     pool.share(client.worker, &slot, || target.is_draining());
@@ -169,7 +168,7 @@ impl Way<'_> {
             },
         };
         let sent = slot.send(call, self.head, client.forwarded());
-        match client.link.guard(&target, sent).await {
+        match client.link.guard(target, sent).await {
             Ok(Ok(response)) => {
                 let (head, body) = response.into_parts();
                 let rest = Rest::Http2(CallAnswer::new(body, slot));
@@ -183,7 +182,7 @@ impl Way<'_> {
                     return Err(Refusal::BadRequest("the request's body is incomplete"));
                 }
                 let repeatable = call.is_replayable() && !failure.answered;
-                let may_go_on = failure.untouched || (repeatable && tried.may_repeat(&target));
+                let may_go_on = failure.untouched || (repeatable && tried.may_repeat(target));
                 if !may_go_on {
                     return Err(fail(client, ticket, Refusal::BadGateway));
                 }

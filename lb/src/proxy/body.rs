@@ -19,7 +19,7 @@ use super::Answered;
 use crate::access_log::Entry;
 use crate::client::{Client, Tunnel};
 use crate::target::{Target, Ticket};
-use crate::traffic::By;
+use crate::traffic::{Answer, By};
 use crate::upstream::{ExchangeError, Incomplete, Rest, Wire};
 
 /// A request from its head to the last byte of its answer.
@@ -74,16 +74,16 @@ impl Exchange {
         let took = self.begun.elapsed();
         let worker = self.client.worker;
         let by = match ticket {
-            Some(ticket) => {
-                ticket.target().has_answered(worker, status, took);
-                By::Target
-            }
+            Some(_) => By::Target,
             None => By::LoadBalancer,
         };
-        let listener = &self.client.door.traffic;
-        listener.answered(worker, by, status, took);
+        let answer = Answer::new(by, status, took);
+        self.client.door.traffic.answered(worker, answer);
+        if let Some(ticket) = ticket {
+            ticket.target().has_answered(worker, answer);
+        }
         if let Some(entry) = &mut self.entry {
-            entry.status(status, by == By::Target);
+            entry.status(status, ticket.is_some());
         }
     }
 
@@ -136,7 +136,7 @@ pub(crate) struct ResponseBody {
 }
 
 enum Source {
-    Target(Box<Stream>),
+    Target(Stream),
     Own(Bytes),
     Done,
 }
@@ -156,7 +156,7 @@ pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Response<Resp
         stream.finish(None);
         Source::Done
     } else {
-        Source::Target(Box::new(stream))
+        Source::Target(stream)
     };
     Response::from_parts(head, ResponseBody { source, exchange })
 }
@@ -164,7 +164,7 @@ pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Response<Resp
 /// Passes on that a target has switched to another protocol. When the client knows, the connection is a tunnel.
 pub(super) fn switch(
     head: response::Parts,
-    wire: Wire,
+    wire: Box<Wire>,
     ticket: Ticket,
     mut exchange: Exchange,
 ) -> Response<ResponseBody> {

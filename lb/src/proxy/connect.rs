@@ -18,7 +18,10 @@ use crate::upstream::Wire;
 /// Connects to the target whose turn it is, or to another one if that cannot be reached; `None` when there is none.
 ///
 /// `server_name` is what rules take for the host.
-pub(crate) async fn connect(client: &Arc<Client>, server_name: &str) -> Option<(Wire, Ticket)> {
+pub(crate) async fn connect(
+    client: &Arc<Client>,
+    server_name: &str,
+) -> Option<(Box<Wire>, Ticket)> {
     let mut turn = Turn::at(client.link.begin());
     let headers = HeaderMap::new();
     let asked = Asked {
@@ -41,9 +44,9 @@ pub(crate) async fn connect(client: &Arc<Client>, server_name: &str) -> Option<(
             // The table has none on a listener that passes connections on.
             Err(Own::Rule(..)) => return None,
         };
-        let target = Arc::clone(ticket.target());
-        client.link.enter(&target);
-        match attempt::connect(client, &target, Wire::connect(target.address())).await {
+        let target = ticket.target();
+        client.link.enter(target);
+        match attempt::connect(client, target, Wire::connect(target.address())).await {
             Ok(Ok(wire)) => {
                 target.has_a_connection(client.worker);
                 return Some((wire, ticket));

@@ -18,9 +18,10 @@ pub(super) fn to_origin_form(head: &mut request::Parts) {
         let path = head.uri.path_and_query().cloned();
         head.uri = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
     }
-    head.headers
-        .entry(HOST)
-        .or_insert(HeaderValue::from_static(""));
+    if head.version == Version::HTTP_10 {
+        let empty = HeaderValue::from_static("");
+        head.headers.entry(HOST).or_insert(empty);
+    }
 }
 
 /// Returns whether a request is a call of gRPC.

@@ -10,7 +10,6 @@ use super::turn::Turn;
 use super::{MOST_ATTEMPTS, Own, rule};
 use crate::balance::{self, Standing, Targets};
 use crate::client::Client;
-use crate::counts::count;
 use crate::routing::{self, Action, Asked};
 use crate::table::TargetGroup;
 use crate::target::Ticket;
@@ -128,7 +127,7 @@ fn look(
                 if tried.last.is_none()
                     && let Some(counts) = &group.counts
                 {
-                    count(&counts.of(client.worker).failed);
+                    counts.of(client.worker).failed.add(1);
                 }
                 let is_full = (0..seen.count()).any(|one| seen.standing(one) == Standing::Full);
                 let refusal = if is_full {

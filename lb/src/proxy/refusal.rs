@@ -19,7 +19,6 @@ pub(crate) enum Refusal {
     BadRequest(&'static str),
     /// CONNECT is for forward proxies.
     Connect,
-    NotImplemented(&'static str),
     /// The client has begun a body and does not go on.
     RequestTimeout,
     /// The client makes more requests than its listener lets it; so long it must wait.
@@ -39,7 +38,6 @@ impl Refusal {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::BadGateway => StatusCode::BAD_GATEWAY,
@@ -54,7 +52,6 @@ impl Refusal {
             Self::Overload => Some(OVERLOAD_PAUSE),
             Self::BadRequest(_)
             | Self::Connect
-            | Self::NotImplemented(_)
             | Self::RequestTimeout
             | Self::BadGateway
             | Self::NoTarget
@@ -66,10 +63,7 @@ impl Refusal {
     /// is malformed.
     fn ends_connection(self) -> bool {
         match self {
-            Self::BadRequest(_)
-            | Self::Connect
-            | Self::NotImplemented(_)
-            | Self::RequestTimeout => true,
+            Self::BadRequest(_) | Self::Connect | Self::RequestTimeout => true,
             Self::TooManyRequests(_)
             | Self::Overload
             | Self::BadGateway
@@ -78,11 +72,11 @@ impl Refusal {
         }
     }
 
-    /// Returns the answer; hyper adds the date.
+    /// Returns the answer, but for its date.
     pub(super) fn response(self) -> Response<Bytes> {
         let status = self.status();
         let text = match self {
-            Self::BadRequest(why) | Self::NotImplemented(why) => format!("{status}: {why}\n"),
+            Self::BadRequest(why) => format!("{status}: {why}\n"),
             Self::Connect
             | Self::RequestTimeout
             | Self::TooManyRequests(_)

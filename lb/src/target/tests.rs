@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use super::*;
+use crate::counter::Counter;
 use crate::counts::Counts;
 
 fn target() -> Arc<Target> {
@@ -56,7 +57,7 @@ fn a_stay_is_counted_by_its_end_and_a_client_that_hung_up_not_at_all() {
     drop((served, cut));
     let shard = counts.of(0);
     let values = [&shard.served, &shard.retried, &shard.failed, &shard.cut];
-    assert_eq!(values.map(|value| value.load(SeqCst)), [1, 1, 1, 1]);
+    assert_eq!(values.map(Counter::get), [1, 1, 1, 1]);
 }
 
 /// Cores pick as fast as they can while the target begins to drain. Whoever then sees no

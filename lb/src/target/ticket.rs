@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Target;
-use crate::counts::{Counts, count};
+use crate::counts::Counts;
 
 /// How a request's stay with a target ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,12 +94,12 @@ impl Drop for Ticket {
         if let Some(counts) = &self.counts {
             let shard = counts.of(self.worker);
             match self.end {
-                End::Served => count(&shard.served),
+                End::Served => shard.served.add(1),
                 End::Open | End::Failed | End::Expired if self.target.is_cut() => {
-                    count(&shard.cut);
+                    shard.cut.add(1);
                 }
-                End::Failed | End::Expired => count(&shard.failed),
-                End::PassedOn | End::Declined => count(&shard.retried),
+                End::Failed | End::Expired => shard.failed.add(1),
+                End::PassedOn | End::Declined => shard.retried.add(1),
                 End::Open => {}
             }
         }

@@ -148,7 +148,7 @@ impl Fields {
         } else if name == CONTENT_LENGTH {
             let length = length(value.as_bytes())?;
             match self.length.replace(length) {
-                None => drop(self.headers.insert(name, HeaderValue::from(length))),
+                None => drop(self.headers.insert(name, one_of_equals(value))),
                 Some(before) if before == length => {}
                 Some(_) => return Err(FramingError::Length.into()),
             }
@@ -190,6 +190,15 @@ impl Fields {
             upgrade: self.upgrade,
         })
     }
+}
+
+/// Returns a value without its repetitions.
+fn one_of_equals(value: HeaderValue) -> HeaderValue {
+    let one = hop::elements(value.as_bytes()).next().unwrap_or_default();
+    if one.len() == value.len() {
+        return value;
+    }
+    HeaderValue::from_bytes(one).unwrap_or(value)
 }
 
 /// Reads a length; a list of equal ones is one (RFC 9110 8.6).

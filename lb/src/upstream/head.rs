@@ -52,10 +52,11 @@ pub(super) fn encode(
     bytes.extend_from_slice(target.as_bytes());
     bytes.extend_from_slice(b" HTTP/1.1\r\n");
 
-    let mut has_length = false;
+    let (mut has_length, mut has_proxies) = (false, false);
     for (name, value) in hop::going_on(&head.headers) {
         // Equal ones, or it would have been refused; HTTP/2 may have several (RFC 9110 8.6).
         let again = *name == CONTENT_LENGTH && std::mem::replace(&mut has_length, true);
+        has_proxies |= *name == X_FORWARDED_FOR;
         let stays =
             again || (*name == CONTENT_LENGTH && framing == Framing::Chunked) || is_ours(name);
         if !stays {
@@ -74,9 +75,11 @@ pub(super) fn encode(
     );
     bytes.extend_from_slice(X_FORWARDED_FOR.as_str().as_bytes());
     bytes.extend_from_slice(b": ");
-    for value in head.headers.get_all(&X_FORWARDED_FOR) {
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b", ");
+    if has_proxies {
+        for value in head.headers.get_all(&X_FORWARDED_FOR) {
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b", ");
+        }
     }
     bytes.extend_from_slice(forwarded.address.as_bytes());
     bytes.extend_from_slice(b"\r\n");

@@ -16,11 +16,14 @@ pub(crate) fn push_unless<T>(stack: &mut Vec<T>, one: T, most: usize, closed: im
     }
 }
 
+/// Boxed, for a connection goes in and out with each request.
+type Stack = Vec<Box<Wire>>;
+
 /// Connections that wait for their next request.
 #[derive(Debug)]
 pub(crate) struct Pool {
     most: usize,
-    stacks: Box<[Mutex<Vec<Wire>>]>,
+    stacks: Box<[Mutex<Stack>]>,
 }
 
 impl Pool {
@@ -35,7 +38,7 @@ impl Pool {
     /// Returns the connection that was used last, if that is less than `age` ago.
     ///
     /// The target may be closing it just now; the exchange will find out.
-    pub(crate) fn take(&self, worker: usize, now: Instant, age: Duration) -> Option<Wire> {
+    pub(crate) fn take(&self, worker: usize, now: Instant, age: Duration) -> Option<Box<Wire>> {
         let mut stack = self.lock(worker);
         while let Some(wire) = stack.pop_if(|wire| {
             wire.unused_since
@@ -50,7 +53,7 @@ impl Pool {
 
     /// Keeps a connection, unless there are enough or `closed` says, under the lock, that the target
     /// takes no more requests.
-    pub(crate) fn put(&self, worker: usize, mut wire: Wire, closed: impl Fn() -> bool) {
+    pub(crate) fn put(&self, worker: usize, mut wire: Box<Wire>, closed: impl Fn() -> bool) {
         wire.set_aside();
         let mut stack = self.lock(worker);
         push_unless(&mut stack, wire, self.most, closed);
@@ -71,7 +74,7 @@ impl Pool {
         }
     }
 
-    fn lock(&self, worker: usize) -> MutexGuard<'_, Vec<Wire>> {
+    fn lock(&self, worker: usize) -> MutexGuard<'_, Stack> {
         lock(&self.stacks[worker])
     }
 }

@@ -1,6 +1,7 @@
 //! The load balancer on real sockets, with real targets and a control plane on a Unix socket.
 
 #[cfg(test)]
+mod conversation;
 mod drain;
 #[cfg(test)]
 mod exchange;

@@ -18,7 +18,7 @@ use super::head::{self, Head, Refused};
 use crate::client::{Client, PREFACE};
 use crate::framing;
 use crate::proxy::{self, BodyError, LastAnswer, ResponseBody};
-use crate::traffic::By;
+use crate::traffic::{Answer, By};
 
 /// How a conversation has ended.
 #[derive(Debug)]
@@ -56,11 +56,12 @@ where
     loop {
         let mut looked_at = 0;
         let next = std::future::poll_fn(|cx| poll_head(connection, &mut looked_at, is_first, cx));
-        let head = match next.await? {
-            Next::Head(head) => head,
-            Next::Http2 => return Ok(Ended::Http2),
-            Next::Over => return Ok(Ended::Closed),
-            Next::Refused(refused) => {
+        let head = match next.await {
+            Ok(head) => head,
+            Err(Stop::Http2) => return Ok(Ended::Http2),
+            Err(Stop::Over) => return Ok(Ended::Closed),
+            Err(Stop::Broken(error)) => return Err(error.into()),
+            Err(Stop::Refused(refused)) => {
                 refuse(connection, refused.status());
                 std::future::poll_fn(|cx| connection.poll_send(cx)).await?;
                 return Ok(Ended::Unread);
@@ -79,12 +80,12 @@ where
     }
 }
 
-/// What comes next on a connection.
-enum Next {
-    Head(Head),
+/// What comes in the place of a head.
+enum Stop {
     Http2,
     Refused(Refused),
     Over,
+    Broken(io::Error),
 }
 
 fn poll_head<S>(
@@ -92,7 +93,7 @@ fn poll_head<S>(
     looked_at: &mut usize,
     may_be_http2: bool,
     cx: &mut Context<'_>,
-) -> Poll<io::Result<Next>>
+) -> Poll<Result<Head, Stop>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -104,20 +105,23 @@ where
             PREFACE.starts_with(begins)
         };
         if is_preface && input.len() >= PREFACE.len() {
-            return Poll::Ready(Ok(Next::Http2));
+            return Poll::Ready(Err(Stop::Http2));
         }
         if !is_preface && !input.is_empty() {
             match head::take(input, looked_at, most_bytes) {
                 Ok(None) => {}
-                Ok(Some(head)) => return Poll::Ready(Ok(Next::Head(head))),
-                Err(refused) => return Poll::Ready(Ok(Next::Refused(refused))),
+                Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                Err(refused) => return Poll::Ready(Err(Stop::Refused(refused))),
             }
         }
         match ready!(connection.poll_read(cx)) {
-            Ok(0) if connection.input.is_empty() => return Poll::Ready(Ok(Next::Over)),
-            Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Ok(0) if connection.input.is_empty() => return Poll::Ready(Err(Stop::Over)),
+            Ok(0) => {
+                let error = io::ErrorKind::UnexpectedEof.into();
+                return Poll::Ready(Err(Stop::Broken(error)));
+            }
             Ok(_) => {}
-            Err(error) => return Poll::Ready(Err(error)),
+            Err(error) => return Poll::Ready(Err(Stop::Broken(error))),
         }
     }
 }
@@ -129,7 +133,8 @@ where
 {
     let client = &connection.client;
     let traffic = &client.door.traffic;
-    traffic.answered(client.worker, By::LoadBalancer, status, Duration::ZERO);
+    let answer = Answer::new(By::LoadBalancer, status, Duration::ZERO);
+    traffic.answered(client.worker, answer);
     let (mut head, ()) = Response::new(()).into_parts();
     head.status = status;
     let server = HeaderValue::from_static("roadstead");

@@ -19,6 +19,8 @@ const MOST_HEADERS: usize = 100;
 pub(super) enum Refused {
     Malformed,
     TooLong,
+    /// The body has codings beneath the chunks: they would be lost, for it goes on as plain chunks (RFC 9112 6.1).
+    Coding,
 }
 
 impl Refused {
@@ -26,6 +28,7 @@ impl Refused {
         match self {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::TooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Coding => StatusCode::NOT_IMPLEMENTED,
         }
     }
 }
@@ -143,7 +146,8 @@ struct Fields {
 impl Fields {
     fn new(minor: u8, count: usize) -> Self {
         Self {
-            headers: HeaderMap::with_capacity(count),
+            // An older client may not name its host, and then gets an empty one.
+            headers: HeaderMap::with_capacity(count + 1),
             minor,
             close: false,
             keep_alive: false,
@@ -163,9 +167,10 @@ impl Fields {
                 Some(_) => return Err(Refused::Malformed),
             }
         } else if name == TRANSFER_ENCODING {
-            let last = hop::elements(value.as_bytes()).last();
-            self.is_chunked = last.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
-            self.codings += 1;
+            for coding in hop::elements(value.as_bytes()) {
+                self.is_chunked = coding.eq_ignore_ascii_case(b"chunked");
+                self.codings += 1;
+            }
         } else if name == CONNECTION {
             for option in hop::elements(value.as_bytes()) {
                 self.close |= option.eq_ignore_ascii_case(b"close");
@@ -186,6 +191,7 @@ impl Fields {
             // One reader would believe the length, and another the coding; the former knows the one, the latter not; and a body
             // whose last coding is another has no end (RFC 9112 6.1 and 6.3).
             (1, None) if self.is_chunked && !is_1_0 => Body::in_chunks(),
+            (_, None) if self.is_chunked && !is_1_0 => return Err(Refused::Coding),
             (_, _) => return Err(Refused::Malformed),
         };
         parts.headers = self.headers;

@@ -39,49 +39,79 @@ fn check(
 #[test]
 fn a_length_that_is_known_is_said() {
     let own = parts(404, &[("x-a", "1")]);
-    check(GET, &own, Some(12), false, &expect![[r#"
+    check(
+        GET,
+        &own,
+        Some(12),
+        false,
+        &expect![[r#"
         HTTP/1.1 404 Not Found
         date: Thu, 26 Nov 2026 05:00:00 GMT
         x-a: 1
         content-length: 12
 
-        Exact(12)"#]]);
+        Exact(12)"#]],
+    );
     let relayed = parts(200, &[("content-length", "12")]);
-    check(GET, &relayed, Some(12), true, &expect![[r#"
+    check(
+        GET,
+        &relayed,
+        Some(12),
+        true,
+        &expect![[r#"
         HTTP/1.1 200 OK
         date: Thu, 26 Nov 2026 05:00:00 GMT
         content-length: 12
         connection: close
 
-        Length"#]]);
+        Length"#]],
+    );
 }
 
 #[test]
 fn a_body_of_unknown_length_comes_in_chunks_or_to_an_older_client_until_the_end() {
     let head = parts(200, &[]);
-    check(GET, &head, None, false, &expect![[r#"
+    check(
+        GET,
+        &head,
+        None,
+        false,
+        &expect![[r#"
         HTTP/1.1 200 OK
         date: Thu, 26 Nov 2026 05:00:00 GMT
         transfer-encoding: chunked
 
-        Chunked"#]]);
-    check(OLD, &head, None, true, &expect![[r#"
+        Chunked"#]],
+    );
+    check(
+        OLD,
+        &head,
+        None,
+        true,
+        &expect![[r#"
         HTTP/1.1 200 OK
         date: Thu, 26 Nov 2026 05:00:00 GMT
         connection: close
 
-        UntilClose"#]]);
+        UntilClose"#]],
+    );
 }
 
 #[test]
 fn what_has_no_body_says_what_it_would_be() {
     let head = parts(200, &[("content-length", "12")]);
-    check(HEAD, &head, Some(0), false, &expect![[r#"
+    check(
+        HEAD,
+        &head,
+        Some(0),
+        false,
+        &expect![[r#"
         HTTP/1.1 200 OK
         date: Thu, 26 Nov 2026 05:00:00 GMT
         content-length: 12
 
-        NoBody"#]]);
+        NoBody"#]],
+    );
     check(
         GET,
         &parts(304, &[("content-length", "12")]),
@@ -109,25 +139,37 @@ fn what_has_no_body_says_what_it_would_be() {
 
 #[test]
 fn an_older_client_is_told_that_the_connection_stays() {
-    check(OLD, &parts(200, &[]), Some(0), false, &expect![[r#"
+    check(
+        OLD,
+        &parts(200, &[]),
+        Some(0),
+        false,
+        &expect![[r#"
         HTTP/1.1 200 OK
         date: Thu, 26 Nov 2026 05:00:00 GMT
         content-length: 0
         connection: keep-alive
 
-        Exact(0)"#]]);
+        Exact(0)"#]],
+    );
 }
 
 #[test]
 fn a_switch_says_nothing_of_the_connection_but_what_it_becomes() {
     let head = parts(101, &[("connection", "upgrade"), ("upgrade", "websocket")]);
-    check(GET, &head, Some(0), true, &expect![[r#"
+    check(
+        GET,
+        &head,
+        Some(0),
+        true,
+        &expect![[r#"
         HTTP/1.1 101 Switching Protocols
         date: Thu, 26 Nov 2026 05:00:00 GMT
         connection: upgrade
         upgrade: websocket
 
-        NoBody"#]]);
+        NoBody"#]],
+    );
 }
 
 #[test]

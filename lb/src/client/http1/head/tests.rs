@@ -90,8 +90,14 @@ fn a_body_has_one_end() {
         Some(7)
     );
     assert_eq!(length("Transfer-Encoding: Chunked\r\n"), None);
-    // Refused further on, by a better name than this.
-    assert_eq!(length("Transfer-Encoding: gzip, chunked\r\n"), None);
+    for codings in [
+        "gzip, chunked",
+        "chunked, chunked",
+        "gzip\r\nTransfer-Encoding: chunked",
+    ] {
+        let text = with(&format!("Transfer-Encoding: {codings}\r\n"));
+        assert_eq!(refused(&text), Refused::Coding, "{codings:?}");
+    }
     for fields in [
         "Content-Length: 7\r\nContent-Length: 8\r\n",
         "Content-Length: 7, 7\r\n",
@@ -101,7 +107,6 @@ fn a_body_has_one_end() {
         "Content-Length:\r\n",
         "Content-Length: 99999999999999999999\r\n",
         "Content-Length: 4\r\nTRANSFER-encoding: chunked\r\n",
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked, gzip\r\n",
         "Transfer-Encoding: xchunked\r\n",
         "Transfer-Encoding:\r\n",
@@ -206,12 +211,12 @@ proptest! {
             let taken = &text[..text.len() - left.len()];
             prop_assert!(taken.ends_with("\r\n\r\n") && taken.matches("\r\n\r\n").count() == 1);
             prop_assert!(!taken.replace("\r\n", "").contains(['\r', '\n']));
-            let lines: Vec<String> = taken.split("\r\n").map(str::to_lowercase).collect();
-            let count = |name: &str| lines.iter().filter(|line| line.starts_with(name)).count();
+            let names: Vec<String> = taken.split("\r\n").map(|line| line.split(':').next().unwrap().to_lowercase()).collect();
+            let count = |name: &str| names.iter().filter(|other| *other == name).count();
             match head.body.length() {
-                None => prop_assert_eq!((count("transfer-encoding:"), count("content-length")), (1, 0)),
+                None => prop_assert_eq!((count("transfer-encoding"), count("content-length")), (1, 0)),
                 Some(0) => prop_assert_eq!(count("transfer-encoding"), 0),
-                Some(_) => prop_assert!(count("content-length:") > 0 && count("transfer-encoding") == 0),
+                Some(_) => prop_assert!(count("content-length") > 0 && count("transfer-encoding") == 0),
             }
         }
     }
