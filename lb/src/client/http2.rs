@@ -3,13 +3,16 @@
 //! Each request is a task with a [`Client`] of its own, and so with its own clock and its own cut. The connection's task
 //! has the timer and hears the alarm for all of them, and wakes those that must look up.
 
+mod gathered;
 mod streams;
 
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
+use http::Request;
 use hyper::body::Incoming;
 use hyper::rt::bounds::Http2ServerConnExec;
 use hyper::server::conn::http2;
@@ -24,6 +27,7 @@ use super::link::Due;
 use super::watch::{Notice, Watch};
 use crate::io::Metered;
 use crate::proxy;
+use gathered::Gathered;
 use streams::Streams;
 
 const MOST_STREAMS: u32 = 128;
@@ -46,10 +50,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let streams = Streams::new(Arc::clone(&client));
-    let service = service_fn(|request| async move {
-        let client = streams::current();
-        proxy::answer(client, request.map(Into::into)).await
+    // Boxed: hyper moves it from hand to hand before it is in a task of its own.
+    let service = service_fn(|request: Request<Incoming>| {
+        Box::pin(async move {
+            let client = streams::current();
+            proxy::answer(client, request.map(Into::into)).await
+        })
     });
+    let stream = Gathered::new(Metered::new(stream, Arc::clone(&client)));
     let header_bytes = u32::try_from(client.shared.config.max_header_bytes).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(streams.clone())
         .timer(TokioTimer::new())
@@ -61,21 +69,28 @@ where
         .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
-        .serve_connection(
-            TokioIo::new(Metered::new(stream, Arc::clone(&client))),
-            service,
-        );
-    if let Err(error) = drive(&client, &streams, connection).await {
+        .serve_connection(TokioIo::new(stream.clone()), service);
+    if let Err(error) = drive(&client, &streams, connection, &stream).await {
         debug!(client = %client.address, error = &error as &dyn std::error::Error, "client connection broke");
     }
     streams.end();
 }
 
+/// Why a connection broke.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error(transparent)]
+    Http2(#[from] hyper::Error),
+    #[error("what was written cannot be sent")]
+    Stream(#[from] io::Error),
+}
+
 async fn drive<I, S>(
     client: &Client,
     streams: &Streams,
-    connection: http2::Connection<TokioIo<Metered<I>>, S, Streams>,
-) -> hyper::Result<()>
+    connection: http2::Connection<TokioIo<Gathered<I>>, S, Streams>,
+    stream: &Gathered<I>,
+) -> Result<(), Broken>
 where
     I: AsyncRead + AsyncWrite + Unpin,
     S: HttpService<Incoming, ResBody = proxy::ResponseBody>,
@@ -90,8 +105,11 @@ where
     let (mut worn, mut leaving) = (false, false);
     std::future::poll_fn(|cx| {
         loop {
-            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                return Poll::Ready(ended);
+            let polled = connection.as_mut().poll(cx)?;
+            // Before the end there is a farewell to be sent, if its client takes it.
+            let _unsent = stream.poll_send(cx)?;
+            if polled.is_ready() {
+                return Poll::Ready(Ok(()));
             }
             if !worn && client.is_worn() {
                 worn = true;

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -37,6 +37,23 @@ struct Slot {
     ended: bool,
     taker: Option<Waker>,
     connection: Option<Waker>,
+}
+
+impl Slot {
+    fn put(&mut self, next: Result<Option<Frame<Bytes>>, BrokenBody>, framing: &framing::Body) {
+        match next {
+            Ok(frame) => {
+                self.frame = frame;
+                self.ended = framing.is_complete();
+            }
+            Err(broken) => self.broken = Some(broken),
+        }
+    }
+
+    /// Returns whether nothing will be put there any more.
+    fn is_last(&self) -> bool {
+        self.ended || self.broken.is_some()
+    }
 }
 
 /// The side of whoever takes it.
@@ -98,19 +115,31 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Returns the two sides of a body.
-    pub(super) fn new(framing: framing::Body, expects_continue: bool) -> (Self, Http1Body) {
-        let ended = framing.is_complete();
-        let slot = (!ended).then(Arc::default);
+    /// Returns the two sides of a body. What has come of it with the head is handed over already: it can go on with the head, too.
+    pub(super) fn new(
+        mut framing: framing::Body,
+        expects_continue: bool,
+        input: &mut BytesMut,
+    ) -> (Self, Http1Body) {
+        let left = framing.length();
+        let slot = (!framing.is_complete()).then(|| {
+            let mut slot = Slot::default();
+            slot.put(framing.next(input).map_err(BrokenBody::from), &framing);
+            slot
+        });
+        let is_last = slot.as_ref().is_none_or(Slot::is_last);
+        // Who has sent some of it has not waited.
+        let waits = slot.as_ref().is_some_and(|slot| slot.frame.is_none());
+        let slot = slot.map(|slot| Arc::new(Mutex::new(slot)));
         let body = Http1Body {
+            ended: slot.is_none(),
             slot: slot.clone(),
-            left: framing.length(),
-            ended,
+            left,
         };
         let feed = Self {
             framing,
-            expects_continue,
-            slot,
+            expects_continue: expects_continue && waits,
+            slot: slot.filter(|_| !is_last),
         };
         (feed, body)
     }
@@ -144,20 +173,14 @@ impl Feed {
                 return Poll::Pending;
             }
         }
-        if std::mem::take(&mut self.expects_continue) && connection.input.is_empty() {
+        if std::mem::take(&mut self.expects_continue) {
             connection.output.bytes().extend_from_slice(CONTINUE);
         }
         let next = ready!(next(&mut self.framing, connection, cx));
         let mut slot = lock(shared);
         slot.wanted = false;
-        match next {
-            Ok(frame) => {
-                slot.frame = frame;
-                slot.ended = self.framing.is_complete();
-            }
-            Err(broken) => slot.broken = Some(broken),
-        }
-        let is_last = slot.ended || slot.broken.is_some();
+        slot.put(next, &self.framing);
+        let is_last = slot.is_last();
         wake_another(slot.taker.as_ref(), cx);
         drop(slot);
         if is_last {

@@ -159,8 +159,8 @@ where
         expects_continue,
     } = head;
     let asked = Asked::by(&parts);
-    let (mut feed, body) = Feed::new(body, expects_continue);
-    client.link.set_open_body(!feed.is_over());
+    let (mut feed, body) = Feed::new(body, expects_continue, &mut connection.input);
+    client.link.set_open_body(!body.is_end_stream());
     let response = {
         let request = Request::from_parts(parts, body.into());
         let answering = proxy::answer(Arc::clone(client), request);
