@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use roadstead_proto::lb::{NodeReport, Table};
 use tokio::pin;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -31,6 +31,7 @@ use crate::traffic::BOUNDS;
 use crate::worker::{BindError, Worker, WorkerError, listener};
 
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+const LONGEST_SAVE: Duration = Duration::from_secs(2);
 /// How long a successor waits for the first probe of each target; one whose host is gone answers none.
 const FIRST_PROBES: Duration = Duration::from_secs(5);
 
@@ -342,6 +343,18 @@ impl Control {
                 ended = &mut ended => return ended,
                 () = sleep_until_some(deadline) => self.cut_overdue(),
             }
+        }
+    }
+
+    /// Waits until the newest table is on disk, where the next process of this node begins with it; not for long, for the disk
+    /// may be full.
+    pub(crate) async fn until_saved(&mut self) {
+        let number = self.newest.borrow().number;
+        let saved = self.saved.wait_for(|saved| *saved >= number);
+        if timeout(LONGEST_SAVE, saved).await.is_err() {
+            warn!(
+                "the newest routing table is not on disk: the next start begins with an older one"
+            );
         }
     }
 }

@@ -169,6 +169,7 @@ pub async fn run_in_place(
         panicked
     });
     let panicked = control.finish(joined).await.unwrap_or(None);
+    control.until_saved().await;
     feed.abort();
     panicked.map_or(Ok(()), |worker| Err(LbError::Worker { worker }))
 }

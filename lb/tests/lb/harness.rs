@@ -155,10 +155,16 @@ pub(crate) fn config(data_dir: &std::path::Path) -> Config {
     }
 }
 
-/// Returns an address on which nobody listens.
+/// Returns an address on which nobody listens: below those that the kernel gives to connections, one of which could take it
+/// from a load balancer that starts again.
 pub(crate) fn free_address() -> SocketAddr {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap()
+    loop {
+        let port = rand::random_range(20_000..32_000);
+        let socket = std::net::TcpListener::bind(("127.0.0.1", port));
+        if let Ok(socket) = socket {
+            return socket.local_addr().unwrap();
+        }
+    }
 }
 
 pub(crate) fn target(id: &str, address: SocketAddr) -> lb::Target {
