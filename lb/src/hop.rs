@@ -19,6 +19,20 @@ pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
         || *name == PROXY_CONNECTION
 }
 
+/// As [`is_hop_by_hop`], of a name that is still as it was read.
+pub(crate) fn is_named_hop_by_hop(name: &str) -> bool {
+    let all = [
+        &CONNECTION,
+        &TRANSFER_ENCODING,
+        &TE,
+        &UPGRADE,
+        &KEEP_ALIVE,
+        &PROXY_CONNECTION,
+    ];
+    all.iter()
+        .any(|hop| name.eq_ignore_ascii_case(hop.as_str()))
+}
+
 /// Returns the other headers that a `Connection` header's value names.
 ///
 /// A length and a host that it names are kept: dropping them would let a sender change where its

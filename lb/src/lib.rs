@@ -24,6 +24,7 @@ mod lock;
 mod metrics;
 mod proxy;
 mod registry;
+mod response;
 mod routing;
 mod run;
 mod session;

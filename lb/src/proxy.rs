@@ -16,23 +16,22 @@ mod stickiness;
 mod tried;
 mod turn;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::access_log::Entry;
 use crate::client::Client;
 use crate::io::{Received, RequestBody};
+use crate::response::ResponseHead;
 use crate::target::Ticket;
 use crate::upstream::Rest;
 use attempt::{Errand, Way};
 use body::Exchange;
-pub(crate) use body::{BodyError, ResponseBody};
+pub(crate) use body::{BodyError, Reply, ResponseBody};
 use bytes::Bytes;
 pub(crate) use connect::connect;
-use http::{Request, Response, StatusCode, response};
+use http::{Request, Response, StatusCode};
 use pick::{Picked, next};
-pub(crate) use refusal::LastAnswer;
 use refusal::Refusal;
 use tried::Tried;
 use turn::Turn;
@@ -41,10 +40,7 @@ use turn::Turn;
 const MOST_ATTEMPTS: usize = 8;
 
 /// Answers one request.
-pub(crate) async fn answer(
-    client: Arc<Client>,
-    request: Request<RequestBody>,
-) -> Result<Response<ResponseBody>, Infallible> {
+pub(crate) async fn answer(client: Arc<Client>, request: Request<RequestBody>) -> Reply {
     let begun = client.link.begin();
     let entry = client
         .shared
@@ -63,14 +59,15 @@ pub(crate) async fn answer(
             rest: Rest::Http1(wire),
             ticket,
         }) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
-            Ok(body::switch(head, wire, ticket, exchange))
+            body::switch(head, wire, ticket, exchange)
         }
-        Ok(answered) => Ok(body::relay(answered, exchange)),
+        Ok(answered) => body::relay(answered, exchange),
         Err(own) => {
             if let Own::Rule(priority, action, _) = &own {
                 exchange.followed(*priority, action);
             }
-            Ok(body::answer(own.into_response(), exchange))
+            let is_last = own.ends_connection();
+            body::answer(own.into_response(), is_last, exchange)
         }
     }
 }
@@ -84,6 +81,13 @@ enum Own {
 }
 
 impl Own {
+    fn ends_connection(&self) -> bool {
+        match self {
+            Self::Refusal(refusal) => refusal.ends_connection(),
+            Self::Rule(..) => false,
+        }
+    }
+
     fn into_response(self) -> Response<Bytes> {
         match self {
             Self::Refusal(refusal) => refusal.response(),
@@ -100,7 +104,7 @@ impl From<Refusal> for Own {
 
 /// The head of an answer, and where the rest of it comes from.
 struct Answered {
-    head: response::Parts,
+    head: ResponseHead,
     rest: Rest,
     ticket: Ticket,
 }

@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderValue, StatusCode, response};
+use http::{HeaderValue, StatusCode};
 use hyper::body::{Body as _, Frame};
 use socket2::SockRef;
 use tokio::io::AsyncWrite as _;
@@ -31,6 +31,7 @@ use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 use crate::framing::{Appetite, Body, LEAST_READ};
+use crate::response::ResponseHead;
 use answer::{Head, Malformed, take_head};
 pub(crate) use head::Forwarded;
 pub(crate) use http2::{Call, CallAnswer, Http2Pool, Slot};
@@ -189,19 +190,15 @@ impl Wire {
     pub(crate) async fn send(
         &mut self,
         outgoing: &mut Outgoing,
-    ) -> Result<response::Parts, SendFailure> {
+    ) -> Result<ResponseHead, SendFailure> {
         let mut progress = Progress::default();
         let answered = std::future::poll_fn(|cx| self.poll_answer(outgoing, &mut progress, cx));
         match answered.await {
-            Ok(Head {
-                parts,
-                upgrade: taken,
-                ..
-            }) if parts.status == StatusCode::SWITCHING_PROTOCOLS => {
+            Ok(mut head) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
                 self.reusable = false;
-                match outgoing.upgrade.as_ref().zip(taken) {
+                match outgoing.upgrade.as_ref().zip(head.upgrade.take()) {
                     Some((asked, taken)) if upgrade::agree(asked, &taken) => {
-                        Ok(switching(parts, taken))
+                        Ok(switching(head.into_response(), taken))
                     }
                     Some(_) | None => Err(SendFailure {
                         error: ExchangeError::Malformed(Malformed::Upgrade),
@@ -210,14 +207,14 @@ impl Wire {
                     }),
                 }
             }
-            Ok(head) => {
+            Ok(mut head) => {
                 let whole = progress.sent == outgoing.head.len() && progress.broken.is_none();
                 self.reusable = head.keep_alive && whole;
                 if whole {
                     self.rest = std::mem::take(&mut outgoing.body);
                 }
-                self.body = head.body;
-                Ok(head.parts)
+                self.body = std::mem::replace(&mut head.body, Body::NONE);
+                Ok(head.into_response())
             }
             Err(error) => Err(SendFailure {
                 error,
@@ -349,11 +346,11 @@ impl Wire {
 }
 
 /// Returns the head of an answer with what it says to this hop, which the next one must hear.
-fn switching(mut parts: response::Parts, protocol: HeaderValue) -> response::Parts {
+fn switching(mut head: ResponseHead, protocol: HeaderValue) -> ResponseHead {
     let upgrade = HeaderValue::from_static("upgrade");
-    parts.headers.insert(CONNECTION, upgrade);
-    parts.headers.insert(UPGRADE, protocol);
-    parts
+    head.headers.append(CONNECTION, upgrade);
+    head.headers.append(UPGRADE, protocol);
+    head
 }
 
 /// Returns whether a read found an open connection with nothing on it.

@@ -6,13 +6,14 @@
 mod gathered;
 mod streams;
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
-use http::Request;
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::rt::bounds::Http2ServerConnExec;
 use hyper::server::conn::http2;
@@ -54,7 +55,9 @@ where
     let service = service_fn(|request: Request<Incoming>| {
         Box::pin(async move {
             let client = streams::current();
-            proxy::answer(client, request.map(Into::into)).await
+            let reply = proxy::answer(client, request.map(Into::into)).await;
+            let head = reply.head.into_parts();
+            Ok::<_, Infallible>(Response::from_parts(head, reply.body))
         })
     });
     let stream = Gathered::new(Metered::new(stream, Arc::clone(&client)));

@@ -6,8 +6,8 @@ use http::HeaderMap;
 use crate::hop;
 
 /// Writes a line of a head, or of trailers.
-pub(crate) fn line(bytes: &mut impl BufMut, name: &str, value: &[u8]) {
-    bytes.put_slice(name.as_bytes());
+pub(crate) fn line(bytes: &mut impl BufMut, name: &[u8], value: &[u8]) {
+    bytes.put_slice(name);
     bytes.put_slice(b": ");
     bytes.put_slice(value);
     bytes.put_slice(b"\r\n");
@@ -23,7 +23,7 @@ pub(crate) fn last_chunk(bytes: &mut impl BufMut, trailers: Option<&HeaderMap>) 
     bytes.put_slice(b"0\r\n");
     let trailers = trailers.into_iter().flatten();
     for (name, value) in trailers.filter(|(name, _)| hop::may_trail(name)) {
-        line(bytes, name.as_str(), value.as_bytes());
+        line(bytes, name.as_str().as_bytes(), value.as_bytes());
     }
     bytes.put_slice(b"\r\n");
 }

@@ -171,6 +171,7 @@ impl Way<'_> {
         match client.link.guard(target, sent).await {
             Ok(Ok(response)) => {
                 let (head, body) = response.into_parts();
+                let head = head.into();
                 let rest = Rest::Http2(CallAnswer::new(body, slot));
                 Ok(Some(Answered { head, rest, ticket }))
             }

@@ -11,13 +11,14 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, LOCATION, SERVER};
-use http::{HeaderValue, Method, Response, StatusCode, response};
+use http::{HeaderValue, Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tracing::debug;
 
 use super::Answered;
 use crate::access_log::Entry;
 use crate::client::{Client, Tunnel};
+use crate::response::ResponseHead;
 use crate::target::{Target, Ticket};
 use crate::traffic::{Answer, By};
 use crate::upstream::{ExchangeError, Incomplete, Rest, Wire};
@@ -146,8 +147,27 @@ struct Stream {
     ticket: Ticket,
 }
 
+/// An answer on its way to a client.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) head: ResponseHead,
+    pub(crate) body: ResponseBody,
+    /// The connection ends after it.
+    pub(crate) is_last: bool,
+}
+
+impl Reply {
+    fn new(head: ResponseHead, source: Source, exchange: Exchange) -> Self {
+        Self {
+            head,
+            body: ResponseBody { source, exchange },
+            is_last: false,
+        }
+    }
+}
+
 /// Makes a target's answer into ours.
-pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Response<ResponseBody> {
+pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Reply {
     let Answered { head, rest, ticket } = answered;
     exchange.moved();
     exchange.answered(head.status, Some(&ticket));
@@ -158,16 +178,16 @@ pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Response<Resp
     } else {
         Source::Target(stream)
     };
-    Response::from_parts(head, ResponseBody { source, exchange })
+    Reply::new(head, source, exchange)
 }
 
 /// Passes on that a target has switched to another protocol. When the client knows, the connection is a tunnel.
 pub(super) fn switch(
-    head: response::Parts,
+    head: ResponseHead,
     wire: Box<Wire>,
     ticket: Ticket,
     mut exchange: Exchange,
-) -> Response<ResponseBody> {
+) -> Reply {
     exchange.answered(head.status, Some(&ticket));
     let entry = exchange.entry.take();
     exchange.client.open_tunnel(Tunnel {
@@ -175,16 +195,16 @@ pub(super) fn switch(
         ticket,
         entry,
     });
-    let source = Source::Done;
-    Response::from_parts(head, ResponseBody { source, exchange })
+    Reply::new(head, Source::Done, exchange)
 }
 
 /// Answers in a target's place. Where there must be no body its length is said all the same (RFC 9110 8.6), for with HTTP/2
 /// nobody else leaves the body out.
 pub(super) fn answer(
     mut response: Response<Bytes>,
+    is_last: bool,
     mut exchange: Exchange,
-) -> Response<ResponseBody> {
+) -> Reply {
     exchange.client.link.leave();
     let server = HeaderValue::from_static("roadstead");
     response.headers_mut().insert(SERVER, server);
@@ -202,7 +222,11 @@ pub(super) fn answer(
     } else {
         Source::Own(std::mem::take(response.body_mut()))
     };
-    response.map(|_text| ResponseBody { source, exchange })
+    let (head, _text) = response.into_parts();
+    Reply {
+        is_last,
+        ..Reply::new(head.into(), source, exchange)
+    }
 }
 
 impl Stream {

@@ -9,10 +9,6 @@ use http::{HeaderValue, Response, StatusCode};
 /// Long enough for what is under way to end, mostly, and short enough for people.
 const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
 
-/// An extension of an answer after which its connection ends.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LastAnswer;
-
 /// Why a request is not answered by a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -61,7 +57,7 @@ impl Refusal {
 
     /// Returns whether what follows on the connection may not be what the client means by it: RFC 9112 9.6, and 6.3 for what
     /// is malformed.
-    fn ends_connection(self) -> bool {
+    pub(super) fn ends_connection(self) -> bool {
         match self {
             Self::BadRequest(_) | Self::Connect | Self::RequestTimeout => true,
             Self::TooManyRequests(_)
@@ -93,10 +89,6 @@ impl Refusal {
             let methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
             headers.insert(ALLOW, HeaderValue::from_static(methods));
         }
-        if self.ends_connection() {
-            response.extensions_mut().insert(LastAnswer);
-        }
-        let headers = response.headers_mut();
         if let Some(pause) = self.retry_after() {
             let seconds = pause.as_millis().div_ceil(1000);
             let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);

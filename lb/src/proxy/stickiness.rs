@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
+use crate::response::Headers;
 use crate::routing::Forward;
 use crate::table::{Stickiness, TargetGroup};
 use crate::target::Target;
@@ -63,7 +64,7 @@ impl Sticky {
     }
 
     /// Adds the cookies to an answer.
-    pub(super) fn add_to(&self, headers: &mut HeaderMap) {
+    pub(super) fn add_to(&self, headers: &mut Headers) {
         if let Some(duration) = self.for_group {
             add(headers, GROUP, &self.group.mark, duration);
         }
@@ -80,7 +81,7 @@ impl Sticky {
 }
 
 /// Adds a cookie, and its twin for requests from other sites.
-fn add(headers: &mut HeaderMap, name: &str, mark: &str, duration: Duration) {
+fn add(headers: &mut Headers, name: &str, mark: &str, duration: Duration) {
     let seconds = duration.as_secs();
     let own = format!("{name}={mark}; Max-Age={seconds}; Path=/");
     // ALB names the twin of AWSALBAPP-0 otherwise than the others', namely not at all.
@@ -96,10 +97,15 @@ fn add(headers: &mut HeaderMap, name: &str, mark: &str, duration: Duration) {
 }
 
 /// Returns whether an answer sets a cookie.
-fn sets(headers: &HeaderMap, name: &str) -> bool {
-    let lines = headers.get_all(SET_COOKIE).iter();
-    let mut names = lines.filter_map(|line| Some(line.to_str().ok()?.split_once('=')?.0.trim()));
-    names.any(|known| known == name)
+fn sets(headers: &Headers, name: &str) -> bool {
+    let mut found = false;
+    headers.each(|header, value| {
+        let is_cookie = header.eq_ignore_ascii_case(SET_COOKIE.as_str().as_bytes());
+        let line = str::from_utf8(value).ok().filter(|_| is_cookie);
+        let pair = line.and_then(|line| line.split_once('='));
+        found |= pair.is_some_and(|(known, _)| known.trim() == name);
+    });
+    found
 }
 
 /// Returns the value of a cookie of a request, or of its twin.
@@ -133,6 +139,7 @@ mod tests {
     fn an_answer_sets_a_cookie_by_its_exact_name() {
         let mut headers = HeaderMap::new();
         headers.append(SET_COOKIE, HeaderValue::from_static("session=1; Path=/"));
+        let headers = Headers::Map(headers);
         assert!(sets(&headers, "session"));
         assert!(!sets(&headers, "sess"));
         assert!(!sets(&headers, "1; Path"));

@@ -4,12 +4,13 @@ use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, response};
+use http::{HeaderValue, Method, StatusCode};
 use httparse::{ParserConfig, Status};
 use hyper::ext::ReasonPhrase;
 
 use crate::framing::{self, Body, FramingError};
 use crate::hop;
+use crate::response::{Headers, Lines, ResponseHead};
 
 /// Every answer begins with it; who speaks something else may never send a whole head.
 const PROTOCOL: &[u8] = b"HTTP/1.";
@@ -33,12 +34,26 @@ pub(crate) enum Malformed {
 
 /// The head of an answer, with the headers that are passed on.
 pub(super) struct Head {
-    pub(super) parts: response::Parts,
+    pub(super) status: StatusCode,
+    /// Where it is not the usual one of the status.
+    reason: Option<ReasonPhrase>,
+    lines: Lines,
     pub(super) body: Body,
     /// Whether the target lets the connection be used again.
     pub(super) keep_alive: bool,
     /// Which protocol it switches to, or could.
     pub(super) upgrade: Option<HeaderValue>,
+}
+
+impl Head {
+    /// Returns what its client gets of it.
+    pub(super) fn into_response(self) -> ResponseHead {
+        ResponseHead {
+            status: self.status,
+            reason: self.reason,
+            headers: Headers::Lines(self.lines),
+        }
+    }
 }
 
 /// Takes the head of the answer to a request with `method` from `input`; `None` when more input is
@@ -57,7 +72,7 @@ pub(super) fn take_head(input: &mut BytesMut, method: &Method) -> Result<Option<
             return Ok(None);
         };
         let head = parse(&input.split_to(end).freeze(), method)?;
-        let status = head.parts.status;
+        let status = head.status;
         if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(Some(head));
         }
@@ -82,31 +97,21 @@ fn parse(bytes: &Bytes, method: &Method) -> Result<Head, Malformed> {
     else {
         return Err(Malformed::Head);
     };
-    let (mut parts, ()) = Response::new(()).into_parts();
-    parts.status = StatusCode::from_u16(code).map_err(|_| Malformed::Head)?;
-    parts.version = Version::HTTP_11;
-    if let Some(reason) = head.reason
-        && parts.status.canonical_reason() != Some(reason)
-        && let Ok(reason) = ReasonPhrase::try_from(reason.as_bytes())
-    {
-        parts.extensions.insert(reason);
-    }
-
-    let mut fields = Fields::new(minor, head.headers.len());
+    let status = StatusCode::from_u16(code).map_err(|_| Malformed::Head)?;
+    let reason = head
+        .reason
+        .filter(|reason| status.canonical_reason() != Some(reason));
+    let reason = reason.and_then(|reason| ReasonPhrase::try_from(reason.as_bytes()).ok());
+    let mut fields = Fields::new(minor, Lines::of(bytes.clone(), head.headers.len()));
     for header in &*head.headers {
-        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(header.value));
-        let name = HeaderName::from_bytes(header.name.as_bytes());
-        let (Ok(name), Ok(value)) = (name, value) else {
-            return Err(Malformed::Head);
-        };
-        fields.add(name, value)?;
+        fields.add(header.name, header.value)?;
     }
-    fields.finish(parts, method)
+    Ok(fields.finish(status, reason, method))
 }
 
 /// The headers of an answer: those that are passed on, and what the others say.
 struct Fields {
-    headers: HeaderMap,
+    lines: Lines,
     private: Vec<HeaderName>,
     minor: u8,
     close: bool,
@@ -117,9 +122,9 @@ struct Fields {
 }
 
 impl Fields {
-    fn new(minor: u8, count: usize) -> Self {
+    fn new(minor: u8, lines: Lines) -> Self {
         Self {
-            headers: HeaderMap::with_capacity(count),
+            lines,
             private: Vec::new(),
             minor,
             close: false,
@@ -130,47 +135,47 @@ impl Fields {
         }
     }
 
-    fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), Malformed> {
-        if name == CONNECTION {
-            let says = |what: &[u8]| {
-                hop::elements(value.as_bytes()).any(|option| option.eq_ignore_ascii_case(what))
-            };
+    fn add(&mut self, name: &str, value: &[u8]) -> Result<(), Malformed> {
+        let is = |known: &HeaderName| name.eq_ignore_ascii_case(known.as_str());
+        if is(&CONNECTION) {
+            let says =
+                |what: &[u8]| hop::elements(value).any(|option| option.eq_ignore_ascii_case(what));
             self.close |= says(b"close");
             self.keep_alive |= says(b"keep-alive");
-            self.private.extend(hop::named(value.as_bytes()));
-        } else if name == TRANSFER_ENCODING {
+            self.private.extend(hop::named(value));
+        } else if is(&TRANSFER_ENCODING) {
             // Another coding was not asked for, and its name would be lost with this header.
-            if self.chunked || self.minor == 0 || !value.as_bytes().eq_ignore_ascii_case(b"chunked")
-            {
+            if self.chunked || self.minor == 0 || !value.eq_ignore_ascii_case(b"chunked") {
                 return Err(Malformed::Coding);
             }
             self.chunked = true;
-        } else if name == CONTENT_LENGTH {
-            let length = length(value.as_bytes())?;
+        } else if is(&CONTENT_LENGTH) {
+            let length = length(value)?;
             match self.length.replace(length) {
-                None => drop(self.headers.insert(name, one_of_equals(value))),
+                None if value.contains(&b',') => self.lines.push_length(length),
+                None => self.lines.push(name, value),
                 Some(before) if before == length => {}
                 Some(_) => return Err(FramingError::Length.into()),
             }
-        } else if name == UPGRADE {
-            self.upgrade = Some(value);
-        } else if !hop::is_hop_by_hop(&name) {
-            self.headers.append(name, value);
+        } else if is(&UPGRADE) {
+            self.upgrade = HeaderValue::from_bytes(value).ok();
+        } else if !hop::is_named_hop_by_hop(name) {
+            self.lines.push(name, value);
         }
         Ok(())
     }
 
-    fn finish(mut self, mut parts: response::Parts, method: &Method) -> Result<Head, Malformed> {
+    fn finish(mut self, status: StatusCode, reason: Option<ReasonPhrase>, method: &Method) -> Head {
         for name in &self.private {
-            self.headers.remove(name);
+            self.lines.remove(name);
         }
         let bodiless = *method == Method::HEAD
-            || parts.status.is_informational()
-            || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&parts.status);
+            || status.is_informational()
+            || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
         let mut keep_alive = !self.close && (self.minor > 0 || self.keep_alive);
         if self.chunked && self.length.is_some() {
             // The coding counts (RFC 9112 6.3), but who sends both is not to be trusted further.
-            self.headers.remove(CONTENT_LENGTH);
+            self.lines.remove(&CONTENT_LENGTH);
             keep_alive = false;
         }
         let body = match (bodiless, self.chunked, self.length) {
@@ -182,23 +187,15 @@ impl Fields {
                 Body::UntilClose
             }
         };
-        parts.headers = self.headers;
-        Ok(Head {
-            parts,
+        Head {
+            status,
+            reason,
+            lines: self.lines,
             body,
             keep_alive,
             upgrade: self.upgrade,
-        })
+        }
     }
-}
-
-/// Returns a value without its repetitions.
-fn one_of_equals(value: HeaderValue) -> HeaderValue {
-    let one = hop::elements(value.as_bytes()).next().unwrap_or_default();
-    if one.len() == value.len() {
-        return value;
-    }
-    HeaderValue::from_bytes(one).unwrap_or(value)
 }
 
 /// Reads a length; a list of equal ones is one (RFC 9110 8.6).

@@ -8,6 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::answer::{Malformed, take_head};
+use crate::framing::Body;
 
 /// What was read of an answer before its end, or before nothing more came.
 #[derive(Debug, Default, PartialEq)]
@@ -29,10 +30,10 @@ fn read<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Read {
         if head.is_none() {
             match take_head(&mut input, &Method::GET) {
                 Ok(None) => continue,
-                Ok(Some(taken)) => {
-                    read.status = Some(taken.parts.status.as_u16());
-                    read.headers = taken.parts.headers;
-                    head = Some(taken.body);
+                Ok(Some(mut taken)) => {
+                    read.status = Some(taken.status.as_u16());
+                    head = Some(std::mem::replace(&mut taken.body, Body::NONE));
+                    read.headers = taken.into_response().headers.into_map();
                 }
                 Err(error) => {
                     read.error = Some(error);

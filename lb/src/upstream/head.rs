@@ -60,17 +60,17 @@ pub(super) fn encode(
         let stays =
             again || (*name == CONTENT_LENGTH && framing == Framing::Chunked) || is_ours(name);
         if !stays {
-            line(&mut bytes, name.as_str(), value.as_bytes());
+            line(&mut bytes, name.as_str().as_bytes(), value.as_bytes());
         }
     }
     line(
         &mut bytes,
-        X_FORWARDED_PROTO.as_str(),
+        X_FORWARDED_PROTO.as_str().as_bytes(),
         forwarded.scheme.as_bytes(),
     );
     line(
         &mut bytes,
-        X_FORWARDED_PORT.as_str(),
+        X_FORWARDED_PORT.as_str().as_bytes(),
         forwarded.port.as_bytes(),
     );
     bytes.extend_from_slice(X_FORWARDED_FOR.as_str().as_bytes());
@@ -84,13 +84,21 @@ pub(super) fn encode(
     bytes.extend_from_slice(forwarded.address.as_bytes());
     bytes.extend_from_slice(b"\r\n");
     if let Some(protocols) = upgrade {
-        line(&mut bytes, CONNECTION.as_str(), UPGRADE.as_str().as_bytes());
-        line(&mut bytes, UPGRADE.as_str(), protocols.as_bytes());
+        line(
+            &mut bytes,
+            CONNECTION.as_str().as_bytes(),
+            UPGRADE.as_str().as_bytes(),
+        );
+        line(
+            &mut bytes,
+            UPGRADE.as_str().as_bytes(),
+            protocols.as_bytes(),
+        );
     }
     match framing {
-        Framing::Chunked => line(&mut bytes, "transfer-encoding", b"chunked"),
+        Framing::Chunked => line(&mut bytes, b"transfer-encoding", b"chunked"),
         Framing::NoBody if lacks_a_length(&head.method, &head.headers) => {
-            line(&mut bytes, "content-length", b"0");
+            line(&mut bytes, b"content-length", b"0");
         }
         Framing::NoBody | Framing::Length => {}
     }

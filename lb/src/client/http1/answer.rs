@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
-use http::{Method, StatusCode, Version, request, response};
-use hyper::ext::ReasonPhrase;
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, TRANSFER_ENCODING};
+use http::{Method, StatusCode, Version, request};
 
 use crate::framing::line;
+use crate::response::ResponseHead;
 
 /// Where most heads end.
 const USUAL_LENGTH: usize = 512;
@@ -46,10 +46,10 @@ impl Asked {
     };
 
     /// Returns how the body ends; `exact` is its length, if that is known.
-    pub(super) fn framing(self, head: &response::Parts, exact: Option<u64>) -> Framing {
+    pub(super) fn framing(self, head: &ResponseHead, exact: Option<u64>) -> Framing {
         if self.is_head || has_no_body(head.status) {
             Framing::NoBody
-        } else if head.headers.contains_key(CONTENT_LENGTH) {
+        } else if head.headers.have_a_length() {
             Framing::Length
         } else if let Some(length) = exact {
             Framing::Exact(length)
@@ -63,7 +63,7 @@ impl Asked {
     /// Writes the head of an answer; `is_last` if the connection ends after it.
     pub(super) fn encode(
         self,
-        head: &response::Parts,
+        head: &ResponseHead,
         framing: Framing,
         is_last: bool,
         bytes: &mut Vec<u8>,
@@ -73,7 +73,7 @@ impl Asked {
         bytes.extend_from_slice(b"HTTP/1.1 ");
         bytes.extend_from_slice(head.status.as_str().as_bytes());
         bytes.extend_from_slice(b" ");
-        let reason = match head.extensions.get::<ReasonPhrase>() {
+        let reason = match &head.reason {
             Some(reason) => reason.as_bytes(),
             None => head
                 .status
@@ -86,37 +86,40 @@ impl Asked {
         let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
         let has_no_length = switches || head.status == StatusCode::NO_CONTENT;
         let mut is_dated = false;
-        for (name, value) in &head.headers {
-            is_dated |= *name == DATE;
+        head.headers.each(|name, value| {
+            is_dated |= is(name, &DATE);
             // RFC 9110 8.6.
-            if *name == CONTENT_LENGTH && has_no_length {
-                continue;
+            if !(has_no_length && is(name, &CONTENT_LENGTH)) {
+                line(bytes, name, value);
             }
-            line(bytes, name.as_str(), value.as_bytes());
-        }
+        });
         match framing {
             Framing::Exact(length) => {
-                line(
-                    bytes,
-                    CONTENT_LENGTH.as_str(),
-                    length.to_string().as_bytes(),
-                );
+                own(bytes, &CONTENT_LENGTH, length.to_string().as_bytes());
             }
-            Framing::Chunked => line(bytes, "transfer-encoding", b"chunked"),
+            Framing::Chunked => own(bytes, &TRANSFER_ENCODING, b"chunked"),
             Framing::NoBody | Framing::Length | Framing::UntilClose => {}
         }
         // RFC 9110 6.6.1: also of what a target has not dated.
         if !is_dated {
             let now = httpdate::fmt_http_date(SystemTime::now());
-            line(bytes, DATE.as_str(), now.as_bytes());
+            own(bytes, &DATE, now.as_bytes());
         }
         if !switches && is_last {
-            line(bytes, CONNECTION.as_str(), b"close");
+            own(bytes, &CONNECTION, b"close");
         } else if !switches && self.is_1_0 {
-            line(bytes, CONNECTION.as_str(), b"keep-alive");
+            own(bytes, &CONNECTION, b"keep-alive");
         }
         bytes.extend_from_slice(b"\r\n");
     }
+}
+
+fn is(name: &[u8], known: &HeaderName) -> bool {
+    name.eq_ignore_ascii_case(known.as_str().as_bytes())
+}
+
+fn own(bytes: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    line(bytes, name.as_str().as_bytes(), value);
 }
 
 fn has_no_body(status: StatusCode) -> bool {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::header::SERVER;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -17,7 +17,8 @@ use super::connection::Connection;
 use super::head::{self, Head, Refused};
 use crate::client::{Client, PREFACE};
 use crate::framing;
-use crate::proxy::{self, BodyError, LastAnswer, ResponseBody};
+use crate::proxy::{self, BodyError, Reply, ResponseBody};
+use crate::response::{Headers, ResponseHead};
 use crate::traffic::{Answer, By};
 
 /// How a conversation has ended.
@@ -97,7 +98,12 @@ fn poll_head<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let most_bytes = connection.client.shared.config.max_header_bytes;
+    let client = &connection.client;
+    let most_bytes = client.shared.config.max_header_bytes;
+    // It may have been closed while the last answer was under way.
+    if connection.input.is_empty() && client.door.closed.is_cancelled() {
+        return Poll::Ready(Err(Stop::Over));
+    }
     loop {
         let input = &mut connection.input;
         let is_preface = may_be_http2 && !input.is_empty() && {
@@ -135,10 +141,12 @@ where
     let traffic = &client.door.traffic;
     let answer = Answer::new(By::LoadBalancer, status, Duration::ZERO);
     traffic.answered(client.worker, answer);
-    let (mut head, ()) = Response::new(()).into_parts();
-    head.status = status;
     let server = HeaderValue::from_static("roadstead");
-    head.headers.insert(SERVER, server);
+    let head = ResponseHead {
+        status,
+        reason: None,
+        headers: Headers::Map(HeaderMap::from_iter([(SERVER, server)])),
+    };
     let bytes = connection.output.bytes();
     Asked::UNKNOWN.encode(&head, Framing::Exact(0), true, bytes);
 }
@@ -161,15 +169,14 @@ where
     let asked = Asked::by(&parts);
     let (mut feed, body) = Feed::new(body, expects_continue, &mut connection.input);
     client.link.set_open_body(!body.is_end_stream());
-    let response = {
+    let reply = {
         let request = Request::from_parts(parts, body.into());
         let answering = proxy::answer(Arc::clone(client), request);
         let mut answering = pin!(answering);
         std::future::poll_fn(|cx| {
             loop {
                 if let Poll::Ready(answered) = answering.as_mut().poll(cx) {
-                    let Ok(response) = answered;
-                    return Poll::Ready(Ok(response));
+                    return Poll::Ready(Ok(answered));
                 }
                 if feed.poll(connection, cx).is_pending() {
                     return poll_hang_up(connection, &feed, cx).map(Err);
@@ -179,10 +186,14 @@ where
         .await?
     };
     feed.is_answered();
-    let (mut head, mut body) = response.into_parts();
+    let Reply {
+        head,
+        mut body,
+        is_last,
+    } = reply;
     let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
     let framing = asked.framing(&head, body.size_hint().exact());
-    let is_last = head.extensions.remove::<LastAnswer>().is_some()
+    let is_last = is_last
         || !keep_alive
         || framing == Framing::UntilClose
         // Whatever of the body still comes would be read as the next request, or delay it.

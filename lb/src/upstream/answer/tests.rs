@@ -1,3 +1,5 @@
+use http::HeaderMap;
+
 use super::*;
 
 fn take_from(text: &str, method: &Method) -> Result<Option<Head>, Malformed> {
@@ -6,6 +8,10 @@ fn take_from(text: &str, method: &Method) -> Result<Option<Head>, Malformed> {
 
 fn head(text: &str) -> Head {
     take_from(text, &Method::GET).unwrap().unwrap()
+}
+
+fn headers(head: Head) -> HeaderMap {
+    head.into_response().headers.into_map()
 }
 
 fn refused(text: &str) -> Malformed {
@@ -23,22 +29,23 @@ fn a_head_is_taken_when_it_is_whole_and_the_body_is_left() {
     }
     let mut input = BytesMut::from(format!("{text}hello").as_str());
     let mut head = take_head(&mut input, &Method::GET).unwrap().unwrap();
-    assert_eq!(head.parts.status, StatusCode::OK);
-    assert_eq!(head.parts.headers["x-a"], "1");
-    assert_eq!(head.parts.headers["content-length"], "5");
+    assert_eq!(head.status, StatusCode::OK);
     assert!(head.keep_alive);
-    assert!(head.parts.extensions.is_empty());
+    assert!(head.reason.is_none());
     let data = head.body.next(&mut input).unwrap().unwrap();
     assert_eq!(data.into_data().unwrap(), "hello");
     assert!(head.body.is_complete());
+    let headers = headers(head);
+    assert_eq!(headers["x-a"], "1");
+    assert_eq!(headers["content-length"], "5");
 }
 
 #[test]
 fn interim_answers_are_skipped() {
     let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n";
     let head = head(text);
-    assert_eq!(head.parts.status, StatusCode::NO_CONTENT);
-    assert!(head.parts.headers.is_empty());
+    assert_eq!(head.status, StatusCode::NO_CONTENT);
+    assert!(headers(head).is_empty());
 }
 
 #[test]
@@ -47,7 +54,8 @@ fn what_concerns_the_hop_to_the_target_is_not_passed_on() {
         "HTTP/1.1 200 OK\r\nConnection: X-Private, keep-alive\r\nX-Private: 1\r\nKeep-Alive: timeout=5\r\n\
          Upgrade: h2c\r\nTransfer-Encoding: chunked\r\nX-Public: 2\r\n\r\n",
     );
-    let names: Vec<_> = head.parts.headers.keys().collect();
+    let headers = headers(head);
+    let names: Vec<_> = headers.keys().collect();
     assert_eq!(names, ["x-public"]);
 }
 
@@ -78,7 +86,7 @@ fn the_end_of_the_body_is_known_as_the_rfc_says() {
     let text = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n";
     let answer_to_head = take_from(text, &Method::HEAD).unwrap().unwrap();
     assert!(answer_to_head.body.is_complete());
-    assert_eq!(answer_to_head.parts.headers["content-length"], "7");
+    assert_eq!(headers(answer_to_head)["content-length"], "7");
     assert!(
         head(&text.replace("200 OK", "304 Not Modified"))
             .body
@@ -90,7 +98,7 @@ fn the_end_of_the_body_is_known_as_the_rfc_says() {
 fn a_length_beside_chunks_does_not_count_and_ends_the_connection() {
     let head = head("HTTP/1.1 200 OK\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n");
     assert!(matches!(head.body, Body::Chunked(_)));
-    assert!(!head.keep_alive && head.parts.headers.is_empty());
+    assert!(!head.keep_alive && headers(head).is_empty());
 }
 
 #[test]
@@ -146,8 +154,8 @@ fn a_head_is_bounded() {
 fn a_reason_of_the_targets_own_is_passed_on() {
     let reason = |line: &str| {
         let head = head(&format!("HTTP/1.1 {line}\r\n\r\n"));
-        let reason = head.parts.extensions.get::<ReasonPhrase>().cloned();
-        reason.map(|reason| String::from_utf8(reason.as_bytes().to_vec()).unwrap())
+        head.reason
+            .map(|reason| String::from_utf8(reason.as_bytes().to_vec()).unwrap())
     };
     assert_eq!(reason("204 Nothing Here").as_deref(), Some("Nothing Here"));
     assert_eq!(reason("204 No Content"), None);
