@@ -30,7 +30,7 @@ use body::Exchange;
 pub(crate) use body::{BodyError, Reply, ResponseBody};
 use bytes::Bytes;
 pub(crate) use connect::connect;
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode, request};
 use pick::{Picked, next};
 use refusal::Refusal;
 use tried::Tried;
@@ -40,18 +40,22 @@ use turn::Turn;
 const MOST_ATTEMPTS: usize = 8;
 
 /// Answers one request.
-pub(crate) async fn answer(client: Arc<Client>, request: Request<RequestBody>) -> Reply {
+pub(crate) async fn answer(
+    client: Arc<Client>,
+    head: Box<request::Parts>,
+    body: RequestBody,
+) -> Reply {
     let begun = client.link.begin();
     let entry = client
         .shared
         .access_log
         .as_ref()
-        .map(|log| Entry::begin(log.clone(), &client, &request, begun));
-    let mut exchange = Exchange::new(client, request.method(), entry, begun);
+        .map(|log| Entry::begin(log.clone(), &client, &head, begun));
+    let mut exchange = Exchange::new(client, &head.method, entry, begun);
     let forwarded = if exchange.is_one_too_many() {
         Err(Refusal::Overload.into())
     } else {
-        forward(&mut exchange, request, begun).await
+        forward(&mut exchange, head, body, begun).await
     };
     match forwarded {
         Ok(Answered {
@@ -111,12 +115,12 @@ struct Answered {
 
 async fn forward(
     exchange: &mut Exchange,
-    request: Request<RequestBody>,
+    mut head: Box<request::Parts>,
+    body: RequestBody,
     now: Instant,
 ) -> Result<Answered, Own> {
-    admission::check(&request)?;
+    admission::check(&head)?;
     let client = Arc::clone(exchange.client());
-    let (mut head, body) = request.into_parts();
     headers::to_origin_form(&mut head);
     headers::join_cookies(&mut head);
     // A call of gRPC may be silent for as long as it likes between two messages.

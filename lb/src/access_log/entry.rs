@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{HeaderName, USER_AGENT};
-use http::{Request, StatusCode, Version};
+use http::{StatusCode, Version, request};
 
 use super::AccessLog;
 use super::line::Line;
@@ -28,20 +28,20 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn begin<B>(
+    pub(crate) fn begin(
         log: AccessLog,
         client: &Client,
-        request: &Request<B>,
+        head: &request::Parts,
         begun: Instant,
     ) -> Box<Self> {
-        let uri = request.uri();
+        let uri = &head.uri;
         let header = |name: HeaderName| {
-            let value = request.headers().get(name)?;
+            let value = head.headers.get(name)?;
             Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
         // With HTTP/2 every request names its host beside its path; HTTP/1.1 is logged as it came.
         let (host, path) = match uri.authority() {
-            Some(authority) if request.version() == Version::HTTP_2 => {
+            Some(authority) if head.version == Version::HTTP_2 => {
                 let path = uri.path_and_query().map(ToString::to_string);
                 (Some(authority.to_string()), path.unwrap_or_default())
             }
@@ -53,13 +53,13 @@ impl Entry {
             client: client.address,
             client_port: client.port,
             listener_port: client.door.port,
-            kind: match (tls, request.version()) {
+            kind: match (tls, head.version) {
                 (None, _) => "http",
                 (Some(_), Version::HTTP_2) => "h2",
                 (Some(_), _) => "https",
             },
-            protocol: format!("{:?}", request.version()),
-            method: request.method().to_string(),
+            protocol: format!("{:?}", head.version),
+            method: head.method.to_string(),
             host: host.unwrap_or_default(),
             path,
             user_agent: header(USER_AGENT),

@@ -1,12 +1,13 @@
 //! A client's connection with HTTP/1.1: one request at a time, until one of them makes a tunnel of it.
 //!
-//! `conversation` reads requests and writes answers; here are the clock and the alarm, and what becomes of the connection as a
+//! `conversation` reads requests, and `exchange` answers them; here are the clock and the alarm, and what becomes of the connection as a
 //! whole. What a connection needs only while it is in use is in one box, which it gives back when it has been unused for a while.
 
 mod answer;
 mod body;
 mod connection;
 mod conversation;
+mod exchange;
 mod head;
 mod output;
 

@@ -55,7 +55,8 @@ where
     let service = service_fn(|request: Request<Incoming>| {
         Box::pin(async move {
             let client = streams::current();
-            let reply = proxy::answer(client, request.map(Into::into)).await;
+            let (head, body) = request.into_parts();
+            let reply = proxy::answer(client, Box::new(head), body.into()).await;
             let head = reply.head.into_parts();
             Ok::<_, Infallible>(Response::from_parts(head, reply.body))
         })

@@ -5,17 +5,17 @@
 
 use http::header::HOST;
 use http::uri::Authority;
-use http::{HeaderValue, Method, Request, Version};
+use http::{HeaderValue, Method, Version, request};
 
 use super::refusal::Refusal;
 
 /// Returns why a request is refused, if it is.
-pub(super) fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
-    let headers = request.headers();
-    if request.method() == Method::CONNECT {
+pub(super) fn check(head: &request::Parts) -> Result<(), Refusal> {
+    let headers = &head.headers;
+    if head.method == Method::CONNECT {
         return Err(Refusal::Connect);
     }
-    let authority = request.uri().authority().map(Authority::as_str);
+    let authority = head.uri.authority().map(Authority::as_str);
     // Two readers could take it for two hosts (RFC 9110 4.2.4).
     if authority.is_some_and(|authority| authority.contains('@')) {
         return Err(Refusal::BadRequest("the host has user information"));
@@ -24,13 +24,11 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         // HTTP/2 has it elsewhere, and may say it in a header as well: the same one (RFC 9113 8.3.1).
-        (None, _) if request.version() == Version::HTTP_2 && authority.is_some() => {}
-        (Some(host), None)
-            if request.version() == Version::HTTP_2 && is_another(host, authority) =>
-        {
+        (None, _) if head.version == Version::HTTP_2 && authority.is_some() => {}
+        (Some(host), None) if head.version == Version::HTTP_2 && is_another(host, authority) => {
             return Err(Refusal::BadRequest("the host header is not the authority"));
         }
-        (None, _) if request.version() > Version::HTTP_10 => {
+        (None, _) if head.version > Version::HTTP_10 => {
             return Err(Refusal::BadRequest("the host header is missing"));
         }
         (Some(host), None) if !is_host(host) => {
@@ -57,13 +55,15 @@ fn is_another(host: &HeaderValue, authority: Option<&str>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
+
     use super::*;
 
     fn checked(headers: &[(&str, &str)]) -> Result<(), Refusal> {
         let builder = headers.iter().fold(Request::builder(), |builder, header| {
             builder.header(header.0, header.1)
         });
-        check(&builder.body(()).unwrap())
+        check(&builder.body(()).unwrap().into_parts().0)
     }
 
     #[test]
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn http_1_0_may_do_without_a_host() {
         let request = Request::builder().version(Version::HTTP_10).body(());
-        assert_eq!(check(&request.unwrap()), Ok(()));
+        assert_eq!(check(&request.unwrap().into_parts().0), Ok(()));
     }
 
     #[test]
@@ -100,7 +100,7 @@ mod tests {
             if let Some(host) = host {
                 request = request.header("host", host);
             }
-            check(&request.body(()).unwrap())
+            check(&request.body(()).unwrap().into_parts().0)
         };
         assert_eq!(checked("https://a.net/", None), Ok(()));
         assert_eq!(checked("https://a.net/", Some("A.net")), Ok(()));

@@ -112,11 +112,14 @@ impl Way<'_> {
         };
         let mut wire = match reused {
             Some(wire) => wire,
-            None => match connect(client, target, Wire::connect(target.address())).await {
-                Ok(Ok(wire)) => wire,
-                Ok(Err(refusal)) => return Ok(tried.unreachable(ticket, refusal)),
-                Err(interrupted) => return Err(interrupt(client, ticket, interrupted)),
-            },
+            // Boxed, for most requests need no room for it.
+            None => {
+                match Box::pin(connect(client, target, Wire::connect(target.address()))).await {
+                    Ok(Ok(wire)) => wire,
+                    Ok(Err(refusal)) => return Ok(tried.unreachable(ticket, refusal)),
+                    Err(interrupted) => return Err(interrupt(client, ticket, interrupted)),
+                }
+            }
         };
         match client.link.guard(target, wire.send(outgoing)).await {
             Ok(Ok(head)) => Ok(Some(Answered {

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod conversation;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod exchange;

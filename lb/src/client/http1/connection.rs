@@ -41,6 +41,13 @@ where
         }
     }
 
+    /// Between two requests: what comes next is read where the last one was, which is still in the processor's cache.
+    pub(super) fn begin(&mut self) {
+        if self.input.is_empty() {
+            self.input.reserve(LEAST_READ);
+        }
+    }
+
     /// Reads more of a head; returns how much, and zero at the end.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.input.capacity() - self.input.len() < LEAST_ROOM {

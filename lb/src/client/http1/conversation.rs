@@ -1,23 +1,20 @@
 //! Requests and answers on one connection, one after the other.
 
 use std::io;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::header::SERVER;
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use http_body::Body as _;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::answer::{Asked, Framing};
-use super::body::Feed;
 use super::connection::Connection;
+use super::exchange::exchange;
 use super::head::{self, Head, Refused};
-use crate::client::{Client, PREFACE};
-use crate::framing;
-use crate::proxy::{self, BodyError, Reply, ResponseBody};
+use crate::client::PREFACE;
+use crate::proxy::BodyError;
 use crate::response::{Headers, ResponseHead};
 use crate::traffic::{Answer, By};
 
@@ -74,6 +71,7 @@ where
         if let Some(ended) = ended {
             return Ok(ended);
         }
+        connection.begin();
         if !connection.input.is_empty() {
             // Some of the next request has come already.
             client.link.has_read(connection.input.len());
@@ -149,147 +147,4 @@ where
     };
     let bytes = connection.output.bytes();
     Asked::UNKNOWN.encode(&head, Framing::Exact(0), true, bytes);
-}
-
-/// Answers one request; returns how the conversation has ended, if it has.
-async fn exchange<S>(
-    connection: &mut Connection<S>,
-    client: &Arc<Client>,
-    head: Head,
-) -> Result<Option<Ended>, Broken>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let Head {
-        parts,
-        body,
-        keep_alive,
-        expects_continue,
-    } = head;
-    let asked = Asked::by(&parts);
-    let (mut feed, body) = Feed::new(body, expects_continue, &mut connection.input);
-    client.link.set_open_body(!body.is_end_stream());
-    let reply = {
-        let request = Request::from_parts(parts, body.into());
-        let answering = proxy::answer(Arc::clone(client), request);
-        let mut answering = pin!(answering);
-        std::future::poll_fn(|cx| {
-            loop {
-                if let Poll::Ready(answered) = answering.as_mut().poll(cx) {
-                    return Poll::Ready(Ok(answered));
-                }
-                if feed.poll(connection, cx).is_pending() {
-                    return poll_hang_up(connection, &feed, cx).map(Err);
-                }
-            }
-        })
-        .await?
-    };
-    feed.is_answered();
-    let Reply {
-        head,
-        mut body,
-        is_last,
-    } = reply;
-    let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
-    let framing = asked.framing(&head, body.size_hint().exact());
-    let is_last = is_last
-        || !keep_alive
-        || framing == Framing::UntilClose
-        // Whatever of the body still comes would be read as the next request, or delay it.
-        || client.link.has_an_open_body()
-        || client.door.closing.is_cancelled()
-        || client.is_worn();
-    asked.encode(&head, framing, is_last, connection.output.bytes());
-    let mut is_written = framing == Framing::NoBody || body.is_end_stream();
-    if is_written && framing == Framing::Chunked {
-        framing::last_chunk(connection.output.bytes(), None);
-    }
-    std::future::poll_fn(|cx| {
-        loop {
-            let mut waits = false;
-            while !is_written && !waits && connection.output.has_room() {
-                match poll_part(connection, &mut body, framing, cx) {
-                    Poll::Ready(written) => is_written = written?,
-                    Poll::Pending => waits = true,
-                }
-            }
-            let sent = connection.poll_send(cx)?;
-            if is_written {
-                return sent.map(Ok);
-            }
-            if sent.is_ready() && !waits {
-                continue;
-            }
-            if feed.poll(connection, cx).is_pending() {
-                return poll_hang_up(connection, &feed, cx).map(Err);
-            }
-        }
-    })
-    .await?;
-    Ok(if switches {
-        Some(Ended::Switched)
-    } else if !is_last {
-        None
-    } else if feed.is_over() && connection.input.is_empty() {
-        Some(Ended::Closed)
-    } else {
-        Some(Ended::Unread)
-    })
-}
-
-/// Writes the next part of a body; returns whether it was the last.
-fn poll_part<S>(
-    connection: &mut Connection<S>,
-    body: &mut ResponseBody,
-    framing: Framing,
-    cx: &mut Context<'_>,
-) -> Poll<Result<bool, Broken>> {
-    let is_chunked = framing == Framing::Chunked;
-    let output = &mut connection.output;
-    let Some(frame) = ready!(Pin::new(&mut *body).poll_frame(cx)) else {
-        if is_chunked {
-            framing::last_chunk(output.bytes(), None);
-        }
-        return Poll::Ready(Ok(true));
-    };
-    Poll::Ready(match frame.map_err(Broken::Answer)?.into_data() {
-        Ok(data) => {
-            let is_last = body.is_end_stream();
-            output.push(data, framing, is_last);
-            Ok(is_last)
-        }
-        Err(frame) => {
-            if is_chunked {
-                let trailers = frame.into_trailers().ok();
-                framing::last_chunk(output.bytes(), trailers.as_ref());
-            }
-            Ok(true)
-        }
-    })
-}
-
-/// Ready when the client has hung up; whoever does not wait for the answer need not get one. Sends what is written meanwhile.
-fn poll_hang_up<S>(
-    connection: &mut Connection<S>,
-    feed: &Feed,
-    cx: &mut Context<'_>,
-) -> Poll<Broken>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    if !connection.output.is_empty()
-        && let Poll::Ready(Err(error)) = connection.poll_send(cx)
-    {
-        return Poll::Ready(error.into());
-    }
-    // The next request waits in the input, and what is behind it in the kernel.
-    while feed.is_over() && connection.input.is_empty() {
-        match ready!(connection.poll_read(cx)) {
-            Ok(0) => return Poll::Ready(Broken::HungUp),
-            Ok(_) => {}
-            Err(error) => return Poll::Ready(error.into()),
-        }
-    }
-    Poll::Pending
 }

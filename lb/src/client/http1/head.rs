@@ -36,7 +36,8 @@ impl Refused {
 /// The head of a request.
 #[derive(Debug)]
 pub(super) struct Head {
-    pub(super) parts: request::Parts,
+    /// Boxed, for they go from hand to hand.
+    pub(super) parts: Box<request::Parts>,
     pub(super) body: Body,
     /// Whether the client lets the connection be used again.
     pub(super) keep_alive: bool,
@@ -196,7 +197,7 @@ impl Fields {
         };
         parts.headers = self.headers;
         Ok(Head {
-            parts,
+            parts: Box::new(parts),
             body,
             keep_alive: !self.close && (!is_1_0 || self.keep_alive),
             expects_continue: self.expects_continue && !is_1_0,
