@@ -5,6 +5,7 @@
 
 mod http1;
 mod http2;
+mod linger;
 mod link;
 mod park;
 mod proxy_protocol;
@@ -121,6 +122,11 @@ impl Client {
     /// Counts a request of the connection.
     fn has_had_one_more(&self) {
         self.requests.add(1);
+    }
+
+    /// Returns whether the connection has had no request.
+    fn is_unasked(&self) -> bool {
+        self.requests.get() == 0
     }
 
     /// Returns whether the connection has had its requests, or its time.

@@ -14,14 +14,15 @@ mod output;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::BytesMut;
 use http::StatusCode;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::{sleep_until, timeout};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::sleep_until;
 use tracing::debug;
 
+use super::linger::linger;
 use super::link::Due;
 use super::watch::{Notice, Watch};
 use super::{Client, park};
@@ -29,11 +30,6 @@ use crate::io::Metered;
 pub(crate) use body::{BrokenBody, Http1Body};
 use connection::Connection;
 use conversation::{Broken, Ended};
-
-/// Behind its last answer a connection is read for so long, and so much, that a client that still sends gets the answer, and no
-/// reset in its place (RFC 9112 9.6).
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: u64 = 1024 * 1024;
 
 /// Serves a connection to its end; returns it with what was read of it if its client begins with HTTP/2, and may.
 pub(super) async fn serve<S>(
@@ -45,8 +41,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut first = BytesMut::new();
-    let mut is_new = may_be_http2;
     loop {
+        // However long it has said nothing.
+        let is_new = may_be_http2 && client.is_unasked();
         let used = Box::pin(talk(Arc::clone(&client), stream, first, is_new));
         match used.await {
             After::Nothing => return None,
@@ -55,7 +52,6 @@ where
         }
         first = park::wait(&client, &mut stream).await?;
         client.link.has_read(first.len());
-        is_new = false;
     }
 }
 
@@ -106,17 +102,6 @@ async fn farewell<S: AsyncWrite + Unpin>(mut stream: S) {
         Poll::Ready(())
     })
     .await;
-}
-
-/// Ends a connection whose client may still be sending.
-async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
-    let ending = async {
-        stream.shutdown().await?;
-        let mut rest = stream.take(LINGER_BYTES);
-        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
-    };
-    // It has its answer, or does not want it.
-    let _ended = Box::pin(timeout(LINGER, ending)).await;
 }
 
 /// How far a connection has been driven.

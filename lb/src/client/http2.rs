@@ -24,6 +24,7 @@ use tokio::time::sleep_until;
 use tracing::debug;
 
 use super::Client;
+use super::linger::linger;
 use super::link::Due;
 use super::watch::{Notice, Watch};
 use crate::io::Metered;
@@ -74,10 +75,14 @@ where
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
         .serve_connection(TokioIo::new(stream.clone()), service);
-    if let Err(error) = drive(&client, &streams, connection, &stream).await {
-        debug!(client = %client.address, error = &error as &dyn std::error::Error, "client connection broke");
-    }
+    let ended = drive(&client, &streams, connection, &stream).await;
     streams.end();
+    if let Err(error) = &ended {
+        debug!(client = %client.address, error = error as &dyn std::error::Error, "client connection broke");
+    }
+    if !matches!(ended, Err(Broken::Stream(_))) {
+        linger(stream).await;
+    }
 }
 
 /// Why a connection broke.
@@ -109,11 +114,11 @@ where
     let (mut worn, mut leaving) = (false, false);
     std::future::poll_fn(|cx| {
         loop {
-            let polled = connection.as_mut().poll(cx)?;
-            // Before the end there is a farewell to be sent, if its client takes it.
+            let polled = connection.as_mut().poll(cx);
+            // At the end there is a farewell to be sent, if its client takes it.
             let _unsent = stream.poll_send(cx)?;
-            if polled.is_ready() {
-                return Poll::Ready(Ok(()));
+            if let Poll::Ready(ended) = polled {
+                return Poll::Ready(Ok(ended?));
             }
             if !worn && client.is_worn() {
                 worn = true;

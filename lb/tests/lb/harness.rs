@@ -3,6 +3,7 @@
 mod backend;
 mod client;
 mod control_plane;
+pub(crate) mod frames;
 pub(crate) mod http2;
 mod load;
 mod tls;

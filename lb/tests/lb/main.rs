@@ -15,6 +15,8 @@ mod health;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]
+mod http2_conformance;
+#[cfg(test)]
 mod http2_targets;
 #[cfg(test)]
 mod losses;
