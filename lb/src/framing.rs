@@ -4,6 +4,7 @@ mod chunked;
 mod encode;
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use http_body::Frame;
 
 use chunked::Chunked;
@@ -68,6 +69,12 @@ impl Body {
             }
         }
     }
+}
+
+/// Returns whether an answer of that status has no body, whatever its head says (RFC 9112 6.3).
+pub(crate) fn has_no_body(status: StatusCode) -> bool {
+    status.is_informational()
+        || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
 }
 
 /// Reads one length (RFC 9110 8.6).

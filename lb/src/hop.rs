@@ -5,32 +5,25 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
-static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+/// The headers that always concern one connection. The framing is among them: it is written anew on the next hop.
+static ALWAYS: [HeaderName; 6] = [
+    CONNECTION,
+    TRANSFER_ENCODING,
+    TE,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
 
-/// Returns whether a header always concerns one connection. The framing is among them: it is written
-/// anew on the next hop.
+/// Returns whether a header always concerns one connection.
 pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
-    *name == CONNECTION
-        || *name == TRANSFER_ENCODING
-        || *name == TE
-        || *name == UPGRADE
-        || *name == KEEP_ALIVE
-        || *name == PROXY_CONNECTION
+    ALWAYS.contains(name)
 }
 
 /// As [`is_hop_by_hop`], of a name that is still as it was read.
 pub(crate) fn is_named_hop_by_hop(name: &str) -> bool {
-    let all = [
-        &CONNECTION,
-        &TRANSFER_ENCODING,
-        &TE,
-        &UPGRADE,
-        &KEEP_ALIVE,
-        &PROXY_CONNECTION,
-    ];
-    all.iter()
-        .any(|hop| name.eq_ignore_ascii_case(hop.as_str()))
+    let mut names = ALWAYS.iter();
+    names.any(|hop| name.eq_ignore_ascii_case(hop.as_str()))
 }
 
 /// Returns the other headers that a `Connection` header's value names.

@@ -38,15 +38,6 @@ impl<S> Metered<S> {
     pub(crate) fn new(stream: S, client: Arc<Client>) -> Self {
         Self { stream, client }
     }
-
-    fn has_written(&self, polled: &Poll<io::Result<usize>>) {
-        self.client.link.has_written(match polled {
-            Poll::Ready(Ok(bytes)) => Some(*bytes),
-            // What is broken blocks nobody.
-            Poll::Ready(Err(_)) => Some(0),
-            Poll::Pending => None,
-        });
-    }
 }
 
 /// The body of a client's request as it comes.
@@ -155,7 +146,6 @@ impl Body for Received {
         };
         if ended || self.incoming.is_end_stream() {
             link.set_receiving(false);
-            link.set_open_body(false);
         }
         polled
     }
@@ -192,7 +182,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.has_written(&polled);
+        self.client.link.has_written(&polled);
         polled
     }
 
@@ -206,7 +196,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
             return self.poll_write(cx, &joined[..length]);
         }
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.has_written(&polled);
+        self.client.link.has_written(&polled);
         polled
     }
 

@@ -29,6 +29,12 @@ impl ResponseHead {
 
 impl From<response::Parts> for ResponseHead {
     fn from(mut parts: response::Parts) -> Self {
+        // Equal ones, or it would have been refused; HTTP/2 may have several (RFC 9110 8.6).
+        if parts.headers.get_all(CONTENT_LENGTH).iter().count() > 1
+            && let Some(length) = parts.headers.remove(CONTENT_LENGTH)
+        {
+            parts.headers.insert(CONTENT_LENGTH, length);
+        }
         Self {
             status: parts.status,
             reason: parts.extensions.remove(),

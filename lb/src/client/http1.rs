@@ -73,7 +73,13 @@ where
         End::Over(Ok(Ended::Http2)) => return After::Http2(connection.input, connection.stream),
         End::Over(Ok(Ended::Switched)) => {
             if let Some(tunnel) = client.take_tunnel() {
-                let Connection { stream, input, .. } = connection;
+                let Connection {
+                    stream,
+                    input,
+                    output,
+                    ..
+                } = connection;
+                drop(output);
                 let stream = Metered::new(stream, Arc::clone(&client));
                 tunnel.run(&client, stream, input).await;
             }
@@ -85,7 +91,10 @@ where
         End::Cut => {}
         End::Late => {
             debug!(client = %client.address, "half a request's head, and no more");
-            conversation::refuse(&mut connection, StatusCode::REQUEST_TIMEOUT);
+            // Unless it was refused already, and does not read.
+            if connection.output.is_empty() {
+                conversation::refuse(&mut connection, StatusCode::REQUEST_TIMEOUT);
+            }
             // A client that does not take it at once has waited long enough.
             let _told = std::future::poll_fn(|cx| Poll::Ready(connection.poll_send(cx))).await;
             farewell(connection.stream).await;

@@ -3,6 +3,7 @@
 //! The connection's loop owns the timer; the request says since when it waits, and learns here that
 //! it has waited too long or that its target's time is up.
 
+use std::io;
 use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -56,7 +57,6 @@ pub(crate) struct Link {
     blocked: AtomicBool,
     /// The body of the request is still coming, and nobody has answered yet.
     receiving: AtomicBool,
-    open_body: AtomicBool,
     /// The next part of the body has not come yet.
     waited_for: AtomicBool,
     /// The body ended before its end.
@@ -81,7 +81,6 @@ impl Link {
             begun: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             receiving: AtomicBool::new(false),
-            open_body: AtomicBool::new(false),
             waited_for: AtomicBool::new(false),
             broken_off: AtomicBool::new(false),
             held: AtomicBool::new(false),
@@ -228,13 +227,9 @@ impl Link {
         !self.exchanging.load(Relaxed) && !self.begun.load(Relaxed)
     }
 
-    /// Says whether the request has a body that has not come to its end, as far as somebody has read it.
-    pub(crate) fn set_open_body(&self, open: bool) {
-        self.open_body.store(open, Relaxed);
-    }
-
-    pub(crate) fn has_an_open_body(&self) -> bool {
-        self.open_body.load(Relaxed)
+    /// What has come was of no head.
+    pub(super) fn has_read_nothing(&self) {
+        self.begun.store(false, Relaxed);
     }
 
     /// Bytes have come; those of a head that is not whole yet are no sign of life.
@@ -248,17 +243,18 @@ impl Link {
         }
     }
 
-    /// The client has taken so much of what is written; `None`: it takes nothing.
-    pub(crate) fn has_written(&self, bytes: Option<usize>) {
-        let blocked = self.blocked.load(Relaxed);
-        if blocked != bytes.is_none() {
-            self.blocked.store(!blocked, Relaxed);
+    /// The client has been sent something, or does not take it.
+    pub(crate) fn has_written(&self, polled: &Poll<io::Result<usize>>) {
+        let was_blocked = self.blocked.load(Relaxed);
+        if was_blocked != polled.is_pending() {
+            self.blocked.store(!was_blocked, Relaxed);
         }
-        match bytes {
+        match polled {
             // It has made us wait.
-            Some(bytes) if blocked => self.buy(bytes),
-            Some(_) => self.moved(),
-            None => {}
+            Poll::Ready(Ok(bytes)) if was_blocked => self.buy(*bytes),
+            Poll::Ready(Ok(_)) => self.moved(),
+            // What is broken blocks nobody.
+            Poll::Ready(Err(_)) | Poll::Pending => {}
         }
     }
 

@@ -3,11 +3,12 @@
 //! Both are kept off the path of a request: one timer for each connection, set again only when it fires, and one atomic
 //! read.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use tokio::sync::futures::Notified;
+use tokio::task::unconstrained;
 use tokio::time::Sleep;
 
 use crate::shared::Alarm;
@@ -59,7 +60,9 @@ impl<'a, 'b> Watch<'a, 'b> {
         if !self.timer.is_elapsed() && std::mem::replace(&mut self.timer_set, true) {
             return Poll::Pending;
         }
-        if self.timer.as_mut().poll(cx).is_pending() {
+        // A task that has used up its turn would not even set it, and not be asked again.
+        let timer = pin!(unconstrained(self.timer.as_mut()));
+        if timer.poll(cx).is_pending() {
             return Poll::Pending;
         }
         Poll::Ready(Notice::Timer)

@@ -173,6 +173,7 @@ pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Reply {
     exchange.answered(head.status, Some(&ticket));
     let stream = Stream { rest, ticket };
     let source = if stream.rest.is_complete() {
+        exchange.client.link.leave();
         stream.finish(None);
         Source::Done
     } else {
@@ -304,6 +305,8 @@ impl Body for ResponseBody {
                         std::mem::replace(&mut this.source, Source::Done)
                     && complete
                 {
+                    // Its deadline is none of ours any more, however long the client takes.
+                    this.exchange.client.link.leave();
                     stream.finish(Some(cx));
                 }
                 frame

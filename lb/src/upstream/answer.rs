@@ -169,9 +169,7 @@ impl Fields {
         for name in &self.private {
             self.lines.remove(name);
         }
-        let bodiless = *method == Method::HEAD
-            || status.is_informational()
-            || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
+        let bodiless = *method == Method::HEAD || framing::has_no_body(status);
         let mut keep_alive = !self.close && (self.minor > 0 || self.keep_alive);
         if self.chunked && self.length.is_some() {
             // The coding counts (RFC 9112 6.3), but who sends both is not to be trusted further.

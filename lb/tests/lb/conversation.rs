@@ -1,6 +1,7 @@
 //! What a client is told of its connection, and what becomes of it.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -114,6 +115,63 @@ async fn requests_wait_behind_bodies_of_either_framing() {
         assert_eq!(connection.answer().await.text(), "two");
     }
     assert_eq!(get(lb.address, "/").await.text(), "");
+}
+
+/// Returns a load balancer that answers by itself, with a client timeout that a test can wait for.
+async fn answering_itself() -> Lb {
+    let change = |config: &mut roadstead_lb::Config| {
+        config.client_timeout = Duration::from_millis(500);
+    };
+    let mut lb = Lb::start_with(&[], change).await;
+    let revision = lb.change(|table| {
+        let response = roadstead_proto::lb::FixedResponse {
+            status_code: 200,
+            ..roadstead_proto::lb::FixedResponse::default()
+        };
+        let only = roadstead_proto::lb::Rule {
+            fixed_response: Some(response),
+            ..roadstead_proto::lb::Rule::default()
+        };
+        table.listeners[0].rules = vec![only];
+    });
+    lb.until(|report| report.table_revision == revision).await;
+    lb
+}
+
+#[tokio::test]
+async fn a_client_that_asks_for_much_at_once_still_has_its_time_to_keep() {
+    let lb = answering_itself().await;
+    let mut connection = lb.connect().await;
+    // Until it has given its buffers back: all that follows is one turn of its task.
+    for _ in 0..20 {
+        assert_eq!(get(lb.address, "/").await.status, 200);
+    }
+    let requests = "GET / HTTP/1.1\r\nHost:a\r\n\r\n".repeat(300);
+    connection.send(requests + "GET / HT").await;
+    for _ in 0..300 {
+        assert_eq!(connection.answer().await.status, 200);
+    }
+    assert_eq!(connection.answer().await.status, 408);
+    connection.closed().await;
+}
+
+#[tokio::test]
+async fn empty_lines_are_no_request_that_takes_too_long() {
+    let lb = answering_itself().await;
+    let mut connection = lb.connect().await;
+    assert_eq!(connection.get("/").await.status, 200);
+    connection.send("\r\n\r\n").await;
+    assert_eq!(rest(&mut connection).await, "");
+}
+
+#[tokio::test]
+async fn a_body_that_came_with_its_head_does_not_end_the_connection_of_who_is_refused() {
+    let lb = Lb::start(&[]).await;
+    let mut connection = lb.connect().await;
+    for _ in 0..3 {
+        let answer = connection.post("/", "a short body").await;
+        assert_eq!((answer.status, answer.header("connection")), (503, None));
+    }
 }
 
 #[tokio::test]

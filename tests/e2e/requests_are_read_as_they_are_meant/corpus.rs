@@ -31,6 +31,12 @@ pub(crate) const CORPUS: &[Attempt] = &[
         "HIDDEN",
     ),
     attempt(
+        "a fragment behind the path",
+        Refused,
+        "GET PATH#/../other HTTP/1.1\r\nHost: a\r\n\r\n",
+        "",
+    ),
+    attempt(
         "a length with a sign",
         Refused,
         "POST PATH HTTP/1.1\r\nHost: a\r\nContent-Length: +0\r\n\r\n",

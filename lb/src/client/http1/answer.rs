@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version, request};
 
-use crate::framing::line;
+use crate::framing::{has_no_body, line};
 use crate::response::ResponseHead;
 
 /// Where most heads end.
@@ -120,11 +120,6 @@ fn is(name: &[u8], known: &HeaderName) -> bool {
 
 fn own(bytes: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     line(bytes, name.as_str().as_bytes(), value);
-}
-
-fn has_no_body(status: StatusCode) -> bool {
-    status.is_informational()
-        || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
 }
 
 #[cfg(test)]

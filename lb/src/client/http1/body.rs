@@ -190,6 +190,19 @@ impl Feed {
     }
 }
 
+impl Drop for Feed {
+    /// Whoever still takes the body, in another task, is told that there is no more of it.
+    fn drop(&mut self) {
+        if let Some(slot) = &self.slot {
+            let mut slot = lock(slot);
+            slot.broken = Some(BrokenBody::Ended);
+            if let Some(taker) = slot.taker.take() {
+                taker.wake();
+            }
+        }
+    }
+}
+
 /// Reads the next frame; `None` at the end.
 fn next<S>(
     framing: &mut framing::Body,
@@ -227,5 +240,34 @@ fn wake_another(waker: Option<&Waker>, cx: &Context<'_>) {
         && !waker.will_wake(cx.waker())
     {
         waker.wake_by_ref();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_takes_a_body_in_another_task_is_told_when_its_connection_is_gone() {
+        let (feed, mut body) = Feed::new(framing::Body::Length(5), false, &mut BytesMut::new());
+        let taking = tokio::spawn(std::future::poll_fn(move |cx| body.poll_frame(cx)));
+        tokio::task::yield_now().await;
+        drop(feed);
+        let taken = taking.await.unwrap();
+        assert!(matches!(taken, Some(Err(BrokenBody::Ended))), "{taken:?}");
+    }
+
+    #[test]
+    fn what_came_with_the_head_is_there_at_once() {
+        let mut input = BytesMut::from("hello, and the next");
+        let (feed, mut body) = Feed::new(framing::Body::Length(5), true, &mut input);
+        assert!(feed.is_over() && !body.is_end_stream());
+        let cx = &mut Context::from_waker(Waker::noop());
+        let Poll::Ready(Some(Ok(frame))) = body.poll_frame(cx) else {
+            panic!("a frame is there");
+        };
+        assert_eq!(frame.into_data().unwrap(), "hello");
+        assert!(body.is_end_stream());
+        assert_eq!(input, ", and the next");
     }
 }

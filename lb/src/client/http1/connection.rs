@@ -46,14 +46,19 @@ where
         if self.input.is_empty() {
             self.input.reserve(LEAST_READ);
         }
+        self.appetite = Appetite::default();
     }
 
     /// Reads more of a head; returns how much, and zero at the end.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.input.capacity() - self.input.len() < LEAST_ROOM {
-            self.input.reserve(LEAST_READ);
-        }
+        self.make_room(LEAST_READ);
         self.poll_fill(cx)
+    }
+
+    fn make_room(&mut self, room: usize) {
+        if self.input.capacity() - self.input.len() < LEAST_ROOM {
+            self.input.reserve(room);
+        }
     }
 
     /// Reads more of a body of which `left` is to come, if that is known.
@@ -63,7 +68,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let room = self.appetite.room(left);
-        self.input.reserve(room);
+        self.make_room(room);
         let read = ready!(self.poll_fill(cx))?;
         self.appetite.has_read(read, room);
         Poll::Ready(Ok(read))
@@ -91,12 +96,7 @@ where
         } = self;
         while !output.is_empty() {
             let polled = output.poll_write(stream, cx);
-            client.link.has_written(match &polled {
-                Poll::Ready(Ok(bytes)) => Some(*bytes),
-                // What is broken blocks nobody.
-                Poll::Ready(Err(_)) => Some(0),
-                Poll::Pending => None,
-            });
+            client.link.has_written(&polled);
             ready!(polled)?;
         }
         Pin::new(stream).poll_flush(cx)

@@ -96,14 +96,13 @@ fn poll_head<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let client = &connection.client;
-    let most_bytes = client.shared.config.max_header_bytes;
-    // It may have been closed while the last answer was under way.
-    if connection.input.is_empty() && client.door.closed.is_cancelled() {
-        return Poll::Ready(Err(Stop::Over));
-    }
     loop {
-        let input = &mut connection.input;
+        let Connection { client, input, .. } = &mut *connection;
+        // It may have been closed while the last answer was under way.
+        if input.is_empty() && client.door.closed.is_cancelled() {
+            return Poll::Ready(Err(Stop::Over));
+        }
+        let most_bytes = client.shared.config.max_header_bytes;
         let is_preface = may_be_http2 && !input.is_empty() && {
             let begins = &input[..input.len().min(PREFACE.len())];
             PREFACE.starts_with(begins)
@@ -113,6 +112,8 @@ where
         }
         if !is_preface && !input.is_empty() {
             match head::take(input, looked_at, most_bytes) {
+                // Empty lines, which begin nothing.
+                Ok(None) if input.is_empty() => client.link.has_read_nothing(),
                 Ok(None) => {}
                 Ok(Some(head)) => return Poll::Ready(Ok(head)),
                 Err(refused) => return Poll::Ready(Err(Stop::Refused(refused))),

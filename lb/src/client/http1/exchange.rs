@@ -35,7 +35,6 @@ where
     } = head;
     let asked = Asked::by(&parts);
     let (mut feed, body) = Feed::new(body, expects_continue, &mut connection.input);
-    client.link.set_open_body(!body.is_end_stream());
     let reply = {
         let answering = proxy::answer(Arc::clone(client), parts, body.into());
         let mut answering = pin!(answering);
@@ -63,14 +62,13 @@ where
         || !keep_alive
         || framing == Framing::UntilClose
         // Whatever of the body still comes would be read as the next request, or delay it.
-        || client.link.has_an_open_body()
+        || !feed.is_over()
         || client.door.closing.is_cancelled()
         || client.is_worn();
     asked.encode(&head, framing, is_last, connection.output.bytes());
+    // It holds on to what was read from the target.
+    drop(head);
     let mut is_written = framing == Framing::NoBody || body.is_end_stream();
-    if is_written && framing == Framing::Chunked {
-        framing::last_chunk(connection.output.bytes(), None);
-    }
     std::future::poll_fn(|cx| {
         loop {
             let mut waits = false;
@@ -97,7 +95,8 @@ where
         Some(Ended::Switched)
     } else if !is_last {
         None
-    } else if feed.is_over() && connection.input.is_empty() {
+    } else if !keep_alive && feed.is_over() && connection.input.is_empty() {
+        // It was the client's wish: nothing more comes.
         Some(Ended::Closed)
     } else {
         Some(Ended::Unread)
@@ -144,9 +143,7 @@ fn poll_hang_up<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    if !connection.output.is_empty()
-        && let Poll::Ready(Err(error)) = connection.poll_send(cx)
-    {
+    if let Poll::Ready(Err(error)) = connection.poll_send(cx) {
         return Poll::Ready(error.into());
     }
     // The next request waits in the input, and what is behind it in the kernel.

@@ -46,7 +46,7 @@ pub(super) struct Head {
 }
 
 /// Takes the head of a request from `input`; `None` when more input is needed. `looked_at` is how much of the input was seen before
-/// in vain: nothing is looked at twice however slowly it comes.
+/// in vain: no line's end is looked for twice, however slowly it comes.
 pub(super) fn take(
     input: &mut BytesMut,
     looked_at: &mut usize,
@@ -101,6 +101,10 @@ fn parse(bytes: &Bytes) -> Result<Head, Refused> {
     let (Some(minor), Some(method), Some(target)) = (head.version, head.method, head.path) else {
         return Err(Refused::Malformed);
     };
+    // `Uri` would cut it off there; who stands before us may not have.
+    if target.contains('#') {
+        return Err(Refused::Malformed);
+    }
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.method = Method::from_bytes(method.as_bytes()).map_err(|_| Refused::Malformed)?;
     parts.uri = Uri::from_maybe_shared(bytes.slice_ref(target.as_bytes()))

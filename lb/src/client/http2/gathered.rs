@@ -15,6 +15,9 @@ use crate::lock::lock;
 /// So much waits to be sent together; more is sent at once. A record of TLS holds no more.
 const MOST: usize = 16 * 1024;
 
+/// A larger buffer is not kept for the next time.
+const KEPT: usize = 4 * 1024;
+
 /// A stream that h2 writes to, and that its driver flushes. The two share it, on one thread.
 #[derive(Debug)]
 pub(super) struct Gathered<S>(Arc<Mutex<Gathering<S>>>);
@@ -60,6 +63,9 @@ impl<S: AsyncWrite + Unpin> Gathering<S> {
         }
         self.sent = 0;
         self.waiting.clear();
+        if self.waiting.capacity() > KEPT {
+            self.waiting = Vec::new();
+        }
         Poll::Ready(Ok(()))
     }
 

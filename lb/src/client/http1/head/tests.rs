@@ -136,6 +136,7 @@ fn a_request_line_has_three_parts_and_its_target_the_form_of_its_method() {
         "GET a:80 HTTP/1.1",
         "GET a HTTP/1.1",
         "GET * HTTP/1.1",
+        "GET /a#b HTTP/1.1",
         "CONNECT /a HTTP/1.1",
         "PRI * HTTP/2.0",
     ] {
