@@ -80,6 +80,7 @@ for_mode() {
             need_command h2load nghttp2-client "the same in HTTP/2"
             need_command openssl openssl "makes the certificate that they show"
             need_command python3 python3 "holds idle connections"
+            need_command slowhttptest slowhttptest "attacks while others are served"
             ;;
         *)
             echo "usage: $0 build|run|test|check|bench ..." >&2

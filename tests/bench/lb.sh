@@ -4,7 +4,7 @@
 #
 #   tests/bench/lb.sh DIRECTORY [WORK...]     DIRECTORY: where `make build` has put ctl and load
 #
-# WORK is any of  h1-64 h1-512 h1-100k https handshakes http2 latency idle rules;  h1-64 without it, and `all` is all.
+# WORK is any of  h1-64 h1-512 h1-100k https handshakes http2 latency idle flood attacks rules;  h1-64 without it, and `all` is all.
 # ROUNDS (7) and SECONDS_EACH (4) set how often and how long.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -12,7 +12,7 @@ export PATH="$PATH:/usr/sbin:/sbin"
 binaries=${1:?usage: $0 DIRECTORY [WORK...]}
 shift
 [ $# -gt 0 ] || set -- h1-64
-[ "$*" != all ] || set -- h1-64 h1-512 h1-100k https handshakes http2 latency idle rules
+[ "$*" != all ] || set -- h1-64 h1-512 h1-100k https handshakes http2 latency idle flood attacks rules
 rounds=${ROUNDS:-7}
 seconds=${SECONDS_EACH:-4}
 cores=$(nproc)
@@ -220,19 +220,59 @@ latency() {
     done
 }
 
+# idle [silent]: the memory of connections, each of which has asked once, or never.
 idle() {
     local name before connections=5000
     : >"$work/results"
     for name in "${proxies[@]}"; do
         before=$(memory "${session[$name]}")
-        coproc HOLDER { exec python3 "$(dirname "$0")/idle.py" "${port[$name]}" "$connections"; }
+        coproc HOLDER { exec python3 "$(dirname "$0")/idle.py" "${port[$name]}" "$connections" "$@"; }
         read -r _ <&"${HOLDER[0]}"
         awk -v name="$name" -v grown=$(($(memory "${session[$name]}") - before)) -v connections=$connections \
             'BEGIN { print name, grown / connections }' >>"$work/results"
         eval "exec ${HOLDER[1]}>&-"
         wait "$HOLDER_PID"
     done
-    table "$connections idle connections" "KiB for each"
+    table "$connections ${1:-idle} connections" "KiB for each"
+}
+
+# What a thousand slow clients of each kind cost the others of `ctl lb`: latency at 3,000 requests a second with them, and without.
+attacks() {
+    local kind quantile attacker url=http://127.0.0.1:${port[roadstead]}
+    local -A flags=([headers]="-H -u $url/small" [bodies]="-B -s 8192 -u $url/small" [readers]="-X -w 1 -y 8 -z 1 -k 3 -u $url/large")
+    for _ in $(seq "$rounds"); do
+        for kind in nobody headers bodies readers; do
+            if [ $kind != nobody ]; then
+                # shellcheck disable=SC2086
+                slowhttptest ${flags[$kind]} -c 1000 -r 1000 -i 1 -l $((seconds + 10)) -p 3 >"$work/attack" 2>&1 &
+                attacker=$!
+                pids+=("$attacker")
+                sleep 3 # they have come
+            fi
+            "$binaries/load" --url "$url/small" --rate 3000 --seconds "$seconds" --output json >"$work/out" || failed "$kind" load
+            if [ $kind != nobody ]; then
+                kill "$attacker" 2>/dev/null || true
+                wait "$attacker" || true
+            fi
+            for quantile in p50 p99; do
+                grep -oE "\"$quantile\": *[0-9.]+" "$work/out" | sed "s/.*: */$quantile $kind /" >>"$work/attacked"
+            done
+        done
+    done
+    printf '\n| 3,000 requests/s, among 1,000 slow | ms: median (least to most) | times without |\n|---|---|---|\n'
+    sort -k1,1 -k2,2 -k3,3g "$work/attacked" | awk '
+        { value[$1, $2, ++count[$1, $2]] = $3 }
+        function median(of, kind) { return value[of, kind, int((count[of, kind] + 1) / 2)] }
+        END {
+            split("nobody headers bodies readers", kinds, " ")
+            for (which = 50; which <= 99; which += 49)
+                for (i = 1; i <= 4; i++) {
+                    of = "p" which
+                    kind = kinds[i]
+                    printf "| %s, %s | %.3g (%.3g to %.3g) | %.2f |\n", of, kind, median(of, kind), value[of, kind, 1],
+                        value[of, kind, count[of, kind]], median(of, kind) / median(of, "nobody")
+                }
+        }'
 }
 
 # What a hundred rules that do not match cost, by a thousand, for a hundred are lost in the noise.
@@ -257,6 +297,8 @@ for kind in "$@"; do
         rules) hundred_rules ;;
         latency) latency ;;
         idle) idle ;;
+        flood) idle silent ;;
+        attacks) attacks ;;
         *) cpu "$kind" ;;
     esac
 done

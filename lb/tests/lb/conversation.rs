@@ -123,18 +123,7 @@ async fn answering_itself() -> Lb {
         config.client_timeout = Duration::from_millis(500);
     };
     let mut lb = Lb::start_with(&[], change).await;
-    let revision = lb.change(|table| {
-        let response = roadstead_proto::lb::FixedResponse {
-            status_code: 200,
-            ..roadstead_proto::lb::FixedResponse::default()
-        };
-        let only = roadstead_proto::lb::Rule {
-            fixed_response: Some(response),
-            ..roadstead_proto::lb::Rule::default()
-        };
-        table.listeners[0].rules = vec![only];
-    });
-    lb.until(|report| report.table_revision == revision).await;
+    lb.answer_itself().await;
     lb
 }
 

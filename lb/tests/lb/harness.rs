@@ -91,6 +91,20 @@ impl Lb {
         self.until(|report| report.table_revision >= revision).await;
     }
 
+    /// Has every request answered with 200, and no target asked, and waits until that is in force.
+    pub(crate) async fn answer_itself(&mut self) {
+        let response = lb::FixedResponse {
+            status_code: 200,
+            ..lb::FixedResponse::default()
+        };
+        let only = lb::Rule {
+            fixed_response: Some(response),
+            ..lb::Rule::default()
+        };
+        let revision = self.change(|table| table.listeners[0].rules = vec![only]);
+        self.until(|report| report.table_revision == revision).await;
+    }
+
     /// Waits for a report, as the control plane gets it.
     pub(crate) async fn until(
         &mut self,

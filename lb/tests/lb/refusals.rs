@@ -162,18 +162,7 @@ async fn every_head_of_a_connection_is_looked_at() {
 #[tokio::test]
 async fn an_answer_that_comes_before_the_end_of_a_body_is_the_last() {
     let mut lb = Lb::start(&[]).await;
-    let revision = lb.change(|table| {
-        let response = roadstead_proto::lb::FixedResponse {
-            status_code: 200,
-            ..roadstead_proto::lb::FixedResponse::default()
-        };
-        let only = roadstead_proto::lb::Rule {
-            fixed_response: Some(response),
-            ..roadstead_proto::lb::Rule::default()
-        };
-        table.listeners[0].rules = vec![only];
-    });
-    lb.until(|report| report.table_revision == revision).await;
+    lb.answer_itself().await;
     let mut connection = lb.connect().await;
     connection
         .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
