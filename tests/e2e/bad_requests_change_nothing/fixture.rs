@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::operations::call;
 
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// So many equal looks in a row say that the loops have done what there is to do.
 const EQUAL_LOOKS: u32 = 20;
 

@@ -12,11 +12,11 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, bail, ensure};
 use roadstead_tests::proto::console::{TaskLogsRequest, WatchServiceRequest};
-use roadstead_tests::{Client, Cluster};
+use roadstead_tests::{Client, Cluster, eventually};
 use serde_json::Value;
-use tonic::Status;
+use tonic::{Code, Status};
 
-use crate::fixture::Fixture;
+use crate::fixture::{DEADLINE, Fixture};
 use crate::operations::{OPERATIONS, call};
 
 /// The metadata that carries the name of the exception.
@@ -87,10 +87,16 @@ async fn bad_requests_of_the_console_are_refused_by_name() -> anyhow::Result<()>
         service: Some("nothing".to_owned()),
         ..WatchServiceRequest::default()
     };
-    let status = match console.watch_service(request).await {
-        Ok(views) => views.into_inner().message().await.err(),
-        Err(status) => Some(status),
-    };
+    // A server that has just come to lead says so, and clients ask again.
+    let status = eventually(DEADLINE, "the leader", async || {
+        let status = match console.clone().watch_service(request.clone()).await {
+            Ok(views) => views.into_inner().message().await.err(),
+            Err(status) => Some(status),
+        };
+        let is_early = |status: &Status| status.code() == Code::Unavailable;
+        Ok((!status.as_ref().is_some_and(is_early)).then_some(status))
+    })
+    .await?;
     is_named(status.as_ref(), "ServiceNotFoundException", "service")?;
     let request = TaskLogsRequest {
         task: Some("0123456789abcdef0123456789abcdef".to_owned()),
