@@ -124,7 +124,8 @@ memory() {
 start backend nginx -c "$work/backend.conf"
 start nginx nginx -c "$work/nginx.conf"
 start haproxy haproxy -db -f "$work/haproxy.cfg"
-start roadstead "$binaries/ctl" lb --table "$work/table.toml" --bind 127.0.0.1 --data-dir "$work/lb"
+start roadstead "$binaries/ctl" lb --table "$work/table.toml" --bind 127.0.0.1 --data-dir "$work/lb" \
+    --max-requests-per-connection 1000000000 # as nginx above
 
 failed() {
     cat "$work/out" >&2

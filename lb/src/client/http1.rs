@@ -40,9 +40,9 @@ pub(super) async fn serve<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut first = BytesMut::new();
     loop {
-        // However long it has said nothing.
+        let first = park::wait(&client, &mut stream).await?;
+        client.link.has_read(first.len());
         let is_new = may_be_http2 && client.is_unasked();
         let used = Box::pin(talk(Arc::clone(&client), stream, first, is_new));
         match used.await {
@@ -50,8 +50,6 @@ where
             After::Http2(read, stream) => return Some((read, stream)),
             After::Pause(unused) => stream = unused,
         }
-        first = park::wait(&client, &mut stream).await?;
-        client.link.has_read(first.len());
     }
 }
 

@@ -1,7 +1,7 @@
 //! A connection that waits for its next request, without what only a request needs.
 //!
-//! Most connections wait most of the time, so one that has been unused for a moment gives everything back but its stream; the
-//! first bytes make an ordinary connection of it again.
+//! Most connections wait most of the time, so one that is new, or has been unused for a moment, has nothing but its stream; the
+//! first bytes make an ordinary connection of it.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -15,8 +15,8 @@ use super::Client;
 use super::link::Due;
 use super::watch::{Notice, Watch};
 
-/// What is read first; the rest comes into a buffer that is made for it.
-const FIRST_BYTES: usize = 64;
+/// What is read first, of most requests all of it; the rest comes into a buffer that is made for it.
+const FIRST_BYTES: usize = 1024;
 
 /// Waits for the first bytes of the next request; `None` when the connection is over.
 pub(super) async fn wait<S>(client: &Client, stream: &mut S) -> Option<BytesMut>
