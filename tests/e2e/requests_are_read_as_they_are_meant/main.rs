@@ -112,8 +112,8 @@ async fn nothing_hides_from(name: &'static str) -> anyhow::Result<()> {
                 let first = answer.trim_start_matches("HTTP/1.1 100 Continue\r\n\r\n");
                 ensure!(first.starts_with("HTTP/1.1 200 "), "{named}: {answer}");
             }
-            // Its client has gone, and need not be told.
-            Verdict::CutShort => ensure!(!answer.contains(" 200 "), "{named}: {answer}"),
+            // Its client has gone, and need not be told; but some origins answer before they have read it.
+            Verdict::CutShort => ensure!(answers <= 1, "{named}: {answer}"),
             Verdict::Refused | Verdict::BrokenOff => {
                 let refused = ["400", "501", "505"].map(|code| format!("HTTP/1.1 {code} "));
                 let refused = refused.iter().any(|code| answer.starts_with(code));
