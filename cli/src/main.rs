@@ -31,7 +31,7 @@ use crate::args::{Cli, Command};
 use crate::context::Environment;
 use crate::error::Error;
 
-/// docs/benchmarks.md tells what it saves.
+/// docs/design/0016 tells why.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

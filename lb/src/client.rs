@@ -16,7 +16,7 @@ mod watch;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -26,7 +26,6 @@ use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 use crate::counter::Counter;
-use crate::lock::lock;
 use crate::shared::{Door, Shared};
 use crate::table::Speaks;
 use crate::tls::{HTTP_2, Handshake, Tls};
@@ -61,8 +60,6 @@ pub(crate) struct Client {
     pub(crate) link: Link,
     /// How many requests its connection has had.
     requests: Counter,
-    /// What the connection becomes when its client has read that it does.
-    tunnel: Mutex<Option<Box<Tunnel>>>,
 }
 
 impl Client {
@@ -95,7 +92,6 @@ impl Client {
             is_stream: false,
             link,
             requests: Counter::default(),
-            tunnel: Mutex::default(),
         }
     }
 
@@ -115,7 +111,6 @@ impl Client {
             is_stream: true,
             link: Link::new(&self.shared.config),
             requests: Counter::default(),
-            tunnel: Mutex::default(),
         }
     }
 
@@ -134,16 +129,6 @@ impl Client {
         let config = &self.shared.config;
         self.requests.get() >= config.max_requests_per_connection
             || self.link.age() >= config.max_connection_age
-    }
-
-    /// After the answer that is under way the connection is a tunnel.
-    pub(crate) fn open_tunnel(&self, tunnel: Tunnel) {
-        *lock(&self.tunnel) = Some(Box::new(tunnel));
-    }
-
-    fn take_tunnel(&self) -> Option<Box<Tunnel>> {
-        let mut tunnel = lock(&self.tunnel);
-        tunnel.take()
     }
 
     /// Returns what its targets are told about it.

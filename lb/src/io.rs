@@ -13,20 +13,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::client::{BrokenBody, Client, Http1Body};
 
-/// What is shorter is copied together and written by one `send`: its way through the kernel is shorter than `writev`'s.
-pub(crate) const JOINED: usize = 2048;
-
-/// Copies slices side by side, if they are short; returns their length.
-fn join(slices: &[io::IoSlice<'_>], into: &mut [u8; JOINED]) -> Option<usize> {
-    let mut length = 0;
-    for slice in slices {
-        let end = length + slice.len();
-        into.get_mut(length..end)?.copy_from_slice(slice);
-        length = end;
-    }
-    Some(length)
-}
-
 /// A client's stream: bytes of a request or an answer that move are a sign of life.
 #[derive(Debug)]
 pub(crate) struct Metered<S> {
@@ -191,17 +177,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut joined = [0; JOINED];
-        if let Some(length) = join(slices, &mut joined) {
-            return self.poll_write(cx, &joined[..length]);
-        }
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.client.link.has_written(&polled);
         polled
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -14,19 +14,19 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::SockRef;
-use tokio::net::TcpSocket;
+use socket2::Socket;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use crate::shared::Shared;
 use crate::succession::turn;
-use crate::worker::listener::BindError;
+use crate::worker::listener::{self, BindError};
 
 /// A scraper has one connection, or a few.
 const MOST_CONNECTIONS: usize = 16;
-const BACKLOG: u32 = 16;
+const BACKLOG: i32 = 16;
 const PATH: &str = "/metrics";
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -34,31 +34,19 @@ const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 ///
 /// # Errors
 /// Fails when the address is taken, or is none of this host's.
-pub(crate) fn bind(address: SocketAddr) -> Result<TcpSocket, BindError> {
-    let open = || {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4(),
-            SocketAddr::V6(_) => TcpSocket::new_v6(),
-        }?;
-        if address.is_ipv6() {
-            SockRef::from(&socket).set_only_v6(false)?;
-        }
-        socket.set_reuseaddr(true)?;
-        socket.set_reuseport(true)?;
-        socket.bind(address)?;
-        Ok(socket)
-    };
-    open().map_err(|cause| BindError { address, cause })
+pub(crate) fn bind(address: SocketAddr) -> Result<Socket, BindError> {
+    listener::open(address).map_err(|cause| BindError { address, cause })
 }
 
 /// Answers scrapes until `stop`; a successor does when it is its turn.
-pub(crate) async fn serve(socket: TcpSocket, shared: Arc<Shared>, stop: CancellationToken) {
+pub(crate) async fn serve(socket: Socket, shared: Arc<Shared>, stop: CancellationToken) {
     let mut phase = shared.phase.clone();
     tokio::select! {
         () = stop.cancelled() => return,
         () = turn(&mut phase) => {}
     }
-    let socket = match socket.listen(BACKLOG) {
+    let listening = socket.listen(BACKLOG);
+    let socket = match listening.and_then(|()| TcpListener::from_std(socket.into())) {
         Ok(socket) => socket,
         Err(error) => {
             warn!(

@@ -17,6 +17,9 @@ pub(crate) struct ResponseHead {
     pub(crate) headers: Headers,
 }
 
+/// Who gives an answer that no target has given.
+pub(crate) const SERVER_NAME: HeaderValue = HeaderValue::from_static("roadstead");
+
 impl ResponseHead {
     /// Returns it as hyper has it.
     pub(crate) fn into_parts(self) -> response::Parts {

@@ -11,7 +11,7 @@ mod exchange;
 mod head;
 mod output;
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Instant;
@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep_until;
 use tracing::debug;
 
-use super::linger::linger;
+use super::linger::{farewell, linger};
 use super::link::Due;
 use super::watch::{Notice, Watch};
 use super::{Client, park};
@@ -35,7 +35,7 @@ use conversation::{Broken, Ended};
 pub(super) async fn serve<S>(
     client: Arc<Client>,
     mut stream: S,
-    may_be_http2: bool,
+    plain: bool,
 ) -> Option<(BytesMut, S)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -43,9 +43,8 @@ where
     loop {
         let first = park::wait(&client, &mut stream).await?;
         client.link.has_read(first.len());
-        let is_new = may_be_http2 && client.is_unasked();
-        let used = Box::pin(talk(Arc::clone(&client), stream, first, is_new));
-        match used.await {
+        let used = Connection::new(Arc::clone(&client), stream, first, plain);
+        match Box::pin(talk(&client, used)).await {
             After::Nothing => return None,
             After::Http2(read, stream) => return Some((read, stream)),
             After::Pause(unused) => stream = unused,
@@ -60,27 +59,24 @@ enum After<S> {
     Http2(BytesMut, S),
 }
 
-async fn talk<S>(client: Arc<Client>, stream: S, read: BytesMut, is_new: bool) -> After<S>
+async fn talk<S>(client: &Arc<Client>, mut connection: Connection<S>) -> After<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut connection = Connection::new(Arc::clone(&client), stream, read);
-    match drive(&client, &mut connection, is_new).await {
-        End::Over(Ok(Ended::Closed)) | End::Quiet => farewell(connection.stream).await,
+    match drive(client, &mut connection).await {
+        End::Over(Ok(Ended::Closed)) | End::Quiet => farewell(&mut connection.stream).await,
         End::Over(Ok(Ended::Unread)) => linger(connection.stream).await,
         End::Over(Ok(Ended::Http2)) => return After::Http2(connection.input, connection.stream),
-        End::Over(Ok(Ended::Switched)) => {
-            if let Some(tunnel) = client.take_tunnel() {
-                let Connection {
-                    stream,
-                    input,
-                    output,
-                    ..
-                } = connection;
-                drop(output);
-                let stream = Metered::new(stream, Arc::clone(&client));
-                tunnel.run(&client, stream, input).await;
-            }
+        End::Over(Ok(Ended::Switched(tunnel))) => {
+            let Connection {
+                stream,
+                input,
+                output,
+                ..
+            } = connection;
+            drop(output);
+            let stream = Metered::new(stream, Arc::clone(client));
+            tunnel.run(client, stream, input).await;
         }
         // Clients hang up and send nonsense all the time: nothing that an operator could act on.
         End::Over(Err(error)) => {
@@ -95,20 +91,11 @@ where
             }
             // A client that does not take it at once has waited long enough.
             let _told = std::future::poll_fn(|cx| Poll::Ready(connection.poll_send(cx))).await;
-            farewell(connection.stream).await;
+            farewell(&mut connection.stream).await;
         }
         End::Unused => return After::Pause(connection.stream),
     }
     After::Nothing
-}
-
-/// Ends a connection as its protocols have it; with TLS that is a farewell. Whether the client takes it is not waited for.
-async fn farewell<S: AsyncWrite + Unpin>(mut stream: S) {
-    std::future::poll_fn(|cx| {
-        let _told = Pin::new(&mut stream).poll_shutdown(cx);
-        Poll::Ready(())
-    })
-    .await;
 }
 
 /// How far a connection has been driven.
@@ -125,12 +112,12 @@ enum End {
 }
 
 /// Drives a connection until something is to be done with it as a whole.
-async fn drive<S>(client: &Client, connection: &mut Connection<S>, is_new: bool) -> End
+async fn drive<S>(client: &Client, connection: &mut Connection<S>) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let alarm = &client.shared.alarm;
-    let mut conversation = pin!(conversation::run(connection, is_new));
+    let mut conversation = pin!(conversation::run(connection));
     let ring = pin!(alarm.listen());
     let park_after = client.shared.config.park_after;
     let now = Instant::now();
@@ -148,12 +135,8 @@ where
                 return Poll::Ready(End::Cut);
             }
             match ready!(watch.poll(cx)) {
-                Notice::Alarm => {
-                    alarmed = true;
-                    if client.door.closed.is_cancelled() && client.link.waits_for_a_head() {
-                        return Poll::Ready(End::Quiet);
-                    }
-                }
+                // The conversation sees for itself whether its door is closed.
+                Notice::Alarm => alarmed = true,
                 Notice::Timer => match client.link.due(Instant::now()) {
                     Due::At(_) if client.link.is_unused(Instant::now(), park_after) => {
                         return Poll::Ready(End::Unused);

@@ -1,5 +1,7 @@
-//! The end of a connection whose client may still be sending.
+//! The end of a connection, as its protocols have it; with TLS that is a farewell.
 
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -9,7 +11,7 @@ use tokio::time::timeout;
 const LONGEST: Duration = Duration::from_secs(1);
 const MOST_BYTES: u64 = 1024 * 1024;
 
-/// Says that nothing more will be said, and reads on for a moment: were the connection closed while something comes, its client
+/// Ends a connection whose client may still be sending: reads on for a moment. Were the connection closed while something comes, its client
 /// would get a reset, and in its place not the last answer (RFC 9112 9.6).
 pub(super) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
     let ending = async {
@@ -19,4 +21,13 @@ pub(super) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
     };
     // It has its answer, or does not want it.
     let _ended = Box::pin(timeout(LONGEST, ending)).await;
+}
+
+/// Says that nothing more will be said. Whether the client takes it is not waited for.
+pub(super) async fn farewell<S: AsyncWrite + Unpin>(stream: &mut S) {
+    std::future::poll_fn(|cx| {
+        let _told = Pin::new(&mut *stream).poll_shutdown(cx);
+        Poll::Ready(())
+    })
+    .await;
 }

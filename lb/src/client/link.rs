@@ -223,7 +223,7 @@ impl Link {
     }
 
     /// Returns whether a head is waited for, of which nothing has come.
-    pub(crate) fn waits_for_a_head(&self) -> bool {
+    pub(super) fn waits_for_a_head(&self) -> bool {
         !self.exchanging.load(Relaxed) && !self.begun.load(Relaxed)
     }
 

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::sleep_until;
 
 use super::Client;
+use super::linger::farewell;
 use super::link::Due;
 use super::watch::{Notice, Watch};
 
@@ -27,10 +28,10 @@ where
     let ring = pin!(alarm.listen());
     let timer = pin!(sleep_until(client.link.latest(Instant::now()).into()));
     let mut watch = Watch::new(alarm, ring, timer);
-    std::future::poll_fn(|cx| {
+    let first = std::future::poll_fn(|cx| {
         loop {
             if let Poll::Ready(read) = poll_first(stream, cx) {
-                return Poll::Ready(read);
+                return Poll::Ready(Some(read));
             }
             let over = match ready!(watch.poll(cx)) {
                 Notice::Alarm => client.door.closed.is_cancelled(),
@@ -43,13 +44,15 @@ where
                 },
             };
             if over {
-                // Whether the client takes the farewell of its protocol is not waited for.
-                let _told = Pin::new(&mut *stream).poll_shutdown(cx);
                 return Poll::Ready(None);
             }
         }
     })
-    .await
+    .await;
+    if first.is_none() {
+        farewell(stream).await;
+    }
+    first?
 }
 
 fn poll_first<S: AsyncRead + Unpin>(

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 use httparse::{EMPTY_HEADER, Status};
 
-use super::{FramingError, has_bare_lf, take};
+use super::{FramingError, take};
 use crate::hop;
 
 /// Of a chunk's size with its extensions.
@@ -99,6 +99,12 @@ impl Chunked {
             }
         }
     }
+}
+
+/// Returns whether a line ends in LF alone: for one reader it ends there, and for another it does not (RFC 9112 2.2).
+fn has_bare_lf(lines: &[u8]) -> bool {
+    let mut ends = memchr::memchr_iter(b'\n', lines);
+    ends.any(|end| end == 0 || lines[end - 1] != b'\r')
 }
 
 fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, FramingError> {

@@ -18,7 +18,7 @@ use tracing::debug;
 use super::Answered;
 use crate::access_log::Entry;
 use crate::client::{Client, Tunnel};
-use crate::response::ResponseHead;
+use crate::response::{ResponseHead, SERVER_NAME};
 use crate::target::{Target, Ticket};
 use crate::traffic::{Answer, By};
 use crate::upstream::{ExchangeError, Incomplete, Rest, Wire};
@@ -154,6 +154,8 @@ pub(crate) struct Reply {
     pub(crate) body: ResponseBody,
     /// The connection ends after it.
     pub(crate) is_last: bool,
+    /// What the connection becomes when its client has read that it does.
+    pub(crate) tunnel: Option<Box<Tunnel>>,
 }
 
 impl Reply {
@@ -162,6 +164,7 @@ impl Reply {
             head,
             body: ResponseBody { source, exchange },
             is_last: false,
+            tunnel: None,
         }
     }
 }
@@ -191,12 +194,15 @@ pub(super) fn switch(
 ) -> Reply {
     exchange.answered(head.status, Some(&ticket));
     let entry = exchange.entry.take();
-    exchange.client.open_tunnel(Tunnel {
+    let tunnel = Tunnel {
         wire,
         ticket,
         entry,
-    });
-    Reply::new(head, Source::Done, exchange)
+    };
+    Reply {
+        tunnel: Some(Box::new(tunnel)),
+        ..Reply::new(head, Source::Done, exchange)
+    }
 }
 
 /// Answers in a target's place. Where there must be no body its length is said all the same (RFC 9110 8.6), for with HTTP/2
@@ -207,8 +213,7 @@ pub(super) fn answer(
     mut exchange: Exchange,
 ) -> Reply {
     exchange.client.link.leave();
-    let server = HeaderValue::from_static("roadstead");
-    response.headers_mut().insert(SERVER, server);
+    response.headers_mut().insert(SERVER, SERVER_NAME);
     let status = response.status();
     exchange.answered(status, None);
     if let (Some(entry), Some(location)) = (&mut exchange.entry, response.headers().get(LOCATION)) {

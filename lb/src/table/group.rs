@@ -163,6 +163,12 @@ fn read_check(group: &lb::TargetGroup, check: &lb::HealthCheck) -> Result<Health
     } else {
         (100..=999, 200)
     };
+    // NLB's, and ALB's.
+    let usual_timeout = if question == Question::Connection {
+        10
+    } else {
+        5
+    };
     let or = |value: u32, default: u32| if value == 0 { default } else { value };
     let code = |code: u32| match u16::try_from(code) {
         Ok(valid) if codes.contains(&valid) => Ok(valid),
@@ -187,7 +193,7 @@ fn read_check(group: &lb::TargetGroup, check: &lb::HealthCheck) -> Result<Health
         question,
         path: path.to_owned(),
         interval: Duration::from_secs(or(check.interval_seconds, 30).into()),
-        timeout: Duration::from_secs(or(check.timeout_seconds, 5).into()),
+        timeout: Duration::from_secs(or(check.timeout_seconds, usual_timeout).into()),
         healthy_threshold: or(check.healthy_threshold, 5),
         unhealthy_threshold: or(check.unhealthy_threshold, 2),
         success_codes,

@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 
 use super::head::{Forwarded, Framing, encode};
 use super::upgrade;
-use crate::framing;
-use crate::io::{JOINED, ReceiveError, Received};
+use crate::framing::{self, JOINED};
+use crate::io::{ReceiveError, Received};
 
 /// So much of a body waits here to be written, in so many parts; then its client has to wait.
 const MOST_WAITING: usize = 64 * 1024;

@@ -36,6 +36,13 @@ pub(crate) fn bind(address: IpAddr, port: u16, sockets: usize) -> Result<Vec<Soc
 }
 
 fn listen(address: SocketAddr) -> io::Result<Socket> {
+    let socket = open(address)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Returns a socket that has the address, which others of this node may have too, and does not listen yet.
+pub(crate) fn open(address: SocketAddr) -> io::Result<socket2::Socket> {
     let socket = socket2::Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -48,8 +55,7 @@ fn listen(address: SocketAddr) -> io::Result<Socket> {
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Lets this thread's runtime watch sockets.

@@ -12,16 +12,13 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::harness::frames::{PREFACE, SETTINGS, frame};
 use crate::harness::{
-    Backend, Http2, Lb, TlsClient, body_of, certificate, draining, free_address, http2, https,
-    listener, request, target, text, within,
+    Backend, Http2, Lb, TlsClient, certificate, draining, free_address, http2, https, listener,
+    request, target, text, within,
 };
 
 const LONG: Duration = Duration::from_secs(300);
-
-async fn echo() -> Backend {
-    Backend::http(|request| async move { text(body_of(request).await) }).await
-}
 
 /// A target that answers `/slow` when it is let go, and everything else at once.
 async fn slow() -> (Backend, watch::Receiver<usize>, watch::Sender<bool>) {
@@ -44,7 +41,7 @@ async fn slow() -> (Backend, watch::Receiver<usize>, watch::Sender<bool>) {
 
 #[tokio::test]
 async fn many_requests_share_a_connection() {
-    let backend = echo().await;
+    let backend = Backend::echo().await;
     let mut lb = Lb::start(&[target("b", backend.address)]).await;
     let revision = lb.change(|table| https(table, &[certificate("shop", &["shop.example"])]));
     lb.until(|report| report.table_revision == revision).await;
@@ -66,7 +63,7 @@ async fn many_requests_share_a_connection() {
 
 #[tokio::test]
 async fn a_client_that_knows_may_begin_with_http_2_and_another_with_http_1() {
-    let backend = echo().await;
+    let backend = Backend::echo().await;
     let lb = Lb::start(&[target("b", backend.address)]).await;
     let mut client = Http2::connect(lb.address).await;
     for size in [0, 1, 1024 * 1024] {
@@ -79,26 +76,27 @@ async fn a_client_that_knows_may_begin_with_http_2_and_another_with_http_1() {
 
 #[tokio::test]
 async fn a_preface_in_two_parts_is_understood() {
-    let backend = echo().await;
+    let backend = Backend::echo().await;
     let lb = Lb::start(&[target("b", backend.address)]).await;
     let mut stream = TcpStream::connect(lb.address).await.unwrap();
     stream.set_nodelay(true).unwrap();
-    stream.write_all(b"PRI * HTTP/2.0\r\n\r\n").await.unwrap();
+    let (first, rest) = PREFACE.split_at(18);
+    stream.write_all(first).await.unwrap();
     // Another one is served meanwhile, so that the first part has arrived.
     assert_eq!(lb.connect().await.get("/").await.status, 200);
-    stream
-        .write_all(b"SM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
-        .await
-        .unwrap();
-    let mut frame = [0; 9];
-    within(stream.read_exact(&mut frame)).await.unwrap();
-    assert_eq!(frame[3], 4, "settings are expected, and no answer in text");
+    let settings = frame(SETTINGS, 0, 0, []).bytes();
+    stream.write_all(&[rest, &settings].concat()).await.unwrap();
+    let mut answer = [0; 9];
+    within(stream.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(
+        answer[3], SETTINGS,
+        "settings are expected, and no answer in text"
+    );
 }
 
 #[tokio::test]
 async fn http_2_in_the_middle_of_a_connection_or_without_agreement_is_nonsense() {
-    const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    let backend = echo().await;
+    let backend = Backend::echo().await;
     let mut lb = Lb::start(&[target("b", backend.address)]).await;
     let mut connection = lb.connect().await;
     assert_eq!(connection.get("/").await.status, 200);

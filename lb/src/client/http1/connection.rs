@@ -24,21 +24,29 @@ pub(super) struct Connection<S> {
     pub(super) input: BytesMut,
     pub(super) output: Output,
     appetite: Appetite,
+    /// Without TLS: a client that knows that it can may begin with HTTP/2.
+    plain: bool,
 }
 
 impl<S> Connection<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    /// Returns a connection of which `input` was read before.
-    pub(super) fn new(client: Arc<Client>, stream: S, input: BytesMut) -> Self {
+    /// Returns a connection of which `input` was read before; `plain`: without TLS, which would say what its client speaks.
+    pub(super) fn new(client: Arc<Client>, stream: S, input: BytesMut, plain: bool) -> Self {
         Self {
             stream,
             client,
             input,
             output: Output::default(),
             appetite: Appetite::default(),
+            plain,
         }
+    }
+
+    /// Returns whether what comes next may be the beginning of HTTP/2.
+    pub(super) fn may_be_http2(&self) -> bool {
+        self.plain && self.client.is_unasked()
     }
 
     /// Between two requests: what comes next is read where the last one was, which is still in the processor's cache.

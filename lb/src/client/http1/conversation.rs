@@ -6,16 +6,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::header::SERVER;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::answer::{Asked, Framing};
 use super::connection::Connection;
 use super::exchange::exchange;
 use super::head::{self, Head, Refused};
-use crate::client::PREFACE;
+use crate::client::{PREFACE, Tunnel};
 use crate::proxy::BodyError;
-use crate::response::{Headers, ResponseHead};
+use crate::response::{Headers, ResponseHead, SERVER_NAME};
 use crate::traffic::{Answer, By};
 
 /// How a conversation has ended.
@@ -25,8 +25,8 @@ pub(super) enum Ended {
     Closed,
     /// With one behind which something may still come that nobody reads.
     Unread,
-    /// The answer was that the connection is a tunnel now.
-    Switched,
+    /// The answer was that the connection is this now.
+    Switched(Box<Tunnel>),
     /// It has not begun: its client speaks HTTP/2.
     Http2,
 }
@@ -42,18 +42,15 @@ pub(super) enum Broken {
     Answer(#[source] BodyError),
 }
 
-/// Answers requests until one of them is the last. `is_first`: the client may begin with HTTP/2 instead.
-pub(super) async fn run<S>(
-    connection: &mut Connection<S>,
-    mut is_first: bool,
-) -> Result<Ended, Broken>
+/// Answers requests until one of them is the last.
+pub(super) async fn run<S>(connection: &mut Connection<S>) -> Result<Ended, Broken>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let client = Arc::clone(&connection.client);
     loop {
         let mut looked_at = 0;
-        let next = std::future::poll_fn(|cx| poll_head(connection, &mut looked_at, is_first, cx));
+        let next = std::future::poll_fn(|cx| poll_head(connection, &mut looked_at, cx));
         let head = match next.await {
             Ok(head) => head,
             Err(Stop::Http2) => return Ok(Ended::Http2),
@@ -65,7 +62,6 @@ where
                 return Ok(Ended::Unread);
             }
         };
-        is_first = false;
         client.has_had_one_more();
         let ended = exchange(connection, &client, head).await?;
         if let Some(ended) = ended {
@@ -90,13 +86,13 @@ enum Stop {
 fn poll_head<S>(
     connection: &mut Connection<S>,
     looked_at: &mut usize,
-    may_be_http2: bool,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Head, Stop>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     loop {
+        let may_be_http2 = connection.may_be_http2();
         let Connection { client, input, .. } = &mut *connection;
         // It may have been closed while the last answer was under way.
         if input.is_empty() && client.door.closed.is_cancelled() {
@@ -140,11 +136,10 @@ where
     let traffic = &client.door.traffic;
     let answer = Answer::new(By::LoadBalancer, status, Duration::ZERO);
     traffic.answered(client.worker, answer);
-    let server = HeaderValue::from_static("roadstead");
     let head = ResponseHead {
         status,
         reason: None,
-        headers: Headers::Map(HeaderMap::from_iter([(SERVER, server)])),
+        headers: Headers::Map(HeaderMap::from_iter([(SERVER, SERVER_NAME)])),
     };
     let bytes = connection.output.bytes();
     Asked::UNKNOWN.encode(&head, Framing::Exact(0), true, bytes);

@@ -5,7 +5,6 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::StatusCode;
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -55,8 +54,8 @@ where
         head,
         mut body,
         is_last,
+        tunnel,
     } = reply;
-    let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
     let framing = asked.framing(&head, body.size_hint().exact());
     let is_last = is_last
         || !keep_alive
@@ -91,8 +90,8 @@ where
         }
     })
     .await?;
-    Ok(if switches {
-        Some(Ended::Switched)
+    Ok(if let Some(tunnel) = tunnel {
+        Some(Ended::Switched(tunnel))
     } else if !is_last {
         None
     } else if !keep_alive && feed.is_over() && connection.input.is_empty() {

@@ -8,8 +8,7 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::AsyncWrite;
 
 use super::answer::Framing;
-use crate::framing;
-use crate::io::JOINED;
+use crate::framing::{self, JOINED};
 
 /// As much as this is sent before more is written.
 const FULL: usize = 16 * 1024;

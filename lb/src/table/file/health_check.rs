@@ -27,8 +27,9 @@ pub(super) struct Keys {
     path: String,
     #[serde(with = "humantime_serde")]
     interval: Duration,
+    /// The default is that of its protocol.
     #[serde(with = "humantime_serde")]
-    timeout: Duration,
+    timeout: Option<Duration>,
     healthy_threshold: u32,
     unhealthy_threshold: u32,
     matcher: String,
@@ -40,7 +41,7 @@ impl Default for Keys {
             protocol: String::new(),
             path: String::new(),
             interval: Duration::from_secs(30),
-            timeout: Duration::from_secs(5),
+            timeout: None,
             healthy_threshold: 5,
             unhealthy_threshold: 2,
             matcher: String::new(),
@@ -115,7 +116,9 @@ impl Keys {
         })?;
         Ok(lb::HealthCheck {
             interval_seconds: seconds("health_check.interval", self.interval)?,
-            timeout_seconds: seconds("health_check.timeout", self.timeout)?,
+            timeout_seconds: self
+                .timeout
+                .map_or(Ok(0), |timeout| seconds("health_check.timeout", timeout))?,
             protocol: self.protocol,
             path: self.path,
             healthy_threshold: self.healthy_threshold,

@@ -52,7 +52,8 @@ fn a_sound_file_becomes_a_table() {
     let group = &table.target_groups[0];
     assert_eq!(group.targets[1].address, "::1");
     let check = group.health_check.clone().unwrap();
-    assert_eq!((check.interval_seconds, check.timeout_seconds), (5, 5));
+    // Its own default comes with the table.
+    assert_eq!((check.interval_seconds, check.timeout_seconds), (5, 0));
     assert_eq!(check.success_codes.len(), 2);
     assert_eq!(table.target_groups[1].health_check, None);
 }
