@@ -106,6 +106,12 @@ fn is_not_ours(id: &str) -> bool {
     id.starts_with("cert") || id == "security_headers"
 }
 
+/// A check that a scan may fail to make of any server: its client leaves as soon as the handshake is over, and TLS 1.3
+/// sends tickets only after that (RFC 8446 section 4.6.1), so that now and then there is none to resume with.
+fn is_a_race_of_the_scanner(id: &str) -> bool {
+    id == "sessionresumption_ticket"
+}
+
 #[tokio::test]
 async fn tls_has_no_weakness_above_low() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
@@ -152,7 +158,8 @@ async fn tls_has_no_weakness_above_low() -> anyhow::Result<()> {
         };
         findings.iter().filter(known).collect()
     };
-    let broken = of(&["WARN", "FATAL"]);
+    let mut broken = of(&["WARN", "FATAL"]);
+    broken.retain(|finding| !finding["id"].as_str().is_some_and(is_a_race_of_the_scanner));
     ensure!(
         broken.is_empty(),
         "it could not scan everything: {broken:?}"
