@@ -222,7 +222,7 @@ async fn named(
 ) -> io::Result<Option<SocketAddr>> {
     let limit = shared.config.client_timeout.min(HANDSHAKE_DEADLINE);
     tokio::select! {
-        () = door.closed.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
+        () = door.closed.given() => Err(io::ErrorKind::ConnectionAborted.into()),
         read = timeout(limit, proxy_protocol::read(stream)) => read?,
     }
 }
@@ -236,7 +236,7 @@ async fn shake_hands(
 ) -> Option<TlsStream<TcpStream>> {
     let limit = shared.config.client_timeout.min(HANDSHAKE_DEADLINE);
     let shaken = tokio::select! {
-        () = door.closed.cancelled() => return None,
+        () = door.closed.given() => return None,
         shaken = timeout(limit, tls.accept(stream)) => shaken,
     };
     match shaken {

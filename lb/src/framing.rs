@@ -115,11 +115,19 @@ impl Default for Appetite {
 }
 
 impl Appetite {
-    /// Returns how much to read of what has `left` bytes to come, if that is known.
+    /// Returns that for a message which is about as long as the last one was, in bytes.
+    pub(crate) fn after(last: usize) -> Self {
+        Self(last.clamp(LEAST_READ, MOST_READ).next_power_of_two())
+    }
+
+    /// Returns how much to read of what has `left` bytes to come, if that is known: one more, for a read that does not fill its room has
+    /// found all that there is, and the runtime knows that without another one.
     pub(crate) fn room(self, left: Option<u64>) -> usize {
         let left = left.filter(|left| *left > 0);
         left.map_or(self.0, |left| {
-            usize::try_from(left).map_or(MOST_READ, |left| left.clamp(LEAST_READ, MOST_READ))
+            usize::try_from(left).map_or(MOST_READ, |left| {
+                left.saturating_add(1).clamp(LEAST_READ, MOST_READ)
+            })
         })
     }
 
@@ -127,6 +135,32 @@ impl Appetite {
     pub(crate) fn has_read(&mut self, read: usize, room: usize) {
         if read >= room {
             self.0 = (2 * room).min(MOST_READ);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_has_room_for_one_byte_more_than_is_to_come() {
+        let appetite = Appetite::default();
+        assert_eq!(appetite.room(None), LEAST_READ);
+        assert_eq!(appetite.room(Some(0)), LEAST_READ);
+        assert_eq!(appetite.room(Some(100_000)), 100_001);
+        assert_eq!(appetite.room(Some(u64::MAX)), MOST_READ);
+    }
+
+    #[test]
+    fn the_next_message_is_expected_to_be_as_long_as_the_last() {
+        for (last, room) in [
+            (0, LEAST_READ),
+            (LEAST_READ + 1, 2 * LEAST_READ),
+            (100_000, MOST_READ),
+            (usize::MAX, MOST_READ),
+        ] {
+            assert_eq!(Appetite::after(last).room(None), room, "{last}");
         }
     }
 }

@@ -108,7 +108,7 @@ impl From<Refusal> for Own {
 
 /// The head of an answer, and where the rest of it comes from.
 struct Answered {
-    head: ResponseHead,
+    head: Box<ResponseHead>,
     rest: Rest,
     ticket: Ticket,
 }

@@ -8,7 +8,7 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, response};
 use hyper::ext::ReasonPhrase;
 
-/// The head of an answer.
+/// The head of an answer. It goes from hand to hand, so that it is mostly boxed.
 #[derive(Debug)]
 pub(crate) struct ResponseHead {
     pub(crate) status: StatusCode,

@@ -1,8 +1,8 @@
 //! What the control loop and all workers have in common.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 use arc_swap::ArcSwap;
 use tokio::sync::futures::Notified;
@@ -119,7 +119,30 @@ impl Alarm {
     }
 }
 
-/// One listener, open on every worker until `closing` is cancelled: then nothing more is accepted, and the next answer on
+/// What is said once, and then holds: to wait for, and to look at with each request, for which the token alone would take a lock.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    given: AtomicBool,
+    token: CancellationToken,
+}
+
+impl Signal {
+    pub(crate) fn give(&self) {
+        self.given.store(true, Release);
+        self.token.cancel();
+    }
+
+    pub(crate) fn is_given(&self) -> bool {
+        self.given.load(Acquire)
+    }
+
+    /// Waits until it is given.
+    pub(crate) async fn given(&self) {
+        self.token.cancelled().await;
+    }
+}
+
+/// One listener, open on every worker until `closing` is given: then nothing more is accepted, and the next answer on
 /// each connection is its last. With `closed` a connection that is unused ends too: at once, unless a successor serves,
 /// for then a request may be on its way that no other process can answer.
 #[derive(Debug)]
@@ -128,8 +151,8 @@ pub(crate) struct Door {
     /// Of its listener.
     pub(crate) arn: String,
     pub(crate) traffic: Arc<Traffic>,
-    pub(crate) closing: CancellationToken,
-    pub(crate) closed: CancellationToken,
+    pub(crate) closing: Signal,
+    pub(crate) closed: Signal,
 }
 
 impl Door {
@@ -139,14 +162,14 @@ impl Door {
             port: listener.port,
             arn: listener.arn.clone(),
             traffic: Arc::clone(&listener.traffic),
-            closing: CancellationToken::new(),
-            closed: CancellationToken::new(),
+            closing: Signal::default(),
+            closed: Signal::default(),
         }
     }
 
     /// Ends it, and all its connections that are unused. Whoever calls it rings the alarm.
     pub(crate) fn close(&self) {
-        self.closing.cancel();
-        self.closed.cancel();
+        self.closing.give();
+        self.closed.give();
     }
 }

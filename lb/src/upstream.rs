@@ -70,7 +70,7 @@ pub(crate) enum ExchangeError {
 pub(crate) enum Rest {
     /// Boxed: it goes from hand to hand with each request.
     Http1(Box<Wire>),
-    Http2(CallAnswer),
+    Http2(Box<CallAnswer>),
 }
 
 impl Rest {
@@ -121,6 +121,8 @@ pub(crate) struct Wire {
     /// Read and not taken yet.
     input: BytesMut,
     appetite: Appetite,
+    /// How much was read since the connection was last put aside.
+    read: usize,
     /// The largest buffer since the connection was last put aside.
     held: usize,
     /// What of the request is still to be sent while its answer comes.
@@ -142,6 +144,7 @@ impl Wire {
             stream,
             input: BytesMut::new(),
             appetite: Appetite::default(),
+            read: 0,
             held: 0,
             rest: RequestBody::default(),
             body: Body::NONE,
@@ -165,10 +168,11 @@ impl Wire {
         self.body.length()
     }
 
-    /// Puts the connection aside until its next request, without what only a large answer needed.
-    fn set_aside(&mut self) {
-        self.unused_since = Some(Instant::now());
-        self.appetite = Appetite::default();
+    /// Puts the connection aside until its next request, without what only a large answer needed. The next one is expected to be
+    /// as large as the last one: then one read has it.
+    fn set_aside(&mut self, now: Instant) {
+        self.unused_since = Some(now);
+        self.appetite = Appetite::after(std::mem::take(&mut self.read));
         if self.held > 2 * LEAST_READ {
             self.held = 0;
             self.input = BytesMut::new();
@@ -190,15 +194,15 @@ impl Wire {
     pub(crate) async fn send(
         &mut self,
         outgoing: &mut Outgoing,
-    ) -> Result<ResponseHead, SendFailure> {
+    ) -> Result<Box<ResponseHead>, SendFailure> {
         let mut progress = Progress::default();
         let answered = std::future::poll_fn(|cx| self.poll_answer(outgoing, &mut progress, cx));
         match answered.await {
-            Ok(mut head) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
+            Ok(mut head) if head.response.status == StatusCode::SWITCHING_PROTOCOLS => {
                 self.reusable = false;
                 match outgoing.upgrade.as_ref().zip(head.upgrade.take()) {
                     Some((asked, taken)) if upgrade::agree(asked, &taken) => {
-                        Ok(switching(head.into_response(), taken))
+                        Ok(switching(head.response, taken))
                     }
                     Some(_) | None => Err(SendFailure {
                         error: ExchangeError::Malformed(Malformed::Upgrade),
@@ -207,14 +211,14 @@ impl Wire {
                     }),
                 }
             }
-            Ok(mut head) => {
+            Ok(head) => {
                 let whole = progress.sent == outgoing.head.len() && progress.broken.is_none();
                 self.reusable = head.keep_alive && whole;
                 if whole {
                     self.rest = std::mem::take(&mut outgoing.body);
                 }
-                self.body = std::mem::replace(&mut head.body, Body::NONE);
-                Ok(head.into_response())
+                self.body = head.body;
+                Ok(head.response)
             }
             Err(error) => Err(SendFailure {
                 error,
@@ -268,6 +272,9 @@ impl Wire {
         progress: &mut Progress,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), SendError>> {
+        if progress.sent == 0 {
+            outgoing.gather(cx).map_err(SendError::Client)?;
+        }
         while progress.sent < outgoing.head.len() {
             let left = &outgoing.head[progress.sent..];
             let written = ready!(Pin::new(&mut self.stream).poll_write(cx, left));
@@ -341,12 +348,13 @@ impl Wire {
             &mut self.input
         ))?;
         self.appetite.has_read(read, room);
+        self.read = self.read.saturating_add(read);
         Poll::Ready(Ok(read))
     }
 }
 
 /// Returns the head of an answer with what it says to this hop, which the next one must hear.
-fn switching(mut head: ResponseHead, protocol: HeaderValue) -> ResponseHead {
+fn switching(mut head: Box<ResponseHead>, protocol: HeaderValue) -> Box<ResponseHead> {
     let upgrade = HeaderValue::from_static("upgrade");
     head.headers.append(CONNECTION, upgrade);
     head.headers.append(UPGRADE, protocol);

@@ -136,7 +136,7 @@ async fn work(shared: Arc<Shared>, index: usize, mut commands: mpsc::Receiver<Co
                 let address = SocketAddr::new(shared.config.bind, door.port);
                 let opened = listener::watch(sockets, address);
                 drop(done.send(opened.map(|listeners| {
-                    doors.retain(|door| !door.closing.is_cancelled());
+                    doors.retain(|door| !door.closing.is_given());
                     doors.push(Arc::clone(&door));
                     for listener in listeners {
                         let (shared, door) = (Arc::clone(&shared), Arc::clone(&door));
@@ -148,7 +148,7 @@ async fn work(shared: Arc<Shared>, index: usize, mut commands: mpsc::Receiver<Co
         }
     }
     for door in &doors {
-        door.closing.cancel();
+        door.closing.give();
     }
     // HTTP/2 has a word for it that loses no request.
     shared.alarm.ring();

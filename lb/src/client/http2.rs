@@ -128,7 +128,7 @@ where
             match ready!(watch.poll(cx)) {
                 Notice::Alarm => {
                     streams.look_up();
-                    if client.door.closing.is_cancelled() {
+                    if client.door.closing.is_given() {
                         connection.as_mut().graceful_shutdown();
                     }
                 }

@@ -64,6 +64,8 @@ pub(crate) struct Link {
     /// The request waits for its turn, and whoever makes it wait has the clock.
     held: AtomicBool,
     expired: AtomicBool,
+    /// Whether there is a target below; no lock needs to be taken to see that there is none.
+    with_target: AtomicBool,
     target: Mutex<Option<Arc<Target>>>,
 }
 
@@ -85,6 +87,7 @@ impl Link {
             broken_off: AtomicBool::new(false),
             held: AtomicBool::new(false),
             expired: AtomicBool::new(false),
+            with_target: AtomicBool::new(false),
             target: Mutex::new(None),
         }
     }
@@ -166,12 +169,16 @@ impl Link {
 
     /// The request is with this target, or on its way there.
     pub(crate) fn enter(&self, target: &Arc<Target>) {
+        self.with_target.store(true, Relaxed);
         *lock(&self.target) = Some(Arc::clone(target));
     }
 
     /// The request is with no target any more.
     pub(crate) fn leave(&self) {
-        *lock(&self.target) = None;
+        if self.with_target.load(Relaxed) {
+            self.with_target.store(false, Relaxed);
+            *lock(&self.target) = None;
+        }
     }
 
     /// The answer is complete; the client's time runs.
@@ -243,8 +250,8 @@ impl Link {
         }
     }
 
-    /// The client has been sent something, or does not take it.
-    pub(crate) fn has_written(&self, polled: &Poll<io::Result<usize>>) {
+    /// The client has been sent something, or does not take it; `was_all`: there is nothing left to send now.
+    pub(crate) fn has_written(&self, polled: &Poll<io::Result<usize>>, was_all: bool) {
         let was_blocked = self.blocked.load(Relaxed);
         if was_blocked != polled.is_pending() {
             self.blocked.store(!was_blocked, Relaxed);
@@ -252,6 +259,8 @@ impl Link {
         match polled {
             // It has made us wait.
             Poll::Ready(Ok(bytes)) if was_blocked => self.buy(*bytes),
+            // No target will add to it: the end of the answer follows, and sets the clock.
+            Poll::Ready(Ok(_)) if was_all && !self.with_target.load(Relaxed) => {}
             Poll::Ready(Ok(_)) => self.moved(),
             // What is broken blocks nobody.
             Poll::Ready(Err(_)) | Poll::Pending => {}

@@ -34,7 +34,7 @@ where
                 return Poll::Ready(Some(read));
             }
             let over = match ready!(watch.poll(cx)) {
-                Notice::Alarm => client.door.closed.is_cancelled(),
+                Notice::Alarm => client.door.closed.is_given(),
                 Notice::Timer => match client.link.due(Instant::now()) {
                     Due::At(moment) => {
                         watch.next(moment);

@@ -42,7 +42,7 @@ pub(super) async fn serve(client: Arc<Client>, mut stream: TcpStream, by_name: b
     };
     let name = name.unwrap_or_default();
     let found = tokio::select! {
-        () = client.door.closed.cancelled() => return,
+        () = client.door.closed.given() => return,
         found = proxy::connect(&client, &name) => found,
     };
     let Some((wire, ticket)) = found else {

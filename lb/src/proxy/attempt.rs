@@ -1,8 +1,6 @@
 //! Sends a request to one target, in the HTTP that it speaks.
 
-use std::future::poll_fn;
 use std::io;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use http::request;
@@ -59,7 +57,7 @@ impl Way<'_> {
     ) -> Result<Option<Answered>, Refusal> {
         let protocol = ticket.target().protocol();
         if errand.form.is_none() {
-            errand.form = Some(self.form(errand.body.take(), protocol).await?);
+            errand.form = Some(self.form(errand.body.take(), protocol));
         }
         match (protocol, &mut errand.form) {
             (Protocol::Http1, Some(Form::Http1(outgoing))) => {
@@ -76,16 +74,10 @@ impl Way<'_> {
     }
 
     /// Gives the request the form in which targets take it.
-    async fn form(self, body: Option<Received>, protocol: Protocol) -> Result<Form, Refusal> {
-        let (client, head) = (self.client, self.head);
+    fn form(self, body: Option<Received>, protocol: Protocol) -> Form {
         match protocol {
-            Protocol::Http2 => Ok(Form::Http2(Call::new(head, body))),
-            Protocol::Http1 => {
-                let mut outgoing = Outgoing::new(head, body, client.forwarded());
-                let gathered = poll_fn(|cx| Poll::Ready(outgoing.gather(head, cx))).await;
-                gathered.map_err(|error| incomplete(client, &error))?;
-                Ok(Form::Http1(outgoing))
-            }
+            Protocol::Http2 => Form::Http2(Call::new(self.head, body)),
+            Protocol::Http1 => Form::Http1(Outgoing::new(self.head, body, self.client.forwarded())),
         }
     }
 
@@ -174,8 +166,8 @@ impl Way<'_> {
         match client.link.guard(target, sent).await {
             Ok(Ok(response)) => {
                 let (head, body) = response.into_parts();
-                let head = head.into();
-                let rest = Rest::Http2(CallAnswer::new(body, slot));
+                let head = Box::new(head.into());
+                let rest = Rest::Http2(Box::new(CallAnswer::new(body, slot)));
                 Ok(Some(Answered { head, rest, ticket }))
             }
             Ok(Err(failure)) => {

@@ -70,9 +70,10 @@ impl Exchange {
         }
     }
 
-    /// The head of an answer is there; `ticket` is of the target that has given it.
-    fn answered(&mut self, status: StatusCode, ticket: Option<&Ticket>) {
-        let took = self.begun.elapsed();
+    /// The head of an answer is there; `ticket` is of the target that has given it. Returns the time.
+    fn answered(&mut self, status: StatusCode, ticket: Option<&Ticket>) -> Instant {
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.begun);
         let worker = self.client.worker;
         let by = match ticket {
             Some(_) => By::Target,
@@ -86,6 +87,7 @@ impl Exchange {
         if let Some(entry) = &mut self.entry {
             entry.status(status, ticket.is_some());
         }
+        now
     }
 
     /// This rule was followed.
@@ -150,7 +152,7 @@ struct Stream {
 /// An answer on its way to a client.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    pub(crate) head: ResponseHead,
+    pub(crate) head: Box<ResponseHead>,
     pub(crate) body: ResponseBody,
     /// The connection ends after it.
     pub(crate) is_last: bool,
@@ -159,7 +161,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    fn new(head: ResponseHead, source: Source, exchange: Exchange) -> Self {
+    fn new(head: Box<ResponseHead>, source: Source, exchange: Exchange) -> Self {
         Self {
             head,
             body: ResponseBody { source, exchange },
@@ -173,11 +175,11 @@ impl Reply {
 pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Reply {
     let Answered { head, rest, ticket } = answered;
     exchange.moved();
-    exchange.answered(head.status, Some(&ticket));
+    let now = exchange.answered(head.status, Some(&ticket));
     let stream = Stream { rest, ticket };
     let source = if stream.rest.is_complete() {
         exchange.client.link.leave();
-        stream.finish(None);
+        stream.finish(now, None);
         Source::Done
     } else {
         Source::Target(stream)
@@ -187,7 +189,7 @@ pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Reply {
 
 /// Passes on that a target has switched to another protocol. When the client knows, the connection is a tunnel.
 pub(super) fn switch(
-    head: ResponseHead,
+    head: Box<ResponseHead>,
     wire: Box<Wire>,
     ticket: Ticket,
     mut exchange: Exchange,
@@ -231,7 +233,7 @@ pub(super) fn answer(
     let (head, _text) = response.into_parts();
     Reply {
         is_last,
-        ..Reply::new(head.into(), source, exchange)
+        ..Reply::new(Box::new(head.into()), source, exchange)
     }
 }
 
@@ -262,7 +264,7 @@ impl Stream {
     }
 
     /// The target has done its part: its connection goes back to the pool.
-    fn finish(mut self, cx: Option<&mut Context<'_>>) {
+    fn finish(mut self, now: Instant, cx: Option<&mut Context<'_>>) {
         self.ticket.served();
         // A call's place on its connection is free without more ado.
         let Rest::Http1(mut wire) = self.rest else {
@@ -277,7 +279,9 @@ impl Stream {
         // Otherwise the target wants it closed, or does not want the rest of the request.
         if wire.is_idle() {
             let worker = self.ticket.worker();
-            target.pool().put(worker, wire, || target.is_draining());
+            target
+                .pool()
+                .put(worker, wire, now, || target.is_draining());
         }
     }
 }
@@ -312,7 +316,7 @@ impl Body for ResponseBody {
                 {
                     // Its deadline is none of ours any more, however long the client takes.
                     this.exchange.client.link.leave();
-                    stream.finish(Some(cx));
+                    stream.finish(Instant::now(), Some(cx));
                 }
                 frame
             }

@@ -34,26 +34,12 @@ pub(crate) enum Malformed {
 
 /// The head of an answer, with the headers that are passed on.
 pub(super) struct Head {
-    pub(super) status: StatusCode,
-    /// Where it is not the usual one of the status.
-    reason: Option<ReasonPhrase>,
-    lines: Lines,
+    pub(super) response: Box<ResponseHead>,
     pub(super) body: Body,
     /// Whether the target lets the connection be used again.
     pub(super) keep_alive: bool,
     /// Which protocol it switches to, or could.
     pub(super) upgrade: Option<HeaderValue>,
-}
-
-impl Head {
-    /// Returns what its client gets of it.
-    pub(super) fn into_response(self) -> ResponseHead {
-        ResponseHead {
-            status: self.status,
-            reason: self.reason,
-            headers: Headers::Lines(self.lines),
-        }
-    }
 }
 
 /// Takes the head of the answer to a request with `method` from `input`; `None` when more input is
@@ -72,7 +58,7 @@ pub(super) fn take_head(input: &mut BytesMut, method: &Method) -> Result<Option<
             return Ok(None);
         };
         let head = parse(&input.split_to(end).freeze(), method)?;
-        let status = head.status;
+        let status = head.response.status;
         if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(Some(head));
         }
@@ -186,9 +172,11 @@ impl Fields {
             }
         };
         Head {
-            status,
-            reason,
-            lines: self.lines,
+            response: Box::new(ResponseHead {
+                status,
+                reason,
+                headers: Headers::Lines(self.lines),
+            }),
             body,
             keep_alive,
             upgrade: self.upgrade,

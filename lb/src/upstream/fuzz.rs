@@ -31,9 +31,9 @@ fn read<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Read {
             match take_head(&mut input, &Method::GET) {
                 Ok(None) => continue,
                 Ok(Some(mut taken)) => {
-                    read.status = Some(taken.status.as_u16());
+                    read.status = Some(taken.response.status.as_u16());
                     head = Some(std::mem::replace(&mut taken.body, Body::NONE));
-                    read.headers = taken.into_response().headers.into_map();
+                    read.headers = taken.response.headers.into_map();
                 }
                 Err(error) => {
                     read.error = Some(error);

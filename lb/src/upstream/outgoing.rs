@@ -34,6 +34,8 @@ pub(crate) struct Outgoing {
     /// The protocols that its client would rather speak.
     pub(super) upgrade: Option<HeaderValue>,
     replayable: bool,
+    /// Its client may hold the body back until it is asked for it.
+    expects: bool,
 }
 
 impl Outgoing {
@@ -55,14 +57,11 @@ impl Outgoing {
         let upgrade = upgrade::asked(head).filter(|_| framing == Framing::NoBody);
         Self {
             head: encode(head, forwarded, framing, upgrade.as_ref()),
-            body: RequestBody {
-                left,
-                incoming: body,
-                queue: Queue::default(),
-            },
+            body: RequestBody::new(body, left),
             method: head.method.clone(),
             upgrade,
             replayable,
+            expects: head.headers.contains_key(EXPECT),
         }
     }
 
@@ -73,33 +72,34 @@ impl Outgoing {
 
     /// Returns whether nothing can be sent before its client sends more.
     pub(crate) fn waits_for_client(&self) -> bool {
-        self.body.incoming.is_some() && self.body.queue.is_empty()
+        self.body.waits_for_client()
     }
 
     /// Takes a short body that is at hand together with the head. One that its client holds back until
-    /// it is asked for is left alone: there may be no target for it.
+    /// it is asked for is left alone: its target may answer without it.
     ///
     /// # Errors
     /// Fails when the client broke it off.
-    pub(crate) fn gather(
-        &mut self,
-        head: &request::Parts,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Incomplete> {
-        if self.body.incoming.is_none() || head.headers.contains_key(EXPECT) {
-            return Ok(());
+    pub(super) fn gather(&mut self, cx: &mut Context<'_>) -> Result<(), Incomplete> {
+        match &mut self.body.0 {
+            Some(left) if !self.expects => {
+                left.take_in(cx)?;
+                if self.head.len() + left.queue.length <= JOINED {
+                    left.queue.move_to(&mut self.head);
+                }
+                Ok(())
+            }
+            Some(_) | None => Ok(()),
         }
-        self.body.take_in(cx)?;
-        if self.head.len() + self.body.queue.length <= JOINED {
-            self.body.queue.move_to(&mut self.head);
-        }
-        Ok(())
     }
 }
 
-/// What of a request's body is still to be sent.
+/// What of a request's body is still to be sent. Most requests have none, and take no room for it.
 #[derive(Debug, Default)]
-pub(super) struct RequestBody {
+pub(super) struct RequestBody(Option<Box<Left>>);
+
+#[derive(Debug, Default)]
+struct Left {
     /// `None` when the client has sent all of it.
     incoming: Option<Received>,
     /// How much is still to come, of a body with a length; one without is sent in chunks.
@@ -124,12 +124,47 @@ pub(crate) enum Incomplete {
 }
 
 impl RequestBody {
+    /// Returns the body of a request, of which so much is to come, if that is known.
+    fn new(incoming: Option<Received>, left: Option<u64>) -> Self {
+        Self(incoming.map(|incoming| {
+            Box::new(Left {
+                incoming: Some(incoming),
+                left,
+                queue: Queue::default(),
+            })
+        }))
+    }
+
     pub(super) fn is_sent(&self) -> bool {
-        self.incoming.is_none() && self.queue.is_empty()
+        self.0.as_ref().is_none_or(|left| left.is_sent())
+    }
+
+    fn waits_for_client(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|left| left.incoming.is_some() && left.queue.is_empty())
     }
 
     /// Writes as much as can be written now; ready when everything is.
     pub(super) fn poll_send(
+        &mut self,
+        stream: &mut TcpStream,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), SendError>> {
+        match &mut self.0 {
+            Some(left) => left.poll_send(stream, cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl Left {
+    fn is_sent(&self) -> bool {
+        self.incoming.is_none() && self.queue.is_empty()
+    }
+
+    /// Writes as much as can be written now; ready when everything is.
+    fn poll_send(
         &mut self,
         stream: &mut TcpStream,
         cx: &mut Context<'_>,
@@ -301,7 +336,7 @@ mod tests {
 
     #[test]
     fn chunks_are_framed_and_an_empty_one_is_not_the_end() {
-        let mut body = RequestBody::default();
+        let mut body = Left::default();
         for data in ["", "hello, world"] {
             assert!(body.push(Frame::data(Bytes::from(data))).is_none());
         }
@@ -322,9 +357,9 @@ mod tests {
 
     #[test]
     fn a_body_that_ends_before_its_length_is_never_whole() {
-        let mut body = RequestBody {
+        let mut body = Left {
             left: Some(5),
-            ..RequestBody::default()
+            ..Left::default()
         };
         body.push(Frame::data(Bytes::from_static(b"hel")));
         let end = body.end(None);

@@ -51,10 +51,16 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection, unless there are enough or `closed` says, under the lock, that the target
+    /// Keeps a connection that is unused since now, unless there are enough or `closed` says, under the lock, that the target
     /// takes no more requests.
-    pub(crate) fn put(&self, worker: usize, mut wire: Box<Wire>, closed: impl Fn() -> bool) {
-        wire.set_aside();
+    pub(crate) fn put(
+        &self,
+        worker: usize,
+        mut wire: Box<Wire>,
+        now: Instant,
+        closed: impl Fn() -> bool,
+    ) {
+        wire.set_aside(now);
         let mut stack = self.lock(worker);
         push_unless(&mut stack, wire, self.most, closed);
     }

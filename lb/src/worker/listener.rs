@@ -79,12 +79,12 @@ pub(super) async fn accept(
     let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(1));
     let mut phase = shared.phase.clone();
     tokio::select! {
-        () = door.closing.cancelled() => return,
+        () = door.closing.given() => return,
         () = turn(&mut phase) => {}
     }
     loop {
         let accepted = tokio::select! {
-            () = door.closing.cancelled() => return,
+            () = door.closing.given() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -100,7 +100,7 @@ pub(super) async fn accept(
                 // Only after the accept: a permit that waits for a client here is one that another
                 // listener may need.
                 let permit = tokio::select! {
-                    () = door.closed.cancelled() => return,
+                    () = door.closed.given() => return,
                     permit = Arc::clone(&shared.connections).acquire_owned() => permit,
                 };
                 let (shared, door) = (Arc::clone(&shared), Arc::clone(&door));

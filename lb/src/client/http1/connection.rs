@@ -104,7 +104,7 @@ where
         } = self;
         while !output.is_empty() {
             let polled = output.poll_write(stream, cx);
-            client.link.has_written(&polled);
+            client.link.has_written(&polled, output.is_empty());
             ready!(polled)?;
         }
         Pin::new(stream).poll_flush(cx)

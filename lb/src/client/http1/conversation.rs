@@ -95,7 +95,7 @@ where
         let may_be_http2 = connection.may_be_http2();
         let Connection { client, input, .. } = &mut *connection;
         // It may have been closed while the last answer was under way.
-        if input.is_empty() && client.door.closed.is_cancelled() {
+        if input.is_empty() && client.door.closed.is_given() {
             return Poll::Ready(Err(Stop::Over));
         }
         let most_bytes = client.shared.config.max_header_bytes;

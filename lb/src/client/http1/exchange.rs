@@ -62,7 +62,7 @@ where
         || framing == Framing::UntilClose
         // Whatever of the body still comes would be read as the next request, or delay it.
         || !feed.is_over()
-        || client.door.closing.is_cancelled()
+        || client.door.closing.is_given()
         || client.is_worn();
     asked.encode(&head, framing, is_last, connection.output.bytes());
     // It holds on to what was read from the target.

@@ -68,11 +68,12 @@ impl Output {
     ) -> Poll<io::Result<usize>> {
         let first = &self.bytes[self.sent..];
         let stream = Pin::new(stream);
-        let polled = if self.data.is_empty() && self.behind.is_empty() {
-            stream.poll_write(cx, first)
-        } else {
-            let slices = [first, &self.data, self.behind].map(IoSlice::new);
-            stream.poll_write_vectored(cx, &slices)
+        let polled = match (first, &*self.data, self.behind) {
+            (only, [], []) | ([], only, []) => stream.poll_write(cx, only),
+            (first, data, behind) => {
+                let slices = [first, data, behind].map(IoSlice::new);
+                stream.poll_write_vectored(cx, &slices)
+            }
         };
         let written = ready!(polled)?;
         if written == 0 {

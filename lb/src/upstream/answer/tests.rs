@@ -11,7 +11,7 @@ fn head(text: &str) -> Head {
 }
 
 fn headers(head: Head) -> HeaderMap {
-    head.into_response().headers.into_map()
+    head.response.headers.into_map()
 }
 
 fn refused(text: &str) -> Malformed {
@@ -29,9 +29,9 @@ fn a_head_is_taken_when_it_is_whole_and_the_body_is_left() {
     }
     let mut input = BytesMut::from(format!("{text}hello").as_str());
     let mut head = take_head(&mut input, &Method::GET).unwrap().unwrap();
-    assert_eq!(head.status, StatusCode::OK);
+    assert_eq!(head.response.status, StatusCode::OK);
     assert!(head.keep_alive);
-    assert!(head.reason.is_none());
+    assert!(head.response.reason.is_none());
     let data = head.body.next(&mut input).unwrap().unwrap();
     assert_eq!(data.into_data().unwrap(), "hello");
     assert!(head.body.is_complete());
@@ -44,7 +44,7 @@ fn a_head_is_taken_when_it_is_whole_and_the_body_is_left() {
 fn interim_answers_are_skipped() {
     let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n";
     let head = head(text);
-    assert_eq!(head.status, StatusCode::NO_CONTENT);
+    assert_eq!(head.response.status, StatusCode::NO_CONTENT);
     assert!(headers(head).is_empty());
 }
 
@@ -154,7 +154,8 @@ fn a_head_is_bounded() {
 fn a_reason_of_the_targets_own_is_passed_on() {
     let reason = |line: &str| {
         let head = head(&format!("HTTP/1.1 {line}\r\n\r\n"));
-        head.reason
+        head.response
+            .reason
             .map(|reason| String::from_utf8(reason.as_bytes().to_vec()).unwrap())
     };
     assert_eq!(reason("204 Nothing Here").as_deref(), Some("Nothing Here"));
