@@ -1,6 +1,6 @@
 //! One connection of a client: shakes hands if its listener speaks HTTPS, and serves it to its end.
 //!
-//! `http1` speaks HTTP/1.1, and hyper HTTP/2; `http2` and `http1` add the clock and the alarm, which `watch` keeps off the path of
+//! `http1` speaks HTTP/1.1, and `http2`, by h2, HTTP/2; both have the clock and the alarm, which `watch` keeps off the path of
 //! a request, and `link` is what the connection and its request tell each other.
 
 mod http1;
@@ -31,6 +31,7 @@ use crate::table::Speaks;
 use crate::tls::{HTTP_2, Handshake, Tls};
 use crate::upstream::Forwarded;
 pub(crate) use http1::{BrokenBody, Http1Body};
+pub(crate) use http2::Http2Body;
 pub(crate) use link::{Interrupted, Link};
 pub(crate) use proxy_protocol::ProxyProtocol;
 use rewind::{PREFACE, Rewind};

@@ -8,10 +8,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::client::{BrokenBody, Client, Http1Body};
+use crate::client::{BrokenBody, Client, Http1Body, Http2Body};
 
 /// A client's stream: bytes of a request or an answer that move are a sign of life.
 #[derive(Debug)]
@@ -30,7 +29,7 @@ impl<S> Metered<S> {
 #[derive(Debug)]
 pub(crate) enum RequestBody {
     Http1(Http1Body),
-    Http2(Incoming),
+    Http2(Http2Body),
 }
 
 /// The body of a client's request did not come to its end.
@@ -39,7 +38,7 @@ pub(crate) enum ReceiveError {
     #[error(transparent)]
     Http1(#[from] BrokenBody),
     #[error(transparent)]
-    Http2(#[from] hyper::Error),
+    Http2(#[from] h2::Error),
 }
 
 impl From<Http1Body> for RequestBody {
@@ -48,8 +47,8 @@ impl From<Http1Body> for RequestBody {
     }
 }
 
-impl From<Incoming> for RequestBody {
-    fn from(body: Incoming) -> Self {
+impl From<Http2Body> for RequestBody {
+    fn from(body: Http2Body) -> Self {
         Self::Http2(body)
     }
 }
@@ -65,7 +64,7 @@ impl RequestBody {
                 Poll::Ready(frame.map(|frame| Ok(frame?)))
             }
             Self::Http2(body) => {
-                let frame = ready!(Pin::new(body).poll_frame(cx));
+                let frame = ready!(body.poll_frame(cx));
                 Poll::Ready(frame.map(|frame| Ok(frame?)))
             }
         }

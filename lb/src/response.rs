@@ -21,7 +21,7 @@ pub(crate) struct ResponseHead {
 pub(crate) const SERVER_NAME: HeaderValue = HeaderValue::from_static("roadstead");
 
 impl ResponseHead {
-    /// Returns it as hyper has it.
+    /// Returns it with its headers in a map, as HTTP/2 sends them.
     pub(crate) fn into_parts(self) -> response::Parts {
         let (mut parts, ()) = http::Response::new(()).into_parts();
         parts.status = self.status;

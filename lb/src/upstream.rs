@@ -34,7 +34,7 @@ use crate::framing::{Appetite, Body, LEAST_READ};
 use crate::response::ResponseHead;
 use answer::{Head, Malformed, take_head};
 pub(crate) use head::Forwarded;
-pub(crate) use http2::{Call, CallAnswer, Http2Pool, Slot};
+pub(crate) use http2::{Call, CallAnswer, Http2Pool, Slot, reason};
 pub(crate) use outgoing::{Incomplete, Outgoing};
 use outgoing::{RequestBody, SendError};
 pub(crate) use pool::Pool;

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
+use h2::Reason;
 use http::header::{CONTENT_LENGTH, LOCATION, SERVER};
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -21,7 +22,7 @@ use crate::client::{Client, Tunnel};
 use crate::response::{ResponseHead, SERVER_NAME};
 use crate::target::{Target, Ticket};
 use crate::traffic::{Answer, By};
-use crate::upstream::{ExchangeError, Incomplete, Rest, Wire};
+use crate::upstream::{self, ExchangeError, Incomplete, Rest, Wire};
 
 /// A request from its head to the last byte of its answer.
 pub(super) struct Exchange {
@@ -130,6 +131,17 @@ pub(crate) enum BodyError {
     Expired,
     #[error("the target's deregistration delay is over")]
     Cut,
+}
+
+impl BodyError {
+    /// Returns with which reason a stream of HTTP/2 ends: that of the target, if it has given one.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::BrokenOff(ExchangeError::Call(error)) => upstream::reason(error),
+            Self::BrokenOff(_) | Self::Client(_) | Self::Expired | Self::Cut => None,
+        }
+        .unwrap_or(Reason::INTERNAL_ERROR)
+    }
 }
 
 /// The body of an answer.

@@ -220,6 +220,11 @@ fn cause(error: &hyper::Error) -> Option<&h2::Error> {
     None
 }
 
+/// Returns the reason that HTTP/2 has for the failure of a call.
+pub(crate) fn reason(error: &hyper::Error) -> Option<h2::Reason> {
+    cause(error)?.reason()
+}
+
 /// A request on its way to a target that speaks HTTP/2.
 #[derive(Debug)]
 pub(crate) struct Call {

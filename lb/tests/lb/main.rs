@@ -7,6 +7,8 @@ mod drain;
 #[cfg(test)]
 mod exchange;
 #[cfg(test)]
+mod expectations;
+#[cfg(test)]
 mod grpc;
 #[cfg(test)]
 mod harness;

@@ -1,26 +1,26 @@
 //! The requests that are under way on one HTTP/2 connection.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use hyper::rt::Executor;
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::header::EXPECT;
+use http::{Request, Response, StatusCode, request};
+use http_body::Body as _;
+use tracing::debug;
 
+use super::answer::{self, Broken, Sending};
+use super::body::Http2Body;
 use crate::client::Client;
 use crate::client::link::Due;
 use crate::lock::lock;
-
-tokio::task_local! {
-    /// The client of the request whose task this is.
-    static CURRENT: Arc<Client>;
-}
-
-/// Returns the client of the request whose task this is.
-pub(super) fn current() -> Arc<Client> {
-    CURRENT.get()
-}
+use crate::proxy::{self, Reply};
 
 /// Makes a task of each request, and remembers them. All of them run on the connection's thread.
 #[derive(Clone)]
@@ -36,8 +36,9 @@ struct Open {
 }
 
 /// One request, from its head to the last byte of its answer.
-struct Stream {
+pub(super) struct Stream {
     client: Arc<Client>,
+    respond: Mutex<SendResponse<Bytes>>,
     state: Mutex<State>,
 }
 
@@ -97,17 +98,38 @@ impl Streams {
         next.min().map(Due::At)
     }
 
-    fn begin(&self) -> (u64, Arc<Stream>) {
+    /// Makes a task of a request.
+    pub(super) fn begin(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
         let stream = Arc::new(Stream {
             client: Arc::new(self.connection.stream()),
+            respond: Mutex::new(respond),
             state: Mutex::default(),
         });
         self.connection.link.is_used();
+        let number = self.remember(&stream);
+        let under_way = UnderWay {
+            streams: self.clone(),
+            number,
+        };
+        tokio::spawn(async move {
+            let _under_way = under_way;
+            let (head, body) = request.into_parts();
+            let waits = expects_continue(&head).then(|| Arc::clone(&stream));
+            let body = Http2Body::new(body, &head.headers, waits);
+            let client = Arc::clone(&stream.client);
+            let answering = proxy::answer(client, Box::new(head), body.into());
+            if let Err(error) = stream.run(answering).await {
+                debug!(client = %stream.client.address, error = &error as &dyn std::error::Error, "an answer was not sent");
+            }
+        });
+    }
+
+    fn remember(&self, stream: &Arc<Stream>) -> u64 {
         let mut open = lock(&self.open);
         open.begun += 1;
         let number = open.begun;
-        open.streams.insert(number, Arc::clone(&stream));
-        (number, stream)
+        open.streams.insert(number, Arc::clone(stream));
+        number
     }
 
     fn forget(&self, number: u64) {
@@ -117,21 +139,6 @@ impl Streams {
             // From now on it is the client that is waited for.
             self.connection.link.end();
         }
-    }
-}
-
-impl<F> Executor<F> for Streams
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, future: F) {
-        let (number, stream) = self.begin();
-        let streams = self.clone();
-        let client = Arc::clone(&stream.client);
-        tokio::spawn(CURRENT.scope(client, async move {
-            let _under_way = UnderWay { streams, number };
-            stream.run(future).await;
-        }));
     }
 }
 
@@ -148,21 +155,58 @@ impl Drop for UnderWay {
 }
 
 impl Stream {
-    /// Drives a request until it has ended, or must end.
-    async fn run<F: Future<Output = ()>>(&self, future: F) {
+    /// Answers a request, unless it must end before.
+    async fn run(&self, answering: impl Future<Output = Reply>) -> Result<(), Broken> {
+        let reply = {
+            let mut answering = pin!(answering);
+            let replying = std::future::poll_fn(|cx| match answering.as_mut().poll(cx) {
+                Poll::Ready(reply) => Poll::Ready(Ok(reply)),
+                // Nobody waits for an answer to a request that was taken back.
+                Poll::Pending => lock(&self.respond)
+                    .poll_reset(cx)
+                    .map(|reset| Err(reset.map_or_else(Broken::from, Broken::Reset))),
+            });
+            match self.unless_told(replying).await {
+                Some(reply) => reply?,
+                None => return Ok(()),
+            }
+        };
+        let Reply { head, body, .. } = reply;
+        let head = answer::head(*head, &body);
+        let is_end = body.is_end_stream();
+        let stream = lock(&self.respond).send_response(head, is_end)?;
+        if is_end {
+            return Ok(());
+        }
+        let mut sending = Sending::new(stream, body);
+        let sent = self.unless_told(std::future::poll_fn(|cx| sending.poll(cx)));
+        sent.await.unwrap_or(Ok(()))
+    }
+
+    /// Drives one part of a request to its end; `None` when it must end before.
+    async fn unless_told<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         std::future::poll_fn(|cx| {
-            if future.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(Some(output));
             }
             match self.hear(cx) {
                 // What it sees when it looks up it has seen just now; it cannot answer, for its client does not read.
-                Some(Told::LookUp) if self.client.link.is_cut() => Poll::Ready(()),
-                Some(Told::End) => Poll::Ready(()),
+                Some(Told::LookUp) if self.client.link.is_cut() => Poll::Ready(None),
+                Some(Told::End) => Poll::Ready(None),
                 Some(Told::LookUp) | None => Poll::Pending,
             }
         })
-        .await;
+        .await
+    }
+
+    /// Tells a client that waits for it to send the body of its request.
+    pub(super) fn go_on(&self) {
+        let mut interim = Response::new(());
+        *interim.status_mut() = StatusCode::CONTINUE;
+        if let Err(error) = lock(&self.respond).send_informational(interim) {
+            debug!(client = %self.client.address, error = &error as &dyn std::error::Error, "a client cannot be told to go on");
+        }
     }
 
     fn tell(&self, what: Told) {
@@ -183,5 +227,20 @@ impl Stream {
             Some(_) | None => state.waker = Some(cx.waker().clone()),
         }
         state.told.take()
+    }
+}
+
+/// Returns whether a client waits to be told to send the body of its request (RFC 9110 10.1.1).
+fn expects_continue(head: &request::Parts) -> bool {
+    let expects = head.headers.get(EXPECT);
+    expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Stream")
+            .field("client", &self.client.address)
+            .finish_non_exhaustive()
     }
 }

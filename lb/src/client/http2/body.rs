@@ -1,0 +1,84 @@
+//! The body of a request, on its way from its stream to whoever takes it.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderValue};
+use http_body::{Frame, SizeHint};
+
+use super::streams::Stream;
+use crate::framing;
+
+/// What of a request's body is still to come.
+#[derive(Debug)]
+pub(crate) struct Http2Body {
+    stream: RecvStream,
+    left: Option<u64>,
+    /// Trailers are what comes next.
+    has_no_more_data: bool,
+    /// The stream of a client that waits to be told to go on (RFC 9110 10.1.1).
+    waits: Option<Arc<Stream>>,
+}
+
+impl Http2Body {
+    /// Returns the body of a request with these headers.
+    pub(super) fn new(stream: RecvStream, headers: &HeaderMap, waits: Option<Arc<Stream>>) -> Self {
+        // h2 holds the body to it.
+        let length = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
+        Self {
+            left: length.and_then(|length| framing::length(length).ok()),
+            waits: waits.filter(|_| !stream.is_end_stream()),
+            stream,
+            has_no_more_data: false,
+        }
+    }
+
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        if !self.has_no_more_data {
+            let data = self.stream.poll_data(cx);
+            if let Some(stream) = self.waits.take()
+                && data.is_pending()
+            {
+                stream.go_on();
+            }
+            match ready!(data) {
+                Some(Ok(bytes)) => return Poll::Ready(Some(self.took(bytes).map(Frame::data))),
+                Some(Err(error)) => return Poll::Ready(broken(error)),
+                None => self.has_no_more_data = true,
+            }
+        }
+        Poll::Ready(match ready!(self.stream.poll_trailers(cx)) {
+            Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
+            Err(error) => broken(error),
+        })
+    }
+
+    /// Lets the client send as much again.
+    fn took(&mut self, bytes: Bytes) -> Result<Bytes, h2::Error> {
+        self.stream.flow_control().release_capacity(bytes.len())?;
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(bytes.len() as u64);
+        }
+        Ok(bytes)
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.left
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+/// A client that resets its stream without an error only says that it has sent all that it will (RFC 9113 8.1).
+fn broken<T>(error: h2::Error) -> Option<Result<T, h2::Error>> {
+    (error.reason() != Some(Reason::NO_ERROR)).then_some(Err(error))
+}

@@ -1,0 +1,139 @@
+//! The frames of a connection, which h2 reads and writes: its beginning, its requests, its pings and its end.
+
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::{self, Builder, Handshake};
+use h2::{Ping, PingPong, Reason};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::unconstrained;
+use tokio::time::{Instant, Sleep, sleep};
+use tracing::debug;
+
+use super::streams::Streams;
+
+const MOST_STREAMS: u32 = 128;
+/// Requests that are taken back before they were looked at (rapid reset); more end the connection.
+const MOST_RESETS: usize = 20;
+/// So much of a request's body, and of all of a connection together, may come before it is taken.
+const STREAM_WINDOW: u32 = 128 * 1024;
+const CONNECTION_WINDOW: u32 = 512 * 1024;
+/// So much of an answer waits for a client that does not read.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Finds out that a client is gone while its request is slow.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A connection, from its preface on.
+pub(super) struct Connection<T> {
+    stage: Stage<T>,
+    closing: bool,
+}
+
+enum Stage<T> {
+    Begins(Handshake<T, Bytes>),
+    Serves(server::Connection<T, Bytes>, Pulse),
+}
+
+impl<T> Connection<T>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    /// Returns a connection on which heads may have so many bytes.
+    pub(super) fn new(stream: T, most_header_bytes: usize) -> Self {
+        let handshake = Builder::new()
+            .max_concurrent_streams(MOST_STREAMS)
+            .max_pending_accept_reset_streams(MOST_RESETS)
+            .max_header_list_size(u32::try_from(most_header_bytes).unwrap_or(u32::MAX))
+            .max_send_buffer_size(SEND_BUFFER)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .handshake(stream);
+        Self {
+            stage: Stage::Begins(handshake),
+            closing: false,
+        }
+    }
+
+    /// Tells the client that it will get no more requests answered than it has made.
+    pub(super) fn graceful_shutdown(&mut self) {
+        if std::mem::replace(&mut self.closing, true) {
+            return;
+        }
+        if let Stage::Serves(connection, _) = &mut self.stage {
+            connection.graceful_shutdown();
+        }
+    }
+
+    /// Moves frames in both directions, and makes streams of requests; ready when the connection has ended.
+    pub(super) fn poll(
+        &mut self,
+        streams: &Streams,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), h2::Error>> {
+        if let Stage::Begins(handshake) = &mut self.stage {
+            let mut connection = ready!(pin!(handshake).poll(cx))?;
+            if self.closing {
+                connection.graceful_shutdown();
+            }
+            let pings = connection.ping_pong();
+            let pings = pings.expect("nobody else has taken them of a new connection");
+            self.stage = Stage::Serves(connection, Pulse::new(pings));
+        }
+        let Stage::Serves(connection, pulse) = &mut self.stage else {
+            return Poll::Pending;
+        };
+        if pulse.poll(cx).is_ready() {
+            debug!("no answer to a ping");
+            connection.abrupt_shutdown(Reason::NO_ERROR);
+        }
+        while let Some(request) = ready!(connection.poll_accept(cx)) {
+            let (request, respond) = request?;
+            streams.begin(request, respond);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Asks the client from time to time whether it is still there.
+struct Pulse {
+    pings: PingPong,
+    timer: Pin<Box<Sleep>>,
+    is_asked: bool,
+}
+
+impl Pulse {
+    fn new(pings: PingPong) -> Self {
+        Self {
+            pings,
+            timer: Box::pin(sleep(PING_INTERVAL)),
+            is_asked: false,
+        }
+    }
+
+    /// Ready when it has not answered in time.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.is_asked && self.pings.poll_pong(cx).is_ready() {
+                self.is_asked = false;
+                self.again(PING_INTERVAL);
+            }
+            // A task that has used up its turn would not even set it.
+            ready!(pin!(unconstrained(self.timer.as_mut())).poll(cx));
+            if self.is_asked || self.pings.send_ping(Ping::opaque()).is_err() {
+                // Told once; what comes of it is seen by whoever drives the connection.
+                self.is_asked = false;
+                self.again(PING_INTERVAL);
+                return Poll::Ready(());
+            }
+            self.is_asked = true;
+            self.again(PING_TIMEOUT);
+        }
+    }
+
+    fn again(&mut self, after: Duration) {
+        self.timer.as_mut().reset(Instant::now() + after);
+    }
+}
