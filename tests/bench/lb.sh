@@ -1,6 +1,7 @@
 #!/bin/bash
 # What a proxy costs: nginx, HAProxy and `ctl lb` in turn, so that whatever else the machine does falls on all of them.
-# Ratios count. CPU seconds are those of the proxy for 100,000 requests, or handshakes.
+# Each peer is set up as who knows it would: a worker for each core with a socket of its own, connections to targets kept, and
+# buffers that a large answer fits into. Ratios count. CPU seconds are those of the proxy for 100,000 requests, or handshakes.
 #
 #   tests/bench/lb.sh DIRECTORY [WORK...]     DIRECTORY: where `make build` has put ctl and load
 #
@@ -21,7 +22,7 @@ proxies=(nginx haproxy roadstead)
 source "$(dirname "$0")/common.sh"
 ulimit -n "$(ulimit -Hn)"
 
-declare -A port=([backend]=18080 [nginx]=18081 [haproxy]=18082 [roadstead]=18083 [ruled]=18084) session=()
+declare -A port=([backend]=18080 [other]=18079 [nginx]=18081 [haproxy]=18082 [roadstead]=18083 [ruled]=18084) session=()
 declare -A secure=([nginx]=18091 [haproxy]=18092 [roadstead]=18093)
 
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
@@ -35,23 +36,25 @@ cat >"$work/backend.conf" <<CONF
 daemon off; worker_processes $cores; pid $work/backend.pid; error_log $work/backend.log; user root;
 events { worker_connections 8192; }
 http { access_log off; keepalive_requests 1000000000; sendfile on; open_file_cache max=16 inactive=1h;
-    server { listen 127.0.0.1:${port[backend]} reuseport; root $work/www; } }
+    server { listen 127.0.0.1:${port[backend]} reuseport; listen 127.0.0.1:${port[other]} reuseport; root $work/www; } }
 CONF
 cat >"$work/nginx.conf" <<CONF
 daemon off; worker_processes $cores; pid $work/nginx.pid; error_log $work/nginx.log;
 events { worker_connections 8192; }
-http { access_log off; keepalive_requests 1000000000; ssl_session_tickets off;
+http { access_log off; keepalive_requests 1000000000; proxy_temp_path $work/proxied;
     ssl_certificate $work/cert.pem; ssl_certificate_key $work/key.pem; ssl_protocols TLSv1.3;
-    upstream backend { server 127.0.0.1:${port[backend]}; keepalive 256; keepalive_requests 1000000000; }
+    upstream backend { server 127.0.0.1:${port[backend]}; server 127.0.0.1:${port[other]};
+        keepalive 512; keepalive_requests 1000000000; }
     server { listen 127.0.0.1:${port[nginx]} reuseport; listen 127.0.0.1:${secure[nginx]} ssl http2 reuseport;
         location / { proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection "";
-            proxy_set_header X-Forwarded-For \$proxy_add_x_forwarded_for; } } }
+            proxy_set_header X-Forwarded-For \$proxy_add_x_forwarded_for;
+            proxy_buffer_size 16k; proxy_buffers 8 32k; proxy_busy_buffers_size 64k; proxy_max_temp_file_size 0; } } }
 CONF
 cat >"$work/haproxy.cfg" <<CONF
 global
     nbthread $cores
     maxconn 9000
-    ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets
+    ssl-default-bind-options ssl-min-ver TLSv1.3
 defaults
     mode http
     timeout connect 5s
@@ -60,11 +63,12 @@ defaults
     option forwardfor
     http-reuse always
 frontend front
-    bind 127.0.0.1:${port[haproxy]}
-    bind 127.0.0.1:${secure[haproxy]} ssl crt $work/both.pem alpn h2,http/1.1
+    bind 127.0.0.1:${port[haproxy]} shards by-thread
+    bind 127.0.0.1:${secure[haproxy]} shards by-thread ssl crt $work/both.pem alpn h2,http/1.1
     default_backend back
 backend back
-    server one 127.0.0.1:${port[backend]}
+    server one 127.0.0.1:${port[backend]} pool-max-conn 512
+    server two 127.0.0.1:${port[other]} pool-max-conn 512
 CONF
 cat >"$work/table.toml" <<CONF
 [[certificate]]
@@ -87,7 +91,7 @@ $(rules 1000)
 forward = "backend"
 [[target_group]]
 name = "backend"
-targets = ["127.0.0.1:${port[backend]}"]
+targets = ["127.0.0.1:${port[backend]}", "127.0.0.1:${port[other]}"]
 health_check = false
 CONF
 
@@ -137,7 +141,7 @@ failed() {
 ask_wrk() {
     local name=$1 url=$2 connections=$3
     shift 3
-    wrk --threads 1 --connections "$connections" --duration "${seconds}s" "$@" "$url" >"$work/out" 2>&1
+    wrk --threads 2 --connections "$connections" --duration "${seconds}s" "$@" "$url" >"$work/out" 2>&1
     ! grep -qE 'Non-2xx|Socket errors: connect [1-9]' "$work/out" || failed "$name" wrk
     awk '/ requests in / { print $1 }' "$work/out"
 }
@@ -148,9 +152,9 @@ ask() {
     case $1 in
         h1-64) ask_wrk "$2" "$plain/small" 64 ;;
         h1-512) ask_wrk "$2" "$plain/small" 512 ;;
-        h1-100k) ask_wrk "$2" "$plain/large" 64 ;;
+        h1-100k) ask_wrk "$2" "$plain/large" 32 ;;
         https) ask_wrk "$2" "$tls/small" 64 ;;
-        handshakes) ask_wrk "$2" "$tls/small" 16 --header 'Connection: close' ;;
+        handshakes) ask_wrk "$2" "$tls/small" 8 --header 'Connection: close' ;;
         http2)
             h2load --clients=16 --max-concurrent-streams=16 --duration="$seconds" "$tls/small" >"$work/out" 2>&1
             grep -q ' 0 failed, 0 errored, 0 timeout' "$work/out" || failed "$2" h2load
