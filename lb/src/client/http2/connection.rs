@@ -137,3 +137,52 @@ impl Pulse {
         self.timer.as_mut().reset(Instant::now() + after);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::client::PREFACE;
+
+    /// Returns when a connection has found out that its client is gone.
+    async fn silence(server: DuplexStream) {
+        let mut connection = server::handshake(server).await.unwrap();
+        let mut pulse = Pulse::new(connection.ping_pong().unwrap());
+        poll_fn(|cx| {
+            let gone = pulse.poll(cx);
+            // The pings go out, and the answers come in.
+            let _none = connection.poll_accept(cx);
+            gone
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_answers_no_ping_is_gone() {
+        let (mut client, server) = duplex(1024);
+        let settings = b"\0\0\0\x04\0\0\0\0\0";
+        client.write_all(PREFACE).await.unwrap();
+        client.write_all(settings).await.unwrap();
+        let begun = Instant::now();
+        silence(server).await;
+        assert_eq!(
+            begun.elapsed().as_secs(),
+            (PING_INTERVAL + PING_TIMEOUT).as_secs()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_answers_pings_stays() {
+        let (client, server) = duplex(1024);
+        tokio::spawn(async {
+            let (_requests, connection) = h2::client::handshake(client).await.unwrap();
+            connection.await
+        });
+        let ten_minutes = Duration::from_secs(600);
+        timeout(ten_minutes, silence(server)).await.unwrap_err();
+    }
+}
