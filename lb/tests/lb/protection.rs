@@ -5,6 +5,9 @@ use std::time::Duration;
 use roadstead_lb::Config;
 use roadstead_proto::lb;
 
+use crate::harness::frames::{
+    DATA, END_STREAM, Frame, Frames, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, get as get_frame,
+};
 use crate::harness::{Backend, Connection, Http2, Lb, body_of, get, target, text, within};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: lb\r\n\r\n";
@@ -58,6 +61,44 @@ async fn a_body_that_trickles_in_below_the_least_rate_is_a_408() {
     };
     within(trickle).await;
     assert_eq!(connection.answer().await.status, 408);
+}
+
+/// Takes an answer over HTTP/2 in parts of so many bytes, one in each five milliseconds; returns how many bytes have come, and how it ended.
+async fn take(lb: &Lb, part: u32) -> (usize, Frame) {
+    let mut connection = Frames::open(lb.address).await;
+    // 6.9.2: a window of so much, and as much again for each part that has come.
+    let window = [&[0, 4][..], &part.to_be_bytes()].concat();
+    connection.send(frame(SETTINGS, 0, 0, window).bytes()).await;
+    connection.send(get_frame(1).bytes()).await;
+    let mut taken = 0;
+    let mut pace = tokio::time::interval(Duration::from_millis(5));
+    loop {
+        let next = connection.next_of(&[DATA, RST_STREAM], "an answer").await;
+        if next.kind == RST_STREAM || next.flags & END_STREAM > 0 {
+            return (taken + next.payload.len(), next);
+        }
+        taken += next.payload.len();
+        pace.tick().await;
+        let more = frame(WINDOW_UPDATE, 0, 1, part.to_be_bytes());
+        connection.send(more.bytes()).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_over_http_2_may_be_taken_as_slowly_as_the_least_rate_and_no_slower() {
+    const LENGTH: usize = 8000;
+    let backend = Backend::http(|_request| async { text(vec![b'x'; LENGTH]) }).await;
+    let slow = |config: &mut Config| {
+        config.target_timeout = Duration::from_secs(1);
+        config.min_client_rate = 400;
+    };
+    let lb = Lb::start_with(&[target("b", backend.address)], slow).await;
+    // 4,000 bytes a second: twice as long as nothing may move.
+    let (taken, end) = take(&lb, 20).await;
+    assert_eq!((taken, end.kind), (LENGTH, DATA));
+    // And 200.
+    let (taken, end) = take(&lb, 1).await;
+    assert!(taken < LENGTH && end.kind == RST_STREAM, "{taken}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Sends an answer on its stream, as fast as its client takes it.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
@@ -10,6 +11,7 @@ use http::header::{CONTENT_LENGTH, DATE};
 use http::{HeaderValue, Response};
 use http_body::Body as _;
 
+use crate::client::Client;
 use crate::proxy::{BodyError, ResponseBody};
 use crate::response::ResponseHead;
 
@@ -43,18 +45,23 @@ pub(super) fn head(head: ResponseHead, body: &ResponseBody) -> Response<()> {
 
 /// An answer's body on its way.
 pub(super) struct Sending {
+    client: Arc<Client>,
     stream: SendStream<Bytes>,
     body: ResponseBody,
-    /// What waits for the client's window, and whether it is the last.
-    waiting: Option<(Bytes, bool)>,
+    /// What waits for the client's window.
+    waiting: Bytes,
+    /// Nothing follows what waits.
+    is_last: bool,
 }
 
 impl Sending {
-    pub(super) fn new(stream: SendStream<Bytes>, body: ResponseBody) -> Self {
+    pub(super) fn new(client: Arc<Client>, stream: SendStream<Bytes>, body: ResponseBody) -> Self {
         Self {
+            client,
             stream,
             body,
-            waiting: None,
+            waiting: Bytes::new(),
+            is_last: false,
         }
     }
 
@@ -64,14 +71,9 @@ impl Sending {
             if let Poll::Ready(reason) = self.stream.poll_reset(cx)? {
                 return Poll::Ready(Err(Broken::Reset(reason)));
             }
-            if self.waiting.is_some() {
-                ready!(self.poll_window(cx))?;
-            }
-            if let Some((data, is_last)) = self.waiting.take() {
-                self.stream.send_data(data, is_last)?;
-                if is_last {
-                    return Poll::Ready(Ok(()));
-                }
+            ready!(self.poll_waiting(cx))?;
+            if self.is_last {
+                return Poll::Ready(Ok(()));
             }
             let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
                 self.stream.send_data(Bytes::new(), true)?;
@@ -79,15 +81,14 @@ impl Sending {
             };
             match frame.map(http_body::Frame::into_data) {
                 Ok(Ok(data)) => {
-                    // Of the window of all streams one takes no more than it needs to be woken: the rest is asked for with the data.
-                    if !data.is_empty() {
-                        self.stream.reserve_capacity(1);
+                    self.is_last = self.body.is_end_stream();
+                    if self.is_last && data.is_empty() {
+                        self.stream.send_data(data, true)?;
+                    } else {
+                        self.waiting = data;
                     }
-                    let is_last = self.body.is_end_stream();
-                    self.waiting = Some((data, is_last));
                 }
                 Ok(Err(frame)) => {
-                    self.stream.reserve_capacity(0);
                     let trailers = frame.into_trailers().unwrap_or_default();
                     self.stream.send_trailers(trailers)?;
                     return Poll::Ready(Ok(()));
@@ -100,17 +101,26 @@ impl Sending {
         }
     }
 
-    /// Ready when what waits may be sent.
-    fn poll_window(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        let is_empty = self
-            .waiting
-            .as_ref()
-            .is_none_or(|(data, _)| data.is_empty());
-        while !is_empty && self.stream.capacity() == 0 {
-            match ready!(self.stream.poll_capacity(cx)) {
-                Some(capacity) => drop(capacity?),
-                None => return Poll::Ready(Err(Broken::Reset(Reason::CANCEL))),
+    /// Sends what waits as the client's window lets it; ready when nothing waits any more.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        let link = &self.client.link;
+        while !self.waiting.is_empty() {
+            self.stream.reserve_capacity(self.waiting.len());
+            let mut capacity = self.stream.capacity();
+            let is_free = capacity > 0;
+            while capacity == 0 {
+                let Poll::Ready(more) = self.stream.poll_capacity(cx) else {
+                    link.has_written(&Poll::Pending, false);
+                    return Poll::Pending;
+                };
+                capacity = more.ok_or(Broken::Reset(Reason::CANCEL))??;
             }
+            let part = self.waiting.split_to(capacity.min(self.waiting.len()));
+            if !is_free {
+                link.has_written(&Poll::Ready(Ok(part.len())), false);
+            }
+            let is_end = self.is_last && self.waiting.is_empty();
+            self.stream.send_data(part, is_end)?;
         }
         Poll::Ready(Ok(()))
     }

@@ -178,7 +178,7 @@ impl Stream {
         if is_end {
             return Ok(());
         }
-        let mut sending = Sending::new(stream, body);
+        let mut sending = Sending::new(Arc::clone(&self.client), stream, body);
         let sent = self.unless_told(std::future::poll_fn(|cx| sending.poll(cx)));
         sent.await.unwrap_or(Ok(()))
     }
