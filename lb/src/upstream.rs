@@ -32,6 +32,7 @@ use tokio_util::io::poll_read_buf;
 
 use crate::framing::{Appetite, Body, LEAST_READ};
 use crate::response::ResponseHead;
+pub(crate) use answer::Announce;
 use answer::{Head, Malformed, take_head};
 pub(crate) use head::Forwarded;
 pub(crate) use http2::{Call, CallAnswer, Http2Pool, Slot, reason};
@@ -190,13 +191,15 @@ impl Wire {
         is_nothing(&SockRef::from(&self.stream).peek(&mut byte))
     }
 
-    /// Sends a request; returns the head of the answer. The body comes by [`Wire::poll_frame`].
+    /// Sends a request; returns the head of the answer, and announces interim ones before. The body comes by [`Wire::poll_frame`].
     pub(crate) async fn send(
         &mut self,
         outgoing: &mut Outgoing,
+        announce: Announce<'_>,
     ) -> Result<Box<ResponseHead>, SendFailure> {
         let mut progress = Progress::default();
-        let answered = std::future::poll_fn(|cx| self.poll_answer(outgoing, &mut progress, cx));
+        let answered =
+            std::future::poll_fn(|cx| self.poll_answer(outgoing, &mut progress, announce, cx));
         match answered.await {
             Ok(mut head) if head.response.status == StatusCode::SWITCHING_PROTOCOLS => {
                 self.reusable = false;
@@ -232,6 +235,7 @@ impl Wire {
         &mut self,
         outgoing: &mut Outgoing,
         progress: &mut Progress,
+        announce: Announce<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Head, ExchangeError>> {
         if progress.broken.is_none() {
@@ -248,7 +252,7 @@ impl Wire {
             }
         }
         loop {
-            if let Some(head) = take_head(&mut self.input, &outgoing.method)? {
+            if let Some(head) = take_head(&mut self.input, &outgoing.method, announce)? {
                 return Poll::Ready(Ok(head));
             }
             let error = match ready!(self.poll_fill(cx)) {

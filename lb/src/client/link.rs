@@ -14,9 +14,13 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::counter::Counter;
 use crate::lock::lock;
+use crate::response::ResponseHead;
 use crate::target::Target;
 
 const NANOSECONDS: u64 = 1_000_000_000;
+
+/// So many interim answers to a request are passed on.
+const MOST_INTERIM: u64 = 16;
 
 /// Why a request may not wait any longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +71,11 @@ pub(crate) struct Link {
     /// Whether there is a target below; no lock needs to be taken to see that there is none.
     with_target: AtomicBool,
     target: Mutex<Option<Arc<Target>>>,
+    /// How many interim answers there were to the request.
+    announced: Counter,
+    /// Whether there are some below.
+    has_interim: AtomicBool,
+    interim: Mutex<Vec<ResponseHead>>,
 }
 
 impl Link {
@@ -89,6 +98,9 @@ impl Link {
             expired: AtomicBool::new(false),
             with_target: AtomicBool::new(false),
             target: Mutex::new(None),
+            announced: Counter::default(),
+            has_interim: AtomicBool::new(false),
+            interim: Mutex::default(),
         }
     }
 
@@ -111,6 +123,7 @@ impl Link {
         self.begun.store(false, Relaxed);
         self.expired.store(false, Relaxed);
         self.received.set(0);
+        self.announced.set(0);
         self.waited_for.store(false, Relaxed);
         self.broken_off.store(false, Relaxed);
         self.touch()
@@ -179,6 +192,24 @@ impl Link {
             self.with_target.store(false, Relaxed);
             *lock(&self.target) = None;
         }
+    }
+
+    /// An interim answer has come for the client. Of those of one request it gets some and no more: a target could go on for ever.
+    pub(crate) fn announce(&self, interim: ResponseHead) {
+        if self.announced.get() < MOST_INTERIM {
+            self.announced.add(1);
+            lock(&self.interim).push(interim);
+            self.has_interim.store(true, Relaxed);
+        }
+    }
+
+    /// Takes the interim answers that have come.
+    pub(super) fn take_interim(&self) -> Vec<ResponseHead> {
+        if !self.has_interim.load(Relaxed) {
+            return Vec::new();
+        }
+        self.has_interim.store(false, Relaxed);
+        std::mem::take(&mut *lock(&self.interim))
     }
 
     /// The answer is complete; the client's time runs.

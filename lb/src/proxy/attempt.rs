@@ -113,7 +113,9 @@ impl Way<'_> {
                 }
             }
         };
-        match client.link.guard(target, wire.send(outgoing)).await {
+        let mut announce = |interim| client.link.announce(interim);
+        let sent = wire.send(outgoing, &mut announce);
+        match client.link.guard(target, sent).await {
             Ok(Ok(head)) => Ok(Some(Answered {
                 head,
                 rest: Rest::Http1(wire),

@@ -17,6 +17,9 @@ const PROTOCOL: &[u8] = b"HTTP/1.";
 const MOST_HEAD_BYTES: usize = 64 * 1024;
 const MOST_HEADERS: usize = 128;
 
+/// Takes an interim answer.
+pub(crate) type Announce<'a> = &'a mut (dyn FnMut(ResponseHead) + Send);
+
 /// What a target sent is not an answer of HTTP/1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
@@ -43,8 +46,12 @@ pub(super) struct Head {
 }
 
 /// Takes the head of the answer to a request with `method` from `input`; `None` when more input is
-/// needed. An interim answer but 101 is skipped.
-pub(super) fn take_head(input: &mut BytesMut, method: &Method) -> Result<Option<Head>, Malformed> {
+/// needed. Interim answers before it are announced, but for 100: whether the client is to go on is ours to say.
+pub(super) fn take_head(
+    input: &mut BytesMut,
+    method: &Method,
+    announce: Announce<'_>,
+) -> Result<Option<Head>, Malformed> {
     loop {
         let begins = &input[..input.len().min(PROTOCOL.len())];
         if !PROTOCOL.starts_with(begins) {
@@ -61,6 +68,9 @@ pub(super) fn take_head(input: &mut BytesMut, method: &Method) -> Result<Option<
         let status = head.response.status;
         if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(Some(head));
+        }
+        if status != StatusCode::CONTINUE {
+            announce(*head.response);
         }
     }
 }

@@ -28,7 +28,7 @@ fn read<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Read {
     for part in parts {
         input.extend_from_slice(part);
         if head.is_none() {
-            match take_head(&mut input, &Method::GET) {
+            match take_head(&mut input, &Method::GET, &mut |_interim| {}) {
                 Ok(None) => continue,
                 Ok(Some(mut taken)) => {
                     read.status = Some(taken.response.status.as_u16());

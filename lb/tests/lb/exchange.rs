@@ -157,16 +157,3 @@ async fn what_is_not_a_sound_answer_is_a_502() {
         lb.until_counts([0, 0, 1, 0]).await;
     }
 }
-
-#[tokio::test]
-async fn an_interim_answer_is_not_taken_for_the_final_one() {
-    let answer =
-        "HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-    let backend = answering(answer, false).await;
-    let lb = Lb::start(&[target("b", backend.address)]).await;
-    let mut connection = lb.connect().await;
-    for _ in 0..2 {
-        assert_eq!(connection.get("/").await.text(), "ok");
-    }
-    assert_eq!(backend.connections(), 1);
-}

@@ -21,6 +21,8 @@ mod http2_conformance;
 #[cfg(test)]
 mod http2_targets;
 #[cfg(test)]
+mod interim;
+#[cfg(test)]
 mod losses;
 #[cfg(test)]
 mod messages;

@@ -60,6 +60,21 @@ impl Asked {
         }
     }
 
+    /// Writes an interim answer, unless its client is too old to know of them (RFC 9110 15.2).
+    pub(super) fn encode_interim(self, head: &ResponseHead, bytes: &mut Vec<u8>) {
+        if self.is_1_0 {
+            return;
+        }
+        status_line(head, bytes);
+        head.headers.each(|name, value| {
+            // RFC 9110 8.6.
+            if !is(name, &CONTENT_LENGTH) {
+                line(bytes, name, value);
+            }
+        });
+        bytes.extend_from_slice(b"\r\n");
+    }
+
     /// Writes the head of an answer; `is_last` if the connection ends after it.
     pub(super) fn encode(
         self,
@@ -69,20 +84,7 @@ impl Asked {
         bytes: &mut Vec<u8>,
     ) {
         bytes.reserve(USUAL_LENGTH);
-        // Of HTTP/1.1 also for an older client (RFC 9110 6.2).
-        bytes.extend_from_slice(b"HTTP/1.1 ");
-        bytes.extend_from_slice(head.status.as_str().as_bytes());
-        bytes.extend_from_slice(b" ");
-        let reason = match &head.reason {
-            Some(reason) => reason.as_bytes(),
-            None => head
-                .status
-                .canonical_reason()
-                .unwrap_or_default()
-                .as_bytes(),
-        };
-        bytes.extend_from_slice(reason);
-        bytes.extend_from_slice(b"\r\n");
+        status_line(head, bytes);
         let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
         let has_no_length = switches || head.status == StatusCode::NO_CONTENT;
         let mut is_dated = false;
@@ -112,6 +114,22 @@ impl Asked {
         }
         bytes.extend_from_slice(b"\r\n");
     }
+}
+
+fn status_line(head: &ResponseHead, bytes: &mut Vec<u8>) {
+    // Of HTTP/1.1 also for an older client (RFC 9110 6.2).
+    bytes.extend_from_slice(b"HTTP/1.1 ");
+    bytes.extend_from_slice(head.status.as_str().as_bytes());
+    bytes.extend_from_slice(b" ");
+    let usual = || {
+        head.status
+            .canonical_reason()
+            .unwrap_or_default()
+            .as_bytes()
+    };
+    let reason = head.reason.as_ref().map_or_else(usual, |it| it.as_bytes());
+    bytes.extend_from_slice(reason);
+    bytes.extend_from_slice(b"\r\n");
 }
 
 fn is(name: &[u8], known: &HeaderName) -> bool {

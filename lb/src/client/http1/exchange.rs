@@ -39,7 +39,11 @@ where
         let mut answering = pin!(answering);
         std::future::poll_fn(|cx| {
             loop {
-                if let Poll::Ready(answered) = answering.as_mut().poll(cx) {
+                let answered = answering.as_mut().poll(cx);
+                for interim in client.link.take_interim() {
+                    asked.encode_interim(&interim, connection.output.bytes());
+                }
+                if let Poll::Ready(answered) = answered {
                     return Poll::Ready(Ok(answered));
                 }
                 if feed.poll(connection, cx).is_pending() {

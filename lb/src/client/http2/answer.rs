@@ -43,6 +43,14 @@ pub(super) fn head(head: ResponseHead, body: &ResponseBody) -> Response<()> {
     Response::from_parts(parts, ())
 }
 
+/// Returns an interim answer as a client gets it.
+pub(super) fn interim(head: ResponseHead) -> Response<()> {
+    let mut parts = head.into_parts();
+    // RFC 9110 8.6.
+    parts.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(parts, ())
+}
+
 /// An answer's body on its way.
 pub(super) struct Sending {
     client: Arc<Client>,

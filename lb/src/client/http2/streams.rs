@@ -159,12 +159,18 @@ impl Stream {
     async fn run(&self, answering: impl Future<Output = Reply>) -> Result<(), Broken> {
         let reply = {
             let mut answering = pin!(answering);
-            let replying = std::future::poll_fn(|cx| match answering.as_mut().poll(cx) {
-                Poll::Ready(reply) => Poll::Ready(Ok(reply)),
-                // Nobody waits for an answer to a request that was taken back.
-                Poll::Pending => lock(&self.respond)
-                    .poll_reset(cx)
-                    .map(|reset| Err(reset.map_or_else(Broken::from, Broken::Reset))),
+            let replying = std::future::poll_fn(|cx| {
+                let answered = answering.as_mut().poll(cx);
+                for interim in self.client.link.take_interim() {
+                    self.inform(answer::interim(interim));
+                }
+                match answered {
+                    Poll::Ready(reply) => Poll::Ready(Ok(reply)),
+                    // Nobody waits for an answer to a request that was taken back.
+                    Poll::Pending => lock(&self.respond)
+                        .poll_reset(cx)
+                        .map(|reset| Err(reset.map_or_else(Broken::from, Broken::Reset))),
+                }
             });
             match self.unless_told(replying).await {
                 Some(reply) => reply?,
@@ -204,8 +210,12 @@ impl Stream {
     pub(super) fn go_on(&self) {
         let mut interim = Response::new(());
         *interim.status_mut() = StatusCode::CONTINUE;
+        self.inform(interim);
+    }
+
+    fn inform(&self, interim: Response<()>) {
         if let Err(error) = lock(&self.respond).send_informational(interim) {
-            debug!(client = %self.client.address, error = &error as &dyn std::error::Error, "a client cannot be told to go on");
+            debug!(client = %self.client.address, error = &error as &dyn std::error::Error, "an interim answer was not sent");
         }
     }
 

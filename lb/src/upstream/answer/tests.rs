@@ -1,9 +1,10 @@
-use http::HeaderMap;
+use http::header::LINK;
+use http::{HeaderMap, HeaderValue};
 
 use super::*;
 
 fn take_from(text: &str, method: &Method) -> Result<Option<Head>, Malformed> {
-    take_head(&mut BytesMut::from(text), method)
+    take_head(&mut BytesMut::from(text), method, &mut |_interim| {})
 }
 
 fn head(text: &str) -> Head {
@@ -28,7 +29,9 @@ fn a_head_is_taken_when_it_is_whole_and_the_body_is_left() {
         assert!(matches!(outcome, Ok(None)), "{cut}");
     }
     let mut input = BytesMut::from(format!("{text}hello").as_str());
-    let mut head = take_head(&mut input, &Method::GET).unwrap().unwrap();
+    let mut head = take_head(&mut input, &Method::GET, &mut |_interim| {})
+        .unwrap()
+        .unwrap();
     assert_eq!(head.response.status, StatusCode::OK);
     assert!(head.keep_alive);
     assert!(head.response.reason.is_none());
@@ -41,11 +44,17 @@ fn a_head_is_taken_when_it_is_whole_and_the_body_is_left() {
 }
 
 #[test]
-fn interim_answers_are_skipped() {
+fn interim_answers_are_announced_but_for_whether_to_go_on() {
     let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n";
-    let head = head(text);
+    let mut announced = Vec::new();
+    let head = take_head(&mut BytesMut::from(text), &Method::GET, &mut |interim| {
+        announced.push((interim.status, interim.headers.into_map()));
+    });
+    let head = head.unwrap().unwrap();
     assert_eq!(head.response.status, StatusCode::NO_CONTENT);
     assert!(headers(head).is_empty());
+    let hints = HeaderMap::from_iter([(LINK, HeaderValue::from_static("a"))]);
+    assert_eq!(announced, [(StatusCode::EARLY_HINTS, hints)]);
 }
 
 #[test]
