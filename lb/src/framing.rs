@@ -4,7 +4,7 @@ mod chunked;
 mod encode;
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
 use http_body::Frame;
 
 use chunked::Chunked;
@@ -34,9 +34,9 @@ pub(crate) enum Body {
 impl Body {
     pub(crate) const NONE: Self = Self::Length(0);
 
-    /// Returns a body in chunks.
-    pub(crate) fn in_chunks() -> Self {
-        Self::Chunked(Chunked::default())
+    /// Returns a body in chunks, of whose trailers the `private` ones are not passed on.
+    pub(crate) fn in_chunks(private: Vec<HeaderName>) -> Self {
+        Self::Chunked(Chunked::new(private))
     }
 
     pub(crate) fn is_complete(&self) -> bool {

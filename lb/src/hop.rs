@@ -39,13 +39,18 @@ pub(crate) fn named(value: &[u8]) -> impl Iterator<Item = HeaderName> + '_ {
         .filter(|name| *name != CONTENT_LENGTH && *name != HOST && !is_hop_by_hop(name))
 }
 
+/// Returns what all `Connection` headers name, as [`named`] does.
+pub(crate) fn private(headers: &HeaderMap) -> Vec<HeaderName> {
+    let connection = headers.get_all(CONNECTION).iter();
+    connection
+        .flat_map(|value| named(value.as_bytes()))
+        .collect()
+}
+
 /// Returns the headers of a request that go on to its target, as far as the version of HTTP has no say. An expectation was meant for
 /// us: the body is asked for when the target is there.
 pub(crate) fn going_on(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-    let connection = headers.get_all(CONNECTION).iter();
-    let private: Vec<HeaderName> = connection
-        .flat_map(|value| named(value.as_bytes()))
-        .collect();
+    let private = private(headers);
     let stays =
         move |name: &HeaderName| is_hop_by_hop(name) || private.contains(name) || *name == EXPECT;
     headers.iter().filter(move |(name, _)| !stays(name))

@@ -13,9 +13,17 @@ const MOST_SIZE_BYTES: usize = 1024;
 const MOST_TRAILER_BYTES: usize = 16 * 1024;
 const MOST_TRAILERS: usize = 64;
 
+/// What of a chunked body is still to come.
+#[derive(Debug, Default)]
+pub(crate) struct Chunked {
+    place: Place,
+    /// What `Connection` has named stays on its hop also behind the body (RFC 9110 7.6.1).
+    private: Vec<HeaderName>,
+}
+
 /// Where in a chunked body the reader is.
 #[derive(Debug, Default)]
-pub(crate) enum Chunked {
+enum Place {
     #[default]
     Size,
     Data(u64),
@@ -26,8 +34,14 @@ pub(crate) enum Chunked {
 }
 
 impl Chunked {
+    /// Returns a body whose trailers are passed on but for the `private` ones.
+    pub(super) fn new(private: Vec<HeaderName>) -> Self {
+        let place = Place::default();
+        Self { place, private }
+    }
+
     pub(crate) fn is_done(&self) -> bool {
-        matches!(self, Self::Done)
+        matches!(self.place, Place::Done)
     }
 
     /// Takes the next frame from `input`; `None` when it is over or more input is needed.
@@ -38,14 +52,14 @@ impl Chunked {
         if let Some(trailers) = self.skip(input)? {
             return Ok(Some(Frame::trailers(trailers)));
         }
-        let Self::Data(left) = self else {
+        let Place::Data(left) = &mut self.place else {
             return Ok(None);
         };
         let Some(data) = take(input, left) else {
             return Ok(None);
         };
         if *left == 0 {
-            *self = Self::DataEnd;
+            self.place = Place::DataEnd;
             // So that the end is known together with the last data, unless trailers are to come.
             if input.starts_with(b"\r\n0\r\n\r\n") {
                 self.skip(input)?;
@@ -57,12 +71,12 @@ impl Chunked {
     /// Goes on to the next data, or as far as the input goes; returns the trailers, if there are any.
     fn skip(&mut self, input: &mut BytesMut) -> Result<Option<HeaderMap>, FramingError> {
         loop {
-            match self {
+            match self.place {
                 // The parser takes a line without a digit for zero, and a bare LF in an extension.
-                Self::Size if input.first().is_some_and(|byte| !byte.is_ascii_hexdigit()) => {
+                Place::Size if input.first().is_some_and(|byte| !byte.is_ascii_hexdigit()) => {
                     return Err(FramingError::ChunkSize);
                 }
-                Self::Size => match httparse::parse_chunk_size(input) {
+                Place::Size => match httparse::parse_chunk_size(input) {
                     Err(_) => return Err(FramingError::ChunkSize),
                     Ok(Status::Complete((length, _)))
                         if memchr::memchr(b'\n', input) < Some(length - 1) =>
@@ -75,27 +89,27 @@ impl Chunked {
                     Ok(Status::Partial) => return Ok(None),
                     Ok(Status::Complete((length, size))) => {
                         input.advance(length);
-                        *self = if size == 0 {
-                            Self::Trailers
+                        self.place = if size == 0 {
+                            Place::Trailers
                         } else {
-                            Self::Data(size)
+                            Place::Data(size)
                         };
                     }
                 },
-                Self::DataEnd if input.len() < 2 => return Ok(None),
-                Self::DataEnd if input.starts_with(b"\r\n") => {
+                Place::DataEnd if input.len() < 2 => return Ok(None),
+                Place::DataEnd if input.starts_with(b"\r\n") => {
                     input.advance(2);
-                    *self = Self::Size;
+                    self.place = Place::Size;
                 }
-                Self::DataEnd => return Err(FramingError::ChunkEnd),
-                Self::Trailers => {
-                    let Some(trailers) = trailers(input)? else {
+                Place::DataEnd => return Err(FramingError::ChunkEnd),
+                Place::Trailers => {
+                    let Some(trailers) = trailers(input, &self.private)? else {
                         return Ok(None);
                     };
-                    *self = Self::Done;
+                    self.place = Place::Done;
                     return Ok((!trailers.is_empty()).then_some(trailers));
                 }
-                Self::Data(_) | Self::Done => return Ok(None),
+                Place::Data(_) | Place::Done => return Ok(None),
             }
         }
     }
@@ -107,7 +121,10 @@ fn has_bare_lf(lines: &[u8]) -> bool {
     ends.any(|end| end == 0 || lines[end - 1] != b'\r')
 }
 
-fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, FramingError> {
+fn trailers(
+    input: &mut BytesMut,
+    private: &[HeaderName],
+) -> Result<Option<HeaderMap>, FramingError> {
     let mut fields = [EMPTY_HEADER; MOST_TRAILERS];
     let mut trailers = HeaderMap::new();
     let length = match httparse::parse_headers(input, &mut fields) {
@@ -122,7 +139,7 @@ fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, FramingError> {
                 let (Ok(name), Ok(value)) = (name, value) else {
                     return Err(FramingError::Trailers);
                 };
-                if hop::may_trail(&name) {
+                if hop::may_trail(&name) && !private.contains(&name) {
                     trailers.append(name, value);
                 }
             }

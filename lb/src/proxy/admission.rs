@@ -20,6 +20,9 @@ pub(super) fn check(head: &request::Parts) -> Result<(), Refusal> {
     if authority.is_some_and(|authority| authority.contains('@')) {
         return Err(Refusal::BadRequest("the host has user information"));
     }
+    if authority.is_some_and(|authority| !ends_with_its_port(authority)) {
+        return Err(Refusal::BadRequest("the host is malformed"));
+    }
     // RFC 9112 3.2: a request without a host, or with two, is answered with 400.
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -46,7 +49,22 @@ pub(super) fn check(head: &request::Parts) -> Result<(), Refusal> {
 fn is_host(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
     let plain = !bytes.contains(&b'@') && !bytes.contains(&b',');
-    bytes.is_empty() || (plain && Authority::try_from(bytes).is_ok())
+    let is_authority = || {
+        let authority = Authority::try_from(bytes);
+        authority.is_ok_and(|authority| ends_with_its_port(authority.as_str()))
+    };
+    bytes.is_empty() || (plain && is_authority())
+}
+
+/// Returns whether nothing but a number is behind the name (RFC 3986 3.2.3); `Authority` takes any word there.
+fn ends_with_its_port(authority: &str) -> bool {
+    let name_end = match authority.rfind(']') {
+        Some(bracket) => Some(bracket + 1),
+        None => authority.find(':'),
+    };
+    let behind = name_end.map_or("", |end| &authority[end..]);
+    let port = behind.strip_prefix(':');
+    behind.is_empty() || port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn is_another(host: &HeaderValue, authority: Option<&str>) -> bool {
@@ -78,10 +96,20 @@ mod tests {
 
     #[test]
     fn a_host_is_a_name_with_or_without_a_port() {
-        for host in ["", "a.example", "a.example:80", "[::1]:80", "a_b"] {
+        for host in [
+            "",
+            "a.example",
+            "a.example:80",
+            "a:",
+            "[::1]",
+            "[::1]:80",
+            "a_b",
+        ] {
             assert_eq!(checked(&[("host", host)]), Ok(()), "{host}");
         }
-        for host in ["a@b", "a b", "a/b", "a,b", "a?b", "a#b", "\u{e9}"] {
+        for host in [
+            "a@b", "a b", "a/b", "a,b", "a?b", "a#b", "\u{e9}", "a:b", "a:80b", "[::1]b", "[::1]:b",
+        ] {
             let refused = checked(&[("host", host)]);
             assert!(matches!(refused, Err(Refusal::BadRequest(_))), "{host}");
         }
@@ -109,6 +137,7 @@ mod tests {
             ("/", None),
             ("https://a.net/", Some("b.net")),
             ("https://a@b.net/", None),
+            ("https://a:b/", None),
         ] {
             let checked = checked(uri, host);
             assert!(matches!(checked, Err(Refusal::BadRequest(_))), "{uri}");

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use http::header::{CONTENT_TYPE, COOKIE, HOST};
+use http::header::{CONTENT_TYPE, COOKIE, HOST, MAX_FORWARDS};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Uri, Version, request};
+use http::{HeaderValue, Method, Uri, Version, request};
 
 use crate::routing::{self, Asked};
 
@@ -22,6 +22,27 @@ pub(super) fn to_origin_form(head: &mut request::Parts) {
         let empty = HeaderValue::from_static("");
         head.headers.entry(HOST).or_insert(empty);
     }
+}
+
+/// Counts one off the hops that OPTIONS and TRACE may still go; returns whether this one may go on (RFC 9110 7.6.2).
+pub(super) fn count_hop(head: &mut request::Parts) -> bool {
+    if head.method != Method::OPTIONS && head.method != Method::TRACE {
+        return true;
+    }
+    let left = head.headers.get(MAX_FORWARDS);
+    let digits = left.and_then(|value| value.to_str().ok());
+    // What is no number is passed on as it is.
+    let Some(digits) = digits
+        .filter(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
+    else {
+        return true;
+    };
+    let left: u64 = digits.parse().unwrap_or(u64::MAX);
+    if let Some(left) = left.checked_sub(1) {
+        head.headers.insert(MAX_FORWARDS, left.into());
+        return true;
+    }
+    false
 }
 
 /// Returns whether a request is a call of gRPC.
@@ -73,6 +94,33 @@ mod tests {
         join_cookies(&mut head);
         let cookies: Vec<_> = head.headers.get_all(COOKIE).iter().collect();
         assert_eq!(cookies, ["a=1; b=2; c=3"]);
+    }
+
+    #[test]
+    fn only_options_and_trace_count_their_hops() {
+        let counted = |method: &str, value: &str| {
+            let request = Request::builder().method(method);
+            let request = request.header("max-forwards", value).body(());
+            let (mut head, ()) = request.unwrap().into_parts();
+            let goes_on = count_hop(&mut head);
+            (goes_on, head.headers[MAX_FORWARDS].clone())
+        };
+        for (method, value, goes_on, left) in [
+            ("OPTIONS", "1", true, "0"),
+            ("TRACE", "010", true, "9"),
+            ("TRACE", "0", false, "0"),
+            (
+                "OPTIONS",
+                "99999999999999999999",
+                true,
+                "18446744073709551614",
+            ),
+            ("OPTIONS", "-1", true, "-1"),
+            ("OPTIONS", "", true, ""),
+            ("GET", "0", true, "0"),
+        ] {
+            assert_eq!(counted(method, value), (goes_on, left.parse().unwrap()));
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub(crate) enum Refusal {
     BadRequest(&'static str),
     /// CONNECT is for forward proxies.
     Connect,
+    /// It has come as far as it may (RFC 9110 7.6.2): OPTIONS (`true`) is answered, and TRACE would show what nobody need see.
+    NoFurther(bool),
     /// The client has begun a body and does not go on.
     RequestTimeout,
     /// The client makes more requests than its listener lets it; so long it must wait.
@@ -33,7 +35,8 @@ impl Refusal {
     fn status(self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoFurther(true) => StatusCode::OK,
+            Self::Connect | Self::NoFurther(false) => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::BadGateway => StatusCode::BAD_GATEWAY,
@@ -48,6 +51,7 @@ impl Refusal {
             Self::Overload => Some(OVERLOAD_PAUSE),
             Self::BadRequest(_)
             | Self::Connect
+            | Self::NoFurther(_)
             | Self::RequestTimeout
             | Self::BadGateway
             | Self::NoTarget
@@ -61,6 +65,7 @@ impl Refusal {
         match self {
             Self::BadRequest(_) | Self::Connect | Self::RequestTimeout => true,
             Self::TooManyRequests(_)
+            | Self::NoFurther(_)
             | Self::Overload
             | Self::BadGateway
             | Self::NoTarget
@@ -74,6 +79,7 @@ impl Refusal {
         let text = match self {
             Self::BadRequest(why) => format!("{status}: {why}\n"),
             Self::Connect
+            | Self::NoFurther(_)
             | Self::RequestTimeout
             | Self::TooManyRequests(_)
             | Self::Overload
@@ -85,7 +91,7 @@ impl Refusal {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        if self == Self::Connect {
+        if matches!(self, Self::Connect | Self::NoFurther(_)) {
             let methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
             headers.insert(ALLOW, HeaderValue::from_static(methods));
         }

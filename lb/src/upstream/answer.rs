@@ -174,7 +174,7 @@ impl Fields {
         }
         let body = match (bodiless, self.chunked, self.length) {
             (true, _, _) => Body::NONE,
-            (false, true, _) => Body::in_chunks(),
+            (false, true, _) => Body::in_chunks(self.private),
             (false, false, Some(length)) => Body::Length(length),
             (false, false, None) => {
                 keep_alive = false;

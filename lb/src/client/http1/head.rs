@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, TRANSFER_ENCODING};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, request};
 use httparse::{ParserConfig, Status};
 
@@ -19,6 +20,8 @@ const MOST_HEADERS: usize = 100;
 pub(super) enum Refused {
     Malformed,
     TooLong,
+    /// Already the first line is (RFC 9112 3).
+    TargetTooLong,
     /// The body has codings beneath the chunks: they would be lost, for it goes on as plain chunks (RFC 9112 6.1).
     Coding,
 }
@@ -28,6 +31,7 @@ impl Refused {
         match self {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::TooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::Coding => StatusCode::NOT_IMPLEMENTED,
         }
     }
@@ -59,7 +63,11 @@ pub(super) fn take(
     }
     let end = end(input, looked_at)?;
     if end.unwrap_or(input.len()) > most_bytes {
-        return Err(Refused::TooLong);
+        let has_a_line = input[..most_bytes].contains(&b'\n');
+        return Err(match has_a_line {
+            true => Refused::TooLong,
+            false => Refused::TargetTooLong,
+        });
     }
     let Some(end) = end else {
         return Ok(None);
@@ -109,6 +117,12 @@ fn parse(bytes: &Bytes) -> Result<Head, Refused> {
     parts.method = Method::from_bytes(method.as_bytes()).map_err(|_| Refused::Malformed)?;
     parts.uri = Uri::from_maybe_shared(bytes.slice_ref(target.as_bytes()))
         .map_err(|_| Refused::Malformed)?;
+    // RFC 9112 3.2.4: of a server as a whole, which only we can tell it. `Uri` would make "/" of no path.
+    if parts.method == Method::OPTIONS && has_no_path(&parts.uri, target) {
+        let mut uri = parts.uri.into_parts();
+        uri.path_and_query = Some(PathAndQuery::from_static("*"));
+        parts.uri = Uri::from_parts(uri).map_err(|_| Refused::Malformed)?;
+    }
     parts.version = match minor {
         0 => Version::HTTP_10,
         _ => Version::HTTP_11,
@@ -126,6 +140,14 @@ fn parse(bytes: &Bytes) -> Result<Head, Refused> {
         fields.add(name, value)?;
     }
     fields.finish(parts)
+}
+
+/// Returns whether a target is nothing but a scheme and an authority.
+fn has_no_path(uri: &Uri, target: &str) -> bool {
+    let parts = uri.scheme_str().zip(uri.authority());
+    parts.is_some_and(|(scheme, authority)| {
+        target.len() == scheme.len() + "://".len() + authority.as_str().len()
+    })
 }
 
 /// Returns whether the target has the form that its method lets it have (RFC 9112 3.2).
@@ -182,7 +204,9 @@ impl Fields {
                 self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             }
         } else if name == EXPECT {
-            self.expects_continue |= value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+            // A list (RFC 9110 10.1.1).
+            let mut expected = hop::elements(value.as_bytes());
+            self.expects_continue |= expected.any(|one| one.eq_ignore_ascii_case(b"100-continue"));
         }
         self.headers.append(name, value);
         Ok(())
@@ -195,7 +219,7 @@ impl Fields {
             (0, Some(length)) => Body::Length(length),
             // One reader would believe the length, and another the coding; the former knows the one, the latter not; and a body
             // whose last coding is another has no end (RFC 9112 6.1 and 6.3).
-            (1, None) if self.is_chunked && !is_1_0 => Body::in_chunks(),
+            (1, None) if self.is_chunked && !is_1_0 => Body::in_chunks(hop::private(&self.headers)),
             (_, None) if self.is_chunked && !is_1_0 => return Err(Refused::Coding),
             (_, _) => return Err(Refused::Malformed),
         };
