@@ -1,12 +1,10 @@
 //! The exchange with a target that does what no well-behaved server library would.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::watch;
 
-use crate::harness::{Backend, Lb, body_of, draining, request, target, text, within};
+use crate::harness::{Backend, Lb, body_of, draining, request, target, text};
 
 /// A target that answers each request with these bytes, and closes the connection after it if asked to.
 async fn answering(answer: &'static str, close: bool) -> Backend {
@@ -87,39 +85,6 @@ async fn a_get_with_a_body_of_unknown_length_keeps_it() {
         )
         .await;
     assert_eq!(connection.answer().await.text(), "hi");
-}
-
-#[tokio::test]
-async fn the_trailers_of_a_request_reach_the_target() {
-    let (seen, mut seeing) = watch::channel(String::new());
-    let seen = Arc::new(seen);
-    let backend = Backend::raw(move |mut stream, _| {
-        let seen = Arc::clone(&seen);
-        async move {
-            let mut bytes = Vec::new();
-            while !bytes.ends_with(b"x-sum: 7\r\n\r\n") {
-                assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0);
-            }
-            seen.send_replace(String::from_utf8(bytes).unwrap());
-            let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
-            stream.write_all(answer).await.unwrap();
-        }
-    })
-    .await;
-    let lb = Lb::start(&[target("b", backend.address)]).await;
-    let mut connection = lb.connect().await;
-    connection
-        .send(
-            "POST / HTTP/1.1\r\nHost: lb\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n\
-             2\r\nhi\r\n0\r\nX-Sum: 7\r\n\r\n",
-        )
-        .await;
-    assert_eq!(connection.head().await.unwrap().status, 204);
-    let seen = within(seeing.wait_for(|seen| !seen.is_empty())).await;
-    let seen = seen.unwrap().clone();
-    let (head, body) = seen.split_once("\r\n\r\n").unwrap();
-    assert!(head.contains("transfer-encoding: chunked"), "{head}");
-    assert_eq!(body, "2\r\nhi\r\n0\r\nx-sum: 7\r\n\r\n");
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ mod harness;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
+mod http1_conformance;
+#[cfg(test)]
 mod http2;
 #[cfg(test)]
 mod http2_conformance;

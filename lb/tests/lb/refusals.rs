@@ -84,45 +84,6 @@ async fn a_target_that_falls_silent_in_mid_answer_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn nonsense_is_a_400() {
-    let lb = Lb::start(&[]).await;
-    for request in [
-        "NONSENSE\r\n\r\n",
-        "GET / HTTP/1.1\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\nBad Name: b\r\n\r\n",
-    ] {
-        let mut connection = lb.connect().await;
-        connection.send(request).await;
-        assert_eq!(connection.answer().await.status, 400, "{request}");
-    }
-}
-
-#[tokio::test]
-async fn two_different_lengths_never_reach_a_target() {
-    let backend = Backend::text("hello").await;
-    let lb = Lb::start(&[target("b", backend.address)]).await;
-    let mut connection = lb.connect().await;
-    connection
-        .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab")
-        .await;
-    assert_eq!(connection.answer().await.status, 400);
-    assert_eq!(backend.connections(), 0);
-}
-
-#[tokio::test]
-async fn connect_is_a_405() {
-    let backend = Backend::text("hello").await;
-    let lb = Lb::start(&[target("b", backend.address)]).await;
-    let mut connection = lb.connect().await;
-    connection
-        .send("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n")
-        .await;
-    assert_eq!(connection.answer().await.status, 405);
-    assert_eq!(backend.connections(), 0);
-}
-
-#[tokio::test]
 async fn a_head_beyond_the_bound_is_a_431() {
     let backend = Backend::text("hello").await;
     let change = |config: &mut roadstead_lb::Config| config.max_header_bytes = 4096;
