@@ -23,7 +23,7 @@ pub struct Config {
     pub access_log_format: AccessLogFormat,
     /// Where Prometheus may read metrics over HTTP, at `/metrics`; nowhere by default.
     pub metrics: Option<SocketAddr>,
-    /// The most bytes of a request's head; a longer one is answered with 431. Default 64 KiB, as ALB.
+    /// The most bytes of a request's head; a longer one is answered with 431, or 414 if its first line is. Default 64 KiB, as ALB.
     pub max_header_bytes: usize,
     /// The most client connections at once; further ones wait in the kernel. Default 65,536.
     pub max_connections: usize,

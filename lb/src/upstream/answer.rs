@@ -87,8 +87,10 @@ fn end_of_head(input: &[u8]) -> Option<usize> {
 fn parse(bytes: &Bytes, method: &Method) -> Result<Head, Malformed> {
     let mut headers = [MaybeUninit::uninit(); MOST_HEADERS];
     let mut head = httparse::Response::new(&mut []);
-    let parsed =
-        ParserConfig::default().parse_response_with_uninit_headers(&mut head, bytes, &mut headers);
+    // RFC 9112 5.1: of an answer, white space before a colon is left out. Of a request it is an error.
+    let parsed = ParserConfig::default()
+        .allow_spaces_after_header_name_in_responses(true)
+        .parse_response_with_uninit_headers(&mut head, bytes, &mut headers);
     let (Ok(Status::Complete(_)), Some(minor), Some(code)) = (parsed, head.version, head.code)
     else {
         return Err(Malformed::Head);

@@ -44,6 +44,17 @@ fn a_head_is_taken_when_it_is_whole_and_the_body_is_left() {
 }
 
 #[test]
+fn white_space_before_a_colon_is_left_out() {
+    let head = head("HTTP/1.1 200 OK\r\nContent-Length : 7\r\nX\t : 1\r\n\r\n");
+    assert!(matches!(head.body, Body::Length(7)));
+    let headers = headers(head);
+    assert_eq!(
+        (&headers["content-length"], &headers["x"]),
+        (&"7".parse().unwrap(), &"1".parse().unwrap())
+    );
+}
+
+#[test]
 fn interim_answers_are_announced_but_for_whether_to_go_on() {
     let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n";
     let mut announced = Vec::new();
