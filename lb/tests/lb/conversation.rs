@@ -16,27 +16,6 @@ async fn rest(connection: &mut Connection) -> String {
 }
 
 #[tokio::test]
-async fn the_trailers_of_an_answer_reach_the_client() {
-    let backend = Backend::raw(|mut stream, _number| async move {
-        request(&mut stream).await;
-        let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
-                      2\r\nhi\r\n0\r\nX-Sum: 7\r\nContent-Length: 9\r\n\r\n";
-        stream.write_all(answer.as_bytes()).await.unwrap();
-    })
-    .await;
-    let lb = Lb::start(&[target("b", backend.address)]).await;
-    let mut connection = lb.connect().await;
-    connection
-        .send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        .await;
-    let answer = rest(&mut connection).await;
-    assert!(
-        answer.ends_with("\r\n\r\n2\r\nhi\r\n0\r\nx-sum: 7\r\n\r\n"),
-        "{answer}"
-    );
-}
-
-#[tokio::test]
 async fn a_client_that_still_sends_gets_its_answer_and_no_reset() {
     let lb = Lb::start(&[]).await;
     let mut connection = lb.connect().await;
@@ -66,18 +45,6 @@ async fn who_waits_to_be_told_to_go_on_is_told_the_answer_if_there_is_one_before
         .await;
     let answer = rest(&mut connection).await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-}
-
-#[tokio::test]
-async fn who_does_not_wait_to_be_told_is_not_told() {
-    let backend = Backend::http(|request| async move { text(body_of(request).await) }).await;
-    let lb = Lb::start(&[target("b", backend.address)]).await;
-    let mut connection = lb.connect().await;
-    connection
-        .send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nok")
-        .await;
-    let answer = connection.answer().await;
-    assert_eq!((answer.status, answer.text()), (200, "ok"));
 }
 
 #[tokio::test]

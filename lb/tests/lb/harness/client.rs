@@ -91,11 +91,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             loop {
                 let line = self.line().await?;
                 let size = usize::from_str_radix(&line, 16).ok()?;
-                self.read_exact(size, &mut answer.body).await?;
-                self.line().await?;
                 if size == 0 {
+                    // Behind the trailers, if there are any.
+                    while !self.line().await?.is_empty() {}
                     return Some(answer);
                 }
+                self.read_exact(size, &mut answer.body).await?;
+                self.line().await?;
             }
         }
         match answer.header("content-length") {

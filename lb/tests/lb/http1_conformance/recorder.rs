@@ -31,11 +31,48 @@ impl Recorder {
         Self { backend, seen }
     }
 
+    /// Starts one that tells when a head is there, and then what came behind it, whole or not; only what is whole is answered.
+    pub(super) async fn of_parts() -> Self {
+        let (tell, seen) = mpsc::unbounded_channel();
+        let backend = Backend::raw(move |mut stream, _| {
+            let tell = tell.clone();
+            async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    match stream.read_u8().await {
+                        Ok(byte) => head.push(byte),
+                        Err(_) => return,
+                    }
+                }
+                let head = String::from_utf8(head).unwrap();
+                tell.send(head.clone()).unwrap();
+                let mut rest = String::new();
+                // A reset ends it as well.
+                while let Ok(byte) = stream.read_u8().await {
+                    rest.push(byte.into());
+                    if is_whole(&format!("{head}{rest}")) {
+                        let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
+                        stream.write_all(answer).await.unwrap();
+                        break;
+                    }
+                }
+                tell.send(rest).unwrap();
+            }
+        })
+        .await;
+        Self { backend, seen }
+    }
+
     pub(super) fn address(&self) -> SocketAddr {
         self.backend.address
     }
 
-    /// Returns the next request.
+    /// Forgets what nobody has asked for.
+    pub(super) fn forget(&mut self) {
+        while self.seen.try_recv().is_ok() {}
+    }
+
+    /// Returns what it tells next.
     pub(super) async fn next(&mut self) -> String {
         within(self.seen.recv()).await.unwrap()
     }
@@ -56,7 +93,7 @@ async fn whole_request(stream: &mut TcpStream) -> Option<String> {
 }
 
 /// Returns whether a request has come to its end, as a reader has it who believes in chunks, and then in lengths.
-pub(super) fn is_whole(text: &str) -> bool {
+fn is_whole(text: &str) -> bool {
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return false;
     };
