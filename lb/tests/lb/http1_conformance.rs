@@ -1,7 +1,8 @@
 //! What RFC 9110 and RFC 9112 demand of an intermediary that speaks HTTP/1.1: one line is one rule, and its name says where it is.
 //!
-//! Not kept, and in none of these tables: targets are told of no proxy by `Via` (9110 7.6.3), interim answers but 100 and 101 reach no
-//! client (9110 15.2), a higher minor version is refused (9110 2.5), and so are empty elements in a list of codings (9110 5.6.1).
+//! Not kept, and in none of these tables: targets are told of no proxy by `Via` (9110 7.6.3), for then some compress nothing, and ALB
+//! does not either; a higher minor version is refused (9110 2.5), and so are empty elements in a list of codings (9110 5.6.1). Interim
+//! answers are in `interim.rs`.
 
 mod answers;
 mod bodies;

@@ -99,7 +99,7 @@ pub(super) const OTHERS: [Answer; 27] = [
     ),
     (
         "9112 8: an interim answer alone",
-        Get,
+        Old,
         "HTTP/1.1 103 Early Hints\r\n\r\n",
         BadGateway,
     ),
