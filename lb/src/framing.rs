@@ -115,7 +115,7 @@ impl Default for Appetite {
 }
 
 impl Appetite {
-    /// Returns that for a message which is about as long as the last one was, in bytes.
+    /// Returns the appetite for a message that is about as long as the last one was, in bytes.
     pub(crate) fn after(last: usize) -> Self {
         Self(last.clamp(LEAST_READ, MOST_READ).next_power_of_two())
     }

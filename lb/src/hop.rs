@@ -62,6 +62,11 @@ pub(crate) fn may_trail(name: &HeaderName) -> bool {
     !is_hop_by_hop(name) && *name != CONTENT_LENGTH && *name != HOST
 }
 
+/// Returns whether an `Expect` header's value says that its client waits to be told to send the body (RFC 9110 10.1.1).
+pub(crate) fn expects_continue(value: &[u8]) -> bool {
+    elements(value).any(|expected| expected.eq_ignore_ascii_case(b"100-continue"))
+}
+
 /// Returns the elements of a list (RFC 9110 5.6.1), such as `Connection` and `Content-Length` have.
 pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)

@@ -30,7 +30,7 @@ use body::Exchange;
 pub(crate) use body::{BodyError, Reply, ResponseBody};
 use bytes::Bytes;
 pub(crate) use connect::connect;
-use http::{Method, Response, StatusCode, request};
+use http::{Response, StatusCode, request};
 use pick::{Picked, next};
 use refusal::Refusal;
 use tried::Tried;
@@ -120,9 +120,7 @@ async fn forward(
     now: Instant,
 ) -> Result<Answered, Own> {
     admission::check(&head)?;
-    if !headers::count_hop(&mut head) {
-        return Err(Refusal::NoFurther(head.method == Method::OPTIONS).into());
-    }
+    headers::count_hop(&mut head)?;
     let client = Arc::clone(exchange.client());
     headers::to_origin_form(&mut head);
     headers::join_cookies(&mut head);

@@ -32,8 +32,7 @@ use tokio_util::io::poll_read_buf;
 
 use crate::framing::{Appetite, Body, LEAST_READ};
 use crate::response::ResponseHead;
-pub(crate) use answer::Announce;
-use answer::{Head, Malformed, take_head};
+use answer::{Head, Malformed, Taken, take_head};
 pub(crate) use head::Forwarded;
 pub(crate) use http2::{Call, CallAnswer, Http2Pool, Slot, reason};
 pub(crate) use outgoing::{Incomplete, Outgoing};
@@ -195,7 +194,7 @@ impl Wire {
     pub(crate) async fn send(
         &mut self,
         outgoing: &mut Outgoing,
-        announce: Announce<'_>,
+        announce: &mut (dyn FnMut(ResponseHead) + Send),
     ) -> Result<Box<ResponseHead>, SendFailure> {
         let mut progress = Progress::default();
         let answered =
@@ -235,7 +234,7 @@ impl Wire {
         &mut self,
         outgoing: &mut Outgoing,
         progress: &mut Progress,
-        announce: Announce<'_>,
+        announce: &mut (dyn FnMut(ResponseHead) + Send),
         cx: &mut Context<'_>,
     ) -> Poll<Result<Head, ExchangeError>> {
         if progress.broken.is_none() {
@@ -252,8 +251,13 @@ impl Wire {
             }
         }
         loop {
-            if let Some(head) = take_head(&mut self.input, &outgoing.method, announce)? {
-                return Poll::Ready(Ok(head));
+            match take_head(&mut self.input, &outgoing.method)? {
+                Some(Taken::Final(head)) => return Poll::Ready(Ok(head)),
+                Some(Taken::Interim(head)) => {
+                    announce(*head);
+                    continue;
+                }
+                None => {}
             }
             let error = match ready!(self.poll_fill(cx)) {
                 Ok(0) => None,

@@ -6,6 +6,7 @@ use http::header::{CONTENT_TYPE, COOKIE, HOST, MAX_FORWARDS};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Uri, Version, request};
 
+use super::refusal::Refusal;
 use crate::routing::{self, Asked};
 
 /// Leaves the path and the query of a target in absolute form; its host counts more than the header
@@ -24,25 +25,28 @@ pub(super) fn to_origin_form(head: &mut request::Parts) {
     }
 }
 
-/// Counts one off the hops that OPTIONS and TRACE may still go; returns whether this one may go on (RFC 9110 7.6.2).
-pub(super) fn count_hop(head: &mut request::Parts) -> bool {
-    if head.method != Method::OPTIONS && head.method != Method::TRACE {
-        return true;
-    }
+/// Counts one off the hops that OPTIONS and TRACE may still go (RFC 9110 7.6.2).
+///
+/// # Errors
+/// Fails when this is the last: it is answered here.
+pub(super) fn count_hop(head: &mut request::Parts) -> Result<(), Refusal> {
+    let refusal = match head.method {
+        Method::OPTIONS => Refusal::LastHopOfOptions,
+        Method::TRACE => Refusal::LastHopOfTrace,
+        _ => return Ok(()),
+    };
     let left = head.headers.get(MAX_FORWARDS);
     let digits = left.and_then(|value| value.to_str().ok());
+    let is_number =
+        |text: &&str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
     // What is no number is passed on as it is.
-    let Some(digits) = digits
-        .filter(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
-    else {
-        return true;
+    let Some(digits) = digits.filter(is_number) else {
+        return Ok(());
     };
     let left: u64 = digits.parse().unwrap_or(u64::MAX);
-    if let Some(left) = left.checked_sub(1) {
-        head.headers.insert(MAX_FORWARDS, left.into());
-        return true;
-    }
-    false
+    let left = left.checked_sub(1).ok_or(refusal)?;
+    head.headers.insert(MAX_FORWARDS, left.into());
+    Ok(())
 }
 
 /// Returns whether a request is a call of gRPC.
@@ -102,7 +106,7 @@ mod tests {
             let request = Request::builder().method(method);
             let request = request.header("max-forwards", value).body(());
             let (mut head, ()) = request.unwrap().into_parts();
-            let goes_on = count_hop(&mut head);
+            let goes_on = count_hop(&mut head).is_ok();
             (goes_on, head.headers[MAX_FORWARDS].clone())
         };
         for (method, value, goes_on, left) in [

@@ -15,8 +15,10 @@ pub(crate) enum Refusal {
     BadRequest(&'static str),
     /// CONNECT is for forward proxies.
     Connect,
-    /// It has come as far as it may (RFC 9110 7.6.2): OPTIONS (`true`) is answered, and TRACE would show what nobody need see.
-    NoFurther(bool),
+    /// It has come as far as it may (RFC 9110 7.6.2), and is answered.
+    LastHopOfOptions,
+    /// So has this; what TRACE shows nobody need see.
+    LastHopOfTrace,
     /// The client has begun a body and does not go on.
     RequestTimeout,
     /// The client makes more requests than its listener lets it; so long it must wait.
@@ -35,8 +37,8 @@ impl Refusal {
     fn status(self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::NoFurther(true) => StatusCode::OK,
-            Self::Connect | Self::NoFurther(false) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::LastHopOfOptions => StatusCode::OK,
+            Self::Connect | Self::LastHopOfTrace => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::BadGateway => StatusCode::BAD_GATEWAY,
@@ -51,7 +53,8 @@ impl Refusal {
             Self::Overload => Some(OVERLOAD_PAUSE),
             Self::BadRequest(_)
             | Self::Connect
-            | Self::NoFurther(_)
+            | Self::LastHopOfOptions
+            | Self::LastHopOfTrace
             | Self::RequestTimeout
             | Self::BadGateway
             | Self::NoTarget
@@ -65,7 +68,8 @@ impl Refusal {
         match self {
             Self::BadRequest(_) | Self::Connect | Self::RequestTimeout => true,
             Self::TooManyRequests(_)
-            | Self::NoFurther(_)
+            | Self::LastHopOfOptions
+            | Self::LastHopOfTrace
             | Self::Overload
             | Self::BadGateway
             | Self::NoTarget
@@ -79,7 +83,8 @@ impl Refusal {
         let text = match self {
             Self::BadRequest(why) => format!("{status}: {why}\n"),
             Self::Connect
-            | Self::NoFurther(_)
+            | Self::LastHopOfOptions
+            | Self::LastHopOfTrace
             | Self::RequestTimeout
             | Self::TooManyRequests(_)
             | Self::Overload
@@ -91,7 +96,10 @@ impl Refusal {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        if matches!(self, Self::Connect | Self::NoFurther(_)) {
+        if matches!(
+            self,
+            Self::Connect | Self::LastHopOfOptions | Self::LastHopOfTrace
+        ) {
             let methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
             headers.insert(ALLOW, HeaderValue::from_static(methods));
         }

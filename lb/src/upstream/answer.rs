@@ -17,9 +17,6 @@ const PROTOCOL: &[u8] = b"HTTP/1.";
 const MOST_HEAD_BYTES: usize = 64 * 1024;
 const MOST_HEADERS: usize = 128;
 
-/// Takes an interim answer.
-pub(crate) type Announce<'a> = &'a mut (dyn FnMut(ResponseHead) + Send);
-
 /// What a target sent is not an answer of HTTP/1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
@@ -45,13 +42,16 @@ pub(super) struct Head {
     pub(super) upgrade: Option<HeaderValue>,
 }
 
-/// Takes the head of the answer to a request with `method` from `input`; `None` when more input is
-/// needed. Interim answers before it are announced, but for 100: whether the client is to go on is ours to say.
-pub(super) fn take_head(
-    input: &mut BytesMut,
-    method: &Method,
-    announce: Announce<'_>,
-) -> Result<Option<Head>, Malformed> {
+/// What may come at the beginning of an answer.
+pub(super) enum Taken {
+    /// More is to come, and the client may be told this meanwhile.
+    Interim(Box<ResponseHead>),
+    Final(Head),
+}
+
+/// Takes the next head of the answer to a request with `method` from `input`; `None` when more input is
+/// needed. 100 is passed over: whether a client is to go on is ours to say.
+pub(super) fn take_head(input: &mut BytesMut, method: &Method) -> Result<Option<Taken>, Malformed> {
     loop {
         let begins = &input[..input.len().min(PROTOCOL.len())];
         if !PROTOCOL.starts_with(begins) {
@@ -67,10 +67,10 @@ pub(super) fn take_head(
         let head = parse(&input.split_to(end).freeze(), method)?;
         let status = head.response.status;
         if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(Some(head));
+            return Ok(Some(Taken::Final(head)));
         }
         if status != StatusCode::CONTINUE {
-            announce(*head.response);
+            return Ok(Some(Taken::Interim(head.response)));
         }
     }
 }
@@ -166,6 +166,10 @@ impl Fields {
     fn finish(mut self, status: StatusCode, reason: Option<ReasonPhrase>, method: &Method) -> Head {
         for name in &self.private {
             self.lines.remove(name);
+        }
+        if status.is_informational() {
+            // RFC 9110 8.6.
+            self.lines.remove(&CONTENT_LENGTH);
         }
         let bodiless = *method == Method::HEAD || framing::has_no_body(status);
         let mut keep_alive = !self.close && (self.minor > 0 || self.keep_alive);

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::answer::{Malformed, take_head};
+use super::answer::{Malformed, Taken, take_head};
 use crate::framing::Body;
 
 /// What was read of an answer before its end, or before nothing more came.
@@ -27,10 +27,11 @@ fn read<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Read {
     let mut head = None;
     for part in parts {
         input.extend_from_slice(part);
-        if head.is_none() {
-            match take_head(&mut input, &Method::GET, &mut |_interim| {}) {
-                Ok(None) => continue,
-                Ok(Some(mut taken)) => {
+        while head.is_none() {
+            match take_head(&mut input, &Method::GET) {
+                Ok(None) => break,
+                Ok(Some(Taken::Interim(_))) => {}
+                Ok(Some(Taken::Final(mut taken))) => {
                     read.status = Some(taken.response.status.as_u16());
                     head = Some(std::mem::replace(&mut taken.body, Body::NONE));
                     read.headers = taken.response.headers.into_map();

@@ -35,7 +35,7 @@ pub(crate) struct Outgoing {
     pub(super) upgrade: Option<HeaderValue>,
     replayable: bool,
     /// Its client may hold the body back until it is asked for it.
-    expects: bool,
+    has_expectation: bool,
 }
 
 impl Outgoing {
@@ -61,7 +61,7 @@ impl Outgoing {
             method: head.method.clone(),
             upgrade,
             replayable,
-            expects: head.headers.contains_key(EXPECT),
+            has_expectation: head.headers.contains_key(EXPECT),
         }
     }
 
@@ -82,10 +82,10 @@ impl Outgoing {
     /// Fails when the client broke it off.
     pub(super) fn gather(&mut self, cx: &mut Context<'_>) -> Result<(), Incomplete> {
         match &mut self.body.0 {
-            Some(left) if !self.expects => {
-                left.take_in(cx)?;
-                if self.head.len() + left.queue.length <= JOINED {
-                    left.queue.move_to(&mut self.head);
+            Some(unsent) if !self.has_expectation => {
+                unsent.take_in(cx)?;
+                if self.head.len() + unsent.queue.length <= JOINED {
+                    unsent.queue.move_to(&mut self.head);
                 }
                 Ok(())
             }
@@ -96,10 +96,11 @@ impl Outgoing {
 
 /// What of a request's body is still to be sent. Most requests have none, and take no room for it.
 #[derive(Debug, Default)]
-pub(super) struct RequestBody(Option<Box<Left>>);
+pub(super) struct RequestBody(Option<Box<Unsent>>);
 
+/// The rest of a body.
 #[derive(Debug, Default)]
-struct Left {
+struct Unsent {
     /// `None` when the client has sent all of it.
     incoming: Option<Received>,
     /// How much is still to come, of a body with a length; one without is sent in chunks.
@@ -127,7 +128,7 @@ impl RequestBody {
     /// Returns the body of a request, of which so much is to come, if that is known.
     fn new(incoming: Option<Received>, left: Option<u64>) -> Self {
         Self(incoming.map(|incoming| {
-            Box::new(Left {
+            Box::new(Unsent {
                 incoming: Some(incoming),
                 left,
                 queue: Queue::default(),
@@ -136,13 +137,13 @@ impl RequestBody {
     }
 
     pub(super) fn is_sent(&self) -> bool {
-        self.0.as_ref().is_none_or(|left| left.is_sent())
+        self.0.as_ref().is_none_or(|unsent| unsent.is_sent())
     }
 
     fn waits_for_client(&self) -> bool {
         self.0
             .as_ref()
-            .is_some_and(|left| left.incoming.is_some() && left.queue.is_empty())
+            .is_some_and(|unsent| unsent.incoming.is_some() && unsent.queue.is_empty())
     }
 
     /// Writes as much as can be written now; ready when everything is.
@@ -152,18 +153,17 @@ impl RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), SendError>> {
         match &mut self.0 {
-            Some(left) => left.poll_send(stream, cx),
+            Some(unsent) => unsent.poll_send(stream, cx),
             None => Poll::Ready(Ok(())),
         }
     }
 }
 
-impl Left {
+impl Unsent {
     fn is_sent(&self) -> bool {
         self.incoming.is_none() && self.queue.is_empty()
     }
 
-    /// Writes as much as can be written now; ready when everything is.
     fn poll_send(
         &mut self,
         stream: &mut TcpStream,
@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn chunks_are_framed_and_an_empty_one_is_not_the_end() {
-        let mut body = Left::default();
+        let mut body = Unsent::default();
         for data in ["", "hello, world"] {
             assert!(body.push(Frame::data(Bytes::from(data))).is_none());
         }
@@ -357,9 +357,9 @@ mod tests {
 
     #[test]
     fn a_body_that_ends_before_its_length_is_never_whole() {
-        let mut body = Left {
+        let mut body = Unsent {
             left: Some(5),
-            ..Left::default()
+            ..Unsent::default()
         };
         body.push(Frame::data(Bytes::from_static(b"hel")));
         let end = body.end(None);

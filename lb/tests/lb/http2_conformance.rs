@@ -7,12 +7,14 @@ mod connection_errors;
 mod malformed;
 
 use http_body_util::{BodyExt as _, Collected};
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::mpsc;
 
 use crate::harness::frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, Frames, GOAWAY, HEADERS, PING,
     PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, get, headers,
 };
-use crate::harness::{Backend, Lb, get as get_http1, target, text};
+use crate::harness::{Backend, Lb, get as get_http1, target, text, within};
 use connection_errors::connection_errors;
 use malformed::malformed;
 
@@ -152,6 +154,33 @@ async fn no_more_is_sent_than_the_windows_allow() {
         rest = connection.next_of(&[DATA], "an answer").await;
     }
     assert_eq!(rest.flags & END_STREAM, END_STREAM);
+}
+
+#[tokio::test]
+async fn a_body_that_is_reset_is_never_whole_for_its_target() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let backend = Backend::raw(move |mut stream, _number| {
+        let tell = tell.clone();
+        async move {
+            let mut all = Vec::new();
+            drop(stream.read_to_end(&mut all).await);
+            tell.send(String::from_utf8(all).unwrap()).unwrap();
+        }
+    })
+    .await;
+    let lb = Lb::start(&[target("b", backend.address)]).await;
+    // 8.1: only servers end a body by a reset without an error.
+    for code in [0, 8] {
+        let mut connection = Frames::open(lb.address).await;
+        connection.send(headers(1, 0, &[]).bytes()).await;
+        connection.send(frame(DATA, 0, 1, *b"half").bytes()).await;
+        let reset = u32::to_be_bytes(code);
+        connection
+            .send(frame(RST_STREAM, 0, 1, reset).bytes())
+            .await;
+        let request = within(told.recv()).await.unwrap();
+        assert!(!request.contains("0\r\n\r\n"), "{request}");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -18,6 +19,7 @@ use roadstead_proto::lb;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::harness::frames::{DATA, Frames, RST_STREAM, get as get_frame};
 use crate::harness::{
     Backend, Http2, Lb, body_of, draining, free_address, get, http2, target, within,
 };
@@ -297,4 +299,28 @@ async fn a_call_that_is_refused_goes_to_another_target_unless_its_body_is_gone()
         statuses.contains(&502) && statuses.contains(&200),
         "{statuses:?}"
     );
+}
+
+#[tokio::test]
+async fn a_client_is_told_for_which_reason_a_target_has_broken_its_answer_off() {
+    let (release, gate) = watch::channel(false);
+    let backend = Backend::http2(usize::MAX, move |_request: Request<Incoming>| {
+        let mut gate = gate.clone();
+        async move {
+            let begun = stream::iter([Ok(Frame::data(Bytes::from("begun")))]);
+            let broken = stream::once(async move {
+                gate.wait_for(|open| *open).await.unwrap();
+                Err(h2::Error::from(h2::Reason::ENHANCE_YOUR_CALM))
+            });
+            Response::new(StreamBody::new(Box::pin(begun.chain(broken))))
+        }
+    })
+    .await;
+    let lb = start(&[target("b", backend.address)], |_config| {}).await;
+    let mut connection = Frames::open(lb.address).await;
+    connection.send(get_frame(1).bytes()).await;
+    connection.next_of(&[DATA], "the beginning").await;
+    release.send_replace(true);
+    let reset = connection.next_of(&[RST_STREAM], "a reset").await;
+    assert_eq!(reset.error(), u32::from(h2::Reason::ENHANCE_YOUR_CALM));
 }

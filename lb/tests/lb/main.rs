@@ -7,8 +7,6 @@ mod drain;
 #[cfg(test)]
 mod exchange;
 #[cfg(test)]
-mod expectations;
-#[cfg(test)]
 mod grpc;
 #[cfg(test)]
 mod harness;
@@ -20,6 +18,8 @@ mod http1_conformance;
 mod http2;
 #[cfg(test)]
 mod http2_conformance;
+#[cfg(test)]
+mod http2_expectations;
 #[cfg(test)]
 mod http2_targets;
 #[cfg(test)]

@@ -133,34 +133,6 @@ async fn a_client_that_does_not_read_holds_back_the_target() {
 }
 
 #[tokio::test]
-async fn the_client_is_told_to_go_on_before_it_sends_its_body() {
-    let backend = Backend::http(|request| async move {
-        assert!(!request.headers().contains_key("expect"));
-        text(body_of(request).await)
-    })
-    .await;
-    let lb = Lb::start(&[target("b", backend.address)]).await;
-    let mut connection = lb.connect().await;
-    connection
-        .send("POST / HTTP/1.1\r\nHost: lb\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
-        .await;
-    assert_eq!(connection.head().await.unwrap().status, 100);
-    connection.send("ok").await;
-    assert_eq!(connection.answer().await.text(), "ok");
-}
-
-#[tokio::test]
-async fn http_1_0_clients_are_served() {
-    let backend = Backend::text("hello").await;
-    let lb = Lb::start(&[target("b", backend.address)]).await;
-    let mut connection = lb.connect().await;
-    connection.send("GET / HTTP/1.0\r\n\r\n").await;
-    let answer = connection.answer().await;
-    assert_eq!((answer.status, answer.text()), (200, "hello"));
-    connection.closed().await;
-}
-
-#[tokio::test]
 async fn the_head_of_an_answer_does_not_wait_for_its_body() {
     let (release, gate) = watch::channel(false);
     let backend = Backend::http(move |_request| {

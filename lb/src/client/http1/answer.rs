@@ -66,12 +66,7 @@ impl Asked {
             return;
         }
         status_line(head, bytes);
-        head.headers.each(|name, value| {
-            // RFC 9110 8.6.
-            if !is(name, &CONTENT_LENGTH) {
-                line(bytes, name, value);
-            }
-        });
+        head.headers.each(|name, value| line(bytes, name, value));
         bytes.extend_from_slice(b"\r\n");
     }
 

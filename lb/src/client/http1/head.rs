@@ -204,9 +204,7 @@ impl Fields {
                 self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             }
         } else if name == EXPECT {
-            // A list (RFC 9110 10.1.1).
-            let mut expected = hop::elements(value.as_bytes());
-            self.expects_continue |= expected.any(|one| one.eq_ignore_ascii_case(b"100-continue"));
+            self.expects_continue |= hop::expects_continue(value.as_bytes());
         }
         self.headers.append(name, value);
         Ok(())

@@ -18,11 +18,12 @@ use crate::response::ResponseHead;
 /// Why an answer ended before its end.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Broken {
-    /// The client took its request back, or its connection is gone.
     #[error("the stream broke")]
     Stream(#[from] h2::Error),
     #[error("the client took its request back: {0}")]
     Reset(Reason),
+    #[error("the stream has ended before")]
+    Ended,
     #[error("the answer broke off")]
     Answer(#[source] BodyError),
 }
@@ -45,10 +46,7 @@ pub(super) fn head(head: ResponseHead, body: &ResponseBody) -> Response<()> {
 
 /// Returns an interim answer as a client gets it.
 pub(super) fn interim(head: ResponseHead) -> Response<()> {
-    let mut parts = head.into_parts();
-    // RFC 9110 8.6.
-    parts.headers.remove(CONTENT_LENGTH);
-    Response::from_parts(parts, ())
+    Response::from_parts(head.into_parts(), ())
 }
 
 /// An answer's body on its way.
@@ -121,7 +119,7 @@ impl Sending {
                     link.has_written(&Poll::Pending, false);
                     return Poll::Pending;
                 };
-                capacity = more.ok_or(Broken::Reset(Reason::CANCEL))??;
+                capacity = more.ok_or(Broken::Ended)??;
             }
             let part = self.waiting.split_to(capacity.min(self.waiting.len()));
             if !is_free {

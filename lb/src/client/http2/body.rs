@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream};
+use h2::RecvStream;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Frame, SizeHint};
@@ -36,6 +36,7 @@ impl Http2Body {
         }
     }
 
+    /// Returns the next frame. A reset before the end is an error whatever its reason: only servers may end a body by one (RFC 9113 8.1).
     pub(crate) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
@@ -49,14 +50,12 @@ impl Http2Body {
             }
             match ready!(data) {
                 Some(Ok(bytes)) => return Poll::Ready(Some(self.took(bytes).map(Frame::data))),
-                Some(Err(error)) => return Poll::Ready(broken(error)),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => self.has_no_more_data = true,
             }
         }
-        Poll::Ready(match ready!(self.stream.poll_trailers(cx)) {
-            Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
-            Err(error) => broken(error),
-        })
+        let trailers = ready!(self.stream.poll_trailers(cx)).transpose();
+        Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)))
     }
 
     /// Lets the client send as much again.
@@ -76,9 +75,4 @@ impl Http2Body {
         self.left
             .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
-}
-
-/// A client that resets its stream without an error only says that it has sent all that it will (RFC 9113 8.1).
-fn broken<T>(error: h2::Error) -> Option<Result<T, h2::Error>> {
-    (error.reason() != Some(Reason::NO_ERROR)).then_some(Err(error))
 }

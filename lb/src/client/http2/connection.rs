@@ -86,7 +86,7 @@ where
             return Poll::Pending;
         };
         if pulse.poll(cx).is_ready() {
-            debug!("no answer to a ping");
+            debug!("a client answers no ping");
             connection.abrupt_shutdown(Reason::NO_ERROR);
         }
         while let Some(request) = ready!(connection.poll_accept(cx)) {

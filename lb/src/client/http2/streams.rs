@@ -11,7 +11,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::EXPECT;
-use http::{Request, Response, StatusCode, request};
+use http::{Request, Response, StatusCode};
 use http_body::Body as _;
 use tracing::debug;
 
@@ -19,6 +19,7 @@ use super::answer::{self, Broken, Sending};
 use super::body::Http2Body;
 use crate::client::Client;
 use crate::client::link::Due;
+use crate::hop;
 use crate::lock::lock;
 use crate::proxy::{self, Reply};
 
@@ -38,7 +39,8 @@ struct Open {
 /// One request, from its head to the last byte of its answer.
 pub(super) struct Stream {
     client: Arc<Client>,
-    respond: Mutex<SendResponse<Bytes>>,
+    /// `None` when it is answered: what is interim comes before.
+    respond: Mutex<Option<SendResponse<Bytes>>>,
     state: Mutex<State>,
 }
 
@@ -102,7 +104,7 @@ impl Streams {
     pub(super) fn begin(&self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
         let stream = Arc::new(Stream {
             client: Arc::new(self.connection.stream()),
-            respond: Mutex::new(respond),
+            respond: Mutex::new(Some(respond)),
             state: Mutex::default(),
         });
         self.connection.link.is_used();
@@ -114,7 +116,9 @@ impl Streams {
         tokio::spawn(async move {
             let _under_way = under_way;
             let (head, body) = request.into_parts();
-            let waits = expects_continue(&head).then(|| Arc::clone(&stream));
+            let mut expectations = head.headers.get_all(EXPECT).iter();
+            let waits = expectations.any(|value| hop::expects_continue(value.as_bytes()));
+            let waits = waits.then(|| Arc::clone(&stream));
             let body = Http2Body::new(body, &head.headers, waits);
             let client = Arc::clone(&stream.client);
             let answering = proxy::answer(client, Box::new(head), body.into());
@@ -167,9 +171,7 @@ impl Stream {
                 match answered {
                     Poll::Ready(reply) => Poll::Ready(Ok(reply)),
                     // Nobody waits for an answer to a request that was taken back.
-                    Poll::Pending => lock(&self.respond)
-                        .poll_reset(cx)
-                        .map(|reset| Err(reset.map_or_else(Broken::from, Broken::Reset))),
+                    Poll::Pending => self.poll_reset(cx).map(Err),
                 }
             });
             match self.unless_told(replying).await {
@@ -180,13 +182,23 @@ impl Stream {
         let Reply { head, body, .. } = reply;
         let head = answer::head(*head, &body);
         let is_end = body.is_end_stream();
-        let stream = lock(&self.respond).send_response(head, is_end)?;
+        let respond = lock(&self.respond).take();
+        let stream = respond.ok_or(Broken::Ended)?.send_response(head, is_end)?;
         if is_end {
             return Ok(());
         }
         let mut sending = Sending::new(Arc::clone(&self.client), stream, body);
         let sent = self.unless_told(std::future::poll_fn(|cx| sending.poll(cx)));
         sent.await.unwrap_or(Ok(()))
+    }
+
+    fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<Broken> {
+        match lock(&self.respond).as_mut() {
+            Some(respond) => respond
+                .poll_reset(cx)
+                .map(|reset| reset.map_or_else(Broken::from, Broken::Reset)),
+            None => Poll::Pending,
+        }
     }
 
     /// Drives one part of a request to its end; `None` when it must end before.
@@ -214,7 +226,11 @@ impl Stream {
     }
 
     fn inform(&self, interim: Response<()>) {
-        if let Err(error) = lock(&self.respond).send_informational(interim) {
+        let mut respond = lock(&self.respond);
+        let Some(respond) = respond.as_mut() else {
+            return;
+        };
+        if let Err(error) = respond.send_informational(interim) {
             debug!(client = %self.client.address, error = &error as &dyn std::error::Error, "an interim answer was not sent");
         }
     }
@@ -238,12 +254,6 @@ impl Stream {
         }
         state.told.take()
     }
-}
-
-/// Returns whether a client waits to be told to send the body of its request (RFC 9110 10.1.1).
-fn expects_continue(head: &request::Parts) -> bool {
-    let expects = head.headers.get(EXPECT);
-    expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 impl fmt::Debug for Stream {

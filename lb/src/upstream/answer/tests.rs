@@ -4,7 +4,15 @@ use http::{HeaderMap, HeaderValue};
 use super::*;
 
 fn take_from(text: &str, method: &Method) -> Result<Option<Head>, Malformed> {
-    take_head(&mut BytesMut::from(text), method, &mut |_interim| {})
+    take_head(&mut BytesMut::from(text), method).map(final_of)
+}
+
+/// Returns the head of an answer that is not interim.
+fn final_of(taken: Option<Taken>) -> Option<Head> {
+    taken.map(|taken| match taken {
+        Taken::Final(head) => head,
+        Taken::Interim(head) => panic!("{head:?} is interim"),
+    })
 }
 
 fn head(text: &str) -> Head {
@@ -29,9 +37,8 @@ fn a_head_is_taken_when_it_is_whole_and_the_body_is_left() {
         assert!(matches!(outcome, Ok(None)), "{cut}");
     }
     let mut input = BytesMut::from(format!("{text}hello").as_str());
-    let mut head = take_head(&mut input, &Method::GET, &mut |_interim| {})
-        .unwrap()
-        .unwrap();
+    let taken = take_head(&mut input, &Method::GET).unwrap();
+    let mut head = final_of(taken).unwrap();
     assert_eq!(head.response.status, StatusCode::OK);
     assert!(head.keep_alive);
     assert!(head.response.reason.is_none());
@@ -55,17 +62,20 @@ fn white_space_before_a_colon_is_left_out() {
 }
 
 #[test]
-fn interim_answers_are_announced_but_for_whether_to_go_on() {
-    let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n";
-    let mut announced = Vec::new();
-    let head = take_head(&mut BytesMut::from(text), &Method::GET, &mut |interim| {
-        announced.push((interim.status, interim.headers.into_map()));
-    });
-    let head = head.unwrap().unwrap();
+fn interim_answers_come_before_and_whether_to_go_on_is_none_of_them() {
+    let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: a\r\ncontent-length: 1\r\n\r\n\
+                HTTP/1.1 204 No Content\r\n\r\n";
+    let mut input = BytesMut::from(text);
+    let Ok(Some(Taken::Interim(hints))) = take_head(&mut input, &Method::GET) else {
+        panic!("hints are first");
+    };
+    assert_eq!(hints.status, StatusCode::EARLY_HINTS);
+    let link = HeaderMap::from_iter([(LINK, HeaderValue::from_static("a"))]);
+    assert_eq!(hints.headers.into_map(), link);
+    let taken = take_head(&mut input, &Method::GET).unwrap();
+    let head = final_of(taken).unwrap();
     assert_eq!(head.response.status, StatusCode::NO_CONTENT);
     assert!(headers(head).is_empty());
-    let hints = HeaderMap::from_iter([(LINK, HeaderValue::from_static("a"))]);
-    assert_eq!(announced, [(StatusCode::EARLY_HINTS, hints)]);
 }
 
 #[test]

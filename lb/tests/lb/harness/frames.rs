@@ -26,6 +26,12 @@ pub(crate) const ACK: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 pub(crate) const PADDED: u8 = 8;
 
+/// How the heads of answers begin: a status by its index (RFC 7541 A), or one whose digits are in Huffman's code (B).
+pub(crate) const OK: &[u8] = &[0x88];
+pub(crate) const CONTINUE: &[u8] = &[0x48, 0x82, 0x08, 0x01];
+pub(crate) const EARLY_HINTS: &[u8] = &[0x48, 0x82, 0x08, 0x19];
+pub(crate) const SERVICE_UNAVAILABLE: &[u8] = &[0x48, 0x83, 0x6c, 0x0c, 0xff];
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) kind: u8,

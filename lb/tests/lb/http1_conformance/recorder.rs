@@ -47,13 +47,16 @@ impl Recorder {
                 let head = String::from_utf8(head).unwrap();
                 tell.send(head.clone()).unwrap();
                 let mut rest = String::new();
-                // A reset ends it as well.
-                while let Ok(byte) = stream.read_u8().await {
-                    rest.push(byte.into());
+                loop {
                     if is_whole(&format!("{head}{rest}")) {
                         let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
                         stream.write_all(answer).await.unwrap();
                         break;
+                    }
+                    match stream.read_u8().await {
+                        Ok(byte) => rest.push(byte.into()),
+                        // A reset ends it as well.
+                        Err(_) => break,
                     }
                 }
                 tell.send(rest).unwrap();
@@ -99,10 +102,8 @@ fn is_whole(text: &str) -> bool {
     };
     let head = head.to_ascii_lowercase();
     if head.contains("\r\ntransfer-encoding: chunked") {
-        let from_last = body.starts_with("0\r\n").then_some(body);
-        let from_last = from_last.or_else(|| body.split_once("\r\n0\r\n").map(|(_, rest)| rest));
-        return from_last.is_some_and(|rest| rest.ends_with("\r\n"))
-            && (body.ends_with("\r\n\r\n") || body.ends_with("0\r\n\r\n"));
+        let has_last_chunk = body.starts_with("0\r\n") || body.contains("\r\n0\r\n");
+        return has_last_chunk && body.ends_with("\r\n\r\n");
     }
     let length = head.split("\r\ncontent-length: ").nth(1);
     let length = length.and_then(|length| length.split("\r\n").next()?.parse().ok());

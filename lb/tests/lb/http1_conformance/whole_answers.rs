@@ -37,7 +37,7 @@ pub(super) const OTHERS: [Answer; 27] = [
         This("HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n"),
     ),
     (
-        "9110 2.5: our own version for an older one",
+        "9112 2.3: our own version for an older one",
         Get,
         "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi",
         This("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"),
@@ -241,7 +241,7 @@ pub(super) const BODILESS: [Answer; 12] = [
 /// To a client of HTTP/1.0.
 pub(super) const OF_OLDER: [Answer; 8] = [
     (
-        "9112 2.3: an older client is told our version",
+        "9110 6.2: an older client is told our version",
         Old,
         "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi",
         This("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"),

@@ -1,18 +1,16 @@
 //! Clients of HTTP/2 that wait to be told to send the bodies of their requests (RFC 9110 10.1.1).
 
 use crate::harness::frames::{
-    DATA, END_STREAM, Frame, Frames, HEADERS, RST_STREAM, frame, headers,
+    CONTINUE, DATA, END_STREAM, Frame, Frames, HEADERS, OK, RST_STREAM, SERVICE_UNAVAILABLE, frame,
+    headers,
 };
 use crate::harness::{Backend, Lb, body_of, target, text};
 
-/// How heads begin: a status by its index (RFC 7541 A), or one whose digits are in Huffman's code (B).
-const OK: &[u8] = &[0x88];
-const CONTINUE: &[u8] = &[0x48, 0x82, 0x08, 0x01];
-const SERVICE_UNAVAILABLE: &[u8] = &[0x48, 0x83, 0x6c, 0x0c, 0xff];
-
 /// The head of a request whose client waits.
-fn waiting() -> Frame {
-    headers(1, 0, &[("expect", "100-continue"), ("content-length", "2")])
+fn waiting(expectations: &[&str]) -> Frame {
+    let expectations = expectations.iter().map(|expected| ("expect", *expected));
+    let fields: Vec<_> = expectations.chain([("content-length", "2")]).collect();
+    headers(1, 0, &fields)
 }
 
 fn body() -> Frame {
@@ -20,9 +18,9 @@ fn body() -> Frame {
 }
 
 /// Sends a body when it is asked for, and gets it back.
-async fn exchange(lb: &Lb) {
+async fn exchange(lb: &Lb, expectations: &[&str]) {
     let mut connection = Frames::open(lb.address).await;
-    connection.send(waiting().bytes()).await;
+    connection.send(waiting(expectations).bytes()).await;
     let interim = connection
         .next_of(&[HEADERS, RST_STREAM], "an interim answer")
         .await;
@@ -39,11 +37,18 @@ async fn exchange(lb: &Lb) {
 #[tokio::test]
 async fn who_waits_is_told_to_go_on_when_a_target_takes_the_body() {
     let backend = Backend::echo().await;
-    exchange(&Lb::start(&[target("b", backend.address)]).await).await;
+    let lb = Lb::start(&[target("b", backend.address)]).await;
+    for expectations in [
+        &["100-continue"][..],
+        &["x, 100-Continue"],
+        &["x", "100-continue"],
+    ] {
+        exchange(&lb, expectations).await;
+    }
 }
 
 #[tokio::test]
-async fn so_it_is_when_the_target_takes_it_in_a_task_of_its_own() {
+async fn who_waits_is_told_to_go_on_when_a_target_takes_the_body_in_a_task_of_its_own() {
     let backend =
         Backend::http2(usize::MAX, |request| async { text(body_of(request).await) }).await;
     let mut lb = Lb::start(&[]).await;
@@ -52,14 +57,14 @@ async fn so_it_is_when_the_target_takes_it_in_a_task_of_its_own() {
         table.target_groups[0].targets = vec![target("b", backend.address)];
     });
     lb.until(|report| report.table_revision == revision).await;
-    exchange(&lb).await;
+    exchange(&lb, &["100-continue"]).await;
 }
 
 #[tokio::test]
 async fn who_waits_is_told_the_answer_if_there_is_one_before() {
     let lb = Lb::start(&[]).await;
     let mut connection = Frames::open(lb.address).await;
-    connection.send(waiting().bytes()).await;
+    connection.send(waiting(&["100-continue"]).bytes()).await;
     let answer = connection
         .next_of(&[HEADERS, RST_STREAM], "an answer")
         .await;
@@ -75,7 +80,7 @@ async fn who_does_not_wait_is_not_told() {
     let lb = Lb::start(&[target("b", backend.address)]).await;
     let mut connection = Frames::open(lb.address).await;
     connection
-        .send([waiting().bytes(), body().bytes()].concat())
+        .send([waiting(&["100-continue"]).bytes(), body().bytes()].concat())
         .await;
     let answer = connection
         .next_of(&[HEADERS, RST_STREAM], "an answer")
