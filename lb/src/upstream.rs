@@ -99,6 +99,10 @@ impl Rest {
             Self::Http1(wire) => wire.poll_frame(cx),
             Self::Http2(answer) => {
                 let frame = ready!(Pin::new(&mut answer.body).poll_frame(cx));
+                // hyper takes a reset without an error for the end; it is one only behind the end of the stream (RFC 9113 8.1).
+                if frame.is_none() && !answer.body.is_end_stream() {
+                    return Poll::Ready(Some(Err(ExchangeError::Closed)));
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(ExchangeError::Call)))
             }
         }
@@ -357,6 +361,11 @@ impl Wire {
         ))?;
         self.appetite.has_read(read, room);
         self.read = self.read.saturating_add(read);
+        if room > 2 * LEAST_READ && read <= LEAST_READ {
+            // More was expected. What is little keeps no large buffer, however long its client takes.
+            self.input = BytesMut::from(&self.input[..]);
+            self.appetite = Appetite::default();
+        }
         Poll::Ready(Ok(read))
     }
 }

@@ -41,7 +41,7 @@ where
     let stream = Gathered::new(Metered::new(stream, Arc::clone(&client)));
     let most_header_bytes = client.shared.config.max_header_bytes;
     let connection = Connection::new(stream.clone(), most_header_bytes);
-    let ended = drive(&client, &streams, connection, &stream).await;
+    let ended = drive(&client, &streams, connection).await;
     streams.end();
     if let Err(error) = &ended {
         debug!(client = %client.address, error = error as &dyn std::error::Error, "client connection broke");
@@ -63,8 +63,7 @@ enum Broken {
 async fn drive<I>(
     client: &Client,
     streams: &Streams,
-    mut connection: Connection<Gathered<I>>,
-    stream: &Gathered<I>,
+    mut connection: Connection<I>,
 ) -> Result<(), Broken>
 where
     I: AsyncRead + AsyncWrite + Unpin,
@@ -78,7 +77,7 @@ where
         loop {
             let polled = connection.poll(streams, cx);
             // At the end there is a farewell to be sent, if its client takes it.
-            let _unsent = stream.poll_send(cx)?;
+            let _unsent = connection.poll_send(cx)?;
             if let Poll::Ready(ended) = polled {
                 return Poll::Ready(Ok(ended?));
             }

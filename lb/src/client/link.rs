@@ -19,8 +19,9 @@ use crate::target::Target;
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// So many interim answers to a request are passed on.
-const MOST_INTERIM: u64 = 16;
+/// So many bytes of interim answers to a request are passed on, for nobody knows whether its client reads; each counts for some at least.
+const MOST_INTERIM_BYTES: u64 = 16 * 1024;
+const LEAST_INTERIM_BYTES: u64 = 1024;
 
 /// Why a request may not wait any longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +72,7 @@ pub(crate) struct Link {
     /// Whether there is a target below; no lock needs to be taken to see that there is none.
     with_target: AtomicBool,
     target: Mutex<Option<Arc<Target>>>,
-    /// How many interim answers there were to the request.
+    /// Bytes of interim answers to the request.
     announced: Counter,
     /// Whether there are some below.
     has_interim: AtomicBool,
@@ -196,8 +197,13 @@ impl Link {
 
     /// An interim answer has come for the client. Of those of one request it gets some and no more: a target could go on for ever.
     pub(crate) fn announce(&self, interim: ResponseHead) {
-        if self.announced.get() < MOST_INTERIM {
-            self.announced.add(1);
+        let mut bytes = 0;
+        interim
+            .headers
+            .each(|name, value| bytes += (name.len() + value.len()) as u64);
+        let announced = self.announced.get() + bytes.max(LEAST_INTERIM_BYTES);
+        if announced <= MOST_INTERIM_BYTES {
+            self.announced.set(announced);
             lock(&self.interim).push(interim);
             self.has_interim.store(true, Relaxed);
         }

@@ -16,6 +16,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use roadstead_lb::Config;
 use roadstead_proto::lb;
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -323,4 +324,37 @@ async fn a_client_is_told_for_which_reason_a_target_has_broken_its_answer_off() 
     release.send_replace(true);
     let reset = connection.next_of(&[RST_STREAM], "a reset").await;
     assert_eq!(reset.error(), u32::from(h2::Reason::ENHANCE_YOUR_CALM));
+}
+
+#[tokio::test]
+async fn an_answer_that_its_target_resets_without_an_error_is_not_whole() {
+    let (release, gate) = watch::channel(false);
+    let backend = Backend::raw(move |stream, _number| {
+        let gate = gate.clone();
+        async move {
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            while let Some(Ok((_request, mut respond))) = connection.accept().await {
+                let mut gate = gate.clone();
+                tokio::spawn(async move {
+                    let head = Response::builder().header("content-length", "9");
+                    let answer = respond.send_response(head.body(()).unwrap(), false);
+                    let mut answer = answer.unwrap();
+                    answer.send_data(Bytes::from("half"), false).unwrap();
+                    gate.wait_for(|open| *open).await.unwrap();
+                    answer.send_reset(h2::Reason::NO_ERROR);
+                });
+            }
+        }
+    })
+    .await;
+    let lb = start(&[target("b", backend.address)], |_config| {}).await;
+    let mut connection = lb.connect().await;
+    connection.send("GET / HTTP/1.1\r\nHost: lb\r\n\r\n").await;
+    assert_eq!(connection.head().await.unwrap().status, 200);
+    let mut half = [0; 4];
+    within(connection.stream.read_exact(&mut half))
+        .await
+        .unwrap();
+    release.send_replace(true);
+    connection.closed().await;
 }

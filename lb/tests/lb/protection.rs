@@ -89,11 +89,11 @@ async fn an_answer_over_http_2_may_be_taken_as_slowly_as_the_least_rate_and_no_s
     const LENGTH: usize = 8000;
     let backend = Backend::http(|_request| async { text(vec![b'x'; LENGTH]) }).await;
     let slow = |config: &mut Config| {
-        config.target_timeout = Duration::from_secs(1);
+        config.target_timeout = Duration::from_millis(500);
         config.min_client_rate = 400;
     };
     let lb = Lb::start_with(&[target("b", backend.address)], slow).await;
-    // 4,000 bytes a second: twice as long as nothing may move.
+    // 4,000 bytes a second: four times as long as nothing may move.
     let (taken, end) = take(&lb, 20).await;
     assert_eq!((taken, end.kind), (LENGTH, DATA));
     // And 200.

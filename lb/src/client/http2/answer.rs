@@ -58,6 +58,8 @@ pub(super) struct Sending {
     waiting: Bytes,
     /// Nothing follows what waits.
     is_last: bool,
+    /// The client has made us wait.
+    is_blocked: bool,
 }
 
 impl Sending {
@@ -68,6 +70,7 @@ impl Sending {
             body,
             waiting: Bytes::new(),
             is_last: false,
+            is_blocked: false,
         }
     }
 
@@ -113,16 +116,16 @@ impl Sending {
         while !self.waiting.is_empty() {
             self.stream.reserve_capacity(self.waiting.len());
             let mut capacity = self.stream.capacity();
-            let is_free = capacity > 0;
             while capacity == 0 {
                 let Poll::Ready(more) = self.stream.poll_capacity(cx) else {
+                    self.is_blocked = true;
                     link.has_written(&Poll::Pending, false);
                     return Poll::Pending;
                 };
                 capacity = more.ok_or(Broken::Ended)??;
             }
             let part = self.waiting.split_to(capacity.min(self.waiting.len()));
-            if !is_free {
+            if std::mem::take(&mut self.is_blocked) {
                 link.has_written(&Poll::Ready(Ok(part.len())), false);
             }
             let is_end = self.is_last && self.waiting.is_empty();

@@ -27,6 +27,8 @@ struct Gathering<S> {
     stream: S,
     waiting: Vec<u8>,
     sent: usize,
+    /// Bytes, from the beginning.
+    read: u64,
 }
 
 impl<S> Clone for Gathered<S> {
@@ -41,7 +43,13 @@ impl<S: AsyncWrite + Unpin> Gathered<S> {
             stream,
             waiting: Vec::new(),
             sent: 0,
+            read: 0,
         })))
+    }
+
+    /// Returns how many bytes have come.
+    pub(super) fn bytes_read(&self) -> u64 {
+        lock(&self.0).read
     }
 
     /// Sends what waits.
@@ -84,7 +92,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gathered<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut lock(&self.0).stream).poll_read(cx, buffer)
+        let mut gathering = lock(&self.0);
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut gathering.stream).poll_read(cx, buffer);
+        gathering.read += (buffer.filled().len() - before) as u64;
+        polled
     }
 }
 
