@@ -11,6 +11,7 @@ mod head;
 mod http2;
 mod outgoing;
 mod pool;
+mod rest;
 mod upgrade;
 
 use std::fmt;
@@ -24,7 +25,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, StatusCode};
-use hyper::body::{Body as _, Frame};
+use hyper::body::Frame;
 use socket2::SockRef;
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
@@ -40,6 +41,7 @@ use outgoing::{RequestBody, SendError};
 pub(crate) use pool::Pool;
 #[cfg(test)]
 pub(crate) use pool::push_unless;
+pub(crate) use rest::Rest;
 
 /// What a target speaks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,50 +65,6 @@ pub(crate) enum ExchangeError {
     Call(#[source] hyper::Error),
     #[error(transparent)]
     Client(Incomplete),
-}
-
-/// What is still to come of an answer, and of the request that it answers.
-#[derive(Debug)]
-pub(crate) enum Rest {
-    /// Boxed: it goes from hand to hand with each request.
-    Http1(Box<Wire>),
-    Http2(Box<CallAnswer>),
-}
-
-impl Rest {
-    /// Returns whether the answer has come to its end.
-    pub(crate) fn is_complete(&self) -> bool {
-        match self {
-            Self::Http1(wire) => wire.is_complete(),
-            Self::Http2(answer) => answer.body.is_end_stream(),
-        }
-    }
-
-    /// Returns how long the rest of the answer's body is, if that is known.
-    pub(crate) fn length(&self) -> Option<u64> {
-        match self {
-            Self::Http1(wire) => wire.length(),
-            Self::Http2(answer) => answer.body.size_hint().exact(),
-        }
-    }
-
-    /// Returns the next frame of the answer's body.
-    pub(crate) fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ExchangeError>>> {
-        match self {
-            Self::Http1(wire) => wire.poll_frame(cx),
-            Self::Http2(answer) => {
-                let frame = ready!(Pin::new(&mut answer.body).poll_frame(cx));
-                // hyper takes a reset without an error for the end; it is one only behind the end of the stream (RFC 9113 8.1).
-                if frame.is_none() && !answer.body.is_end_stream() {
-                    return Poll::Ready(Some(Err(ExchangeError::Closed)));
-                }
-                Poll::Ready(frame.map(|frame| frame.map_err(ExchangeError::Call)))
-            }
-        }
-    }
 }
 
 /// An exchange failed before the head of an answer had come.
