@@ -42,7 +42,7 @@ pub struct Config {
     /// How long a client may take from the end of one answer to the end of the next request's head,
     /// before its connection is closed. Default 60 s, as ALB's idle timeout.
     pub client_timeout: Duration,
-    /// A client's connection that is unused for so long gives back its buffers until it is used again. 1 s; nobody who runs
+    /// A client's connection that is unused for so long gives back its buffers until it is used again. 100 ms; nobody who runs
     /// it has a reason to set another, but tests have.
     pub park_after: Duration,
     /// How long a target may take to accept a connection. Default 10 s, as ALB.
@@ -79,7 +79,7 @@ impl Default for Config {
             max_connection_age: Duration::from_secs(3600),
             min_client_rate: 240,
             client_timeout: Duration::from_secs(60),
-            park_after: Duration::from_secs(1),
+            park_after: Duration::from_millis(100),
             connect_timeout: Duration::from_secs(10),
             target_timeout: Duration::from_secs(60),
             tcp_timeout: Duration::from_secs(350),

@@ -31,6 +31,9 @@ pub(crate) use body::{BrokenBody, Http1Body};
 use connection::Connection;
 use conversation::{Broken, Ended};
 
+/// So many times `park_after` may pass between two looks at a connection that is in use.
+const MOST_PARK_INTERVALS: u32 = 16;
+
 /// Serves a connection to its end; returns it with what was read of it if its client begins with HTTP/2, and may.
 pub(super) async fn serve<S>(
     client: Arc<Client>,
@@ -121,7 +124,9 @@ where
     let ring = pin!(alarm.listen());
     let park_after = client.shared.config.park_after;
     let now = Instant::now();
-    let first = client.link.latest(now).min(now + park_after);
+    // Who makes many requests is looked at less and less often.
+    let mut look_after = park_after;
+    let first = client.link.latest(now).min(now + look_after);
     let timer = pin!(sleep_until(first.into()));
     let mut watch = Watch::new(alarm, ring, timer);
     let mut alarmed = false;
@@ -141,7 +146,10 @@ where
                     Due::At(_) if client.link.is_unused(Instant::now(), park_after) => {
                         return Poll::Ready(End::Unused);
                     }
-                    Due::At(moment) => watch.next(moment.min(Instant::now() + park_after)),
+                    Due::At(moment) => {
+                        look_after = (2 * look_after).min(MOST_PARK_INTERVALS * park_after);
+                        watch.next(moment.min(Instant::now() + look_after));
+                    }
                     Due::Expired(moment) => watch.next(moment),
                     Due::Overdue if client.link.has_half_a_head() => {
                         return Poll::Ready(End::Late);

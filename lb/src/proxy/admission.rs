@@ -58,13 +58,18 @@ fn is_host(value: &HeaderValue) -> bool {
 
 /// Returns whether nothing but a number is behind the name (RFC 3986 3.2.3); `Authority` takes any word there.
 fn ends_with_its_port(authority: &str) -> bool {
-    let name_end = match authority.rfind(']') {
-        Some(bracket) => Some(bracket + 1),
-        None => authority.find(':'),
+    let bytes = authority.as_bytes();
+    let place = |wanted: u8| bytes.iter().position(|byte| *byte == wanted);
+    let name_end = match bytes.first() {
+        // An address, with colons of its own.
+        Some(b'[') => place(b']').map(|bracket| bracket + 1),
+        Some(_) | None => place(b':'),
     };
-    let behind = name_end.map_or("", |end| &authority[end..]);
-    let port = behind.strip_prefix(':');
-    behind.is_empty() || port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+    match &bytes[name_end.unwrap_or(bytes.len())..] {
+        [] => true,
+        [b':', port @ ..] => port.iter().all(u8::is_ascii_digit),
+        [..] => false,
+    }
 }
 
 fn is_another(host: &HeaderValue, authority: Option<&str>) -> bool {
