@@ -125,11 +125,15 @@ memory() {
     echo $total
 }
 
+start_proxies() {
+    start nginx nginx -c "$work/nginx.conf"
+    start haproxy haproxy -db -f "$work/haproxy.cfg"
+    start roadstead "$binaries/ctl" lb --table "$work/table.toml" --bind 127.0.0.1 --data-dir "$work/lb" \
+        --max-requests-per-connection 1000000000 # as nginx above
+}
+
 start backend nginx -c "$work/backend.conf"
-start nginx nginx -c "$work/nginx.conf"
-start haproxy haproxy -db -f "$work/haproxy.cfg"
-start roadstead "$binaries/ctl" lb --table "$work/table.toml" --bind 127.0.0.1 --data-dir "$work/lb" \
-    --max-requests-per-connection 1000000000 # as nginx above
+start_proxies
 
 failed() {
     cat "$work/out" >&2
@@ -225,10 +229,16 @@ latency() {
     done
 }
 
-# idle [silent]: the memory of connections, each of which has asked once, or never.
+# idle [silent]: the memory of connections, each of which has asked once, or never. What a proxy holds from work before would hide some of
+# it, so all of them begin anew.
 idle() {
     local name before connections=5000
     : >"$work/results"
+    for name in "${proxies[@]}"; do
+        kill -- "-${session[$name]}"
+        wait "${session[$name]}" || true
+    done
+    start_proxies
     for name in "${proxies[@]}"; do
         before=$(memory "${session[$name]}")
         coproc HOLDER { exec python3 "$(dirname "$0")/idle.py" "${port[$name]}" "$connections" "$@"; }
