@@ -167,7 +167,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.client.link.has_written(&polled, false);
+        self.client.link.has_written(&polled);
         polled
     }
 
@@ -177,7 +177,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.client.link.has_written(&polled, false);
+        self.client.link.has_written(&polled);
         polled
     }
 

@@ -287,8 +287,17 @@ impl Link {
         }
     }
 
-    /// The client has been sent something, or does not take it; `was_all`: there is nothing left to send now.
-    pub(crate) fn has_written(&self, polled: &Poll<io::Result<usize>>, was_all: bool) {
+    /// As [`Link::has_written`], and nothing is left to be sent. If no target will add to it the end of the answer follows at once, and
+    /// sets the clock.
+    pub(super) fn has_written_all(&self, polled: &Poll<io::Result<usize>>) {
+        let is_free = matches!(polled, Poll::Ready(Ok(_))) && !self.blocked.load(Relaxed);
+        if !is_free || self.with_target.load(Relaxed) {
+            self.has_written(polled);
+        }
+    }
+
+    /// The client has been sent something, or does not take it.
+    pub(crate) fn has_written(&self, polled: &Poll<io::Result<usize>>) {
         let was_blocked = self.blocked.load(Relaxed);
         if was_blocked != polled.is_pending() {
             self.blocked.store(!was_blocked, Relaxed);
@@ -296,8 +305,6 @@ impl Link {
         match polled {
             // It has made us wait.
             Poll::Ready(Ok(bytes)) if was_blocked => self.buy(*bytes),
-            // No target will add to it: the end of the answer follows, and sets the clock.
-            Poll::Ready(Ok(_)) if was_all && !self.with_target.load(Relaxed) => {}
             Poll::Ready(Ok(_)) => self.moved(),
             // What is broken blocks nobody.
             Poll::Ready(Err(_)) | Poll::Pending => {}

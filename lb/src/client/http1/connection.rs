@@ -104,7 +104,11 @@ where
         } = self;
         while !output.is_empty() {
             let polled = output.poll_write(stream, cx);
-            client.link.has_written(&polled, output.is_empty());
+            if output.is_empty() {
+                client.link.has_written_all(&polled);
+            } else {
+                client.link.has_written(&polled);
+            }
             ready!(polled)?;
         }
         Pin::new(stream).poll_flush(cx)

@@ -119,14 +119,14 @@ impl Sending {
             while capacity == 0 {
                 let Poll::Ready(more) = self.stream.poll_capacity(cx) else {
                     self.is_blocked = true;
-                    link.has_written(&Poll::Pending, false);
+                    link.has_written(&Poll::Pending);
                     return Poll::Pending;
                 };
                 capacity = more.ok_or(Broken::Ended)??;
             }
             let part = self.waiting.split_to(capacity.min(self.waiting.len()));
             if std::mem::take(&mut self.is_blocked) {
-                link.has_written(&Poll::Ready(Ok(part.len())), false);
+                link.has_written(&Poll::Ready(Ok(part.len())));
             }
             let is_end = self.is_last && self.waiting.is_empty();
             self.stream.send_data(part, is_end)?;

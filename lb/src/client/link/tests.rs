@@ -33,14 +33,14 @@ fn a_connection_is_unused_when_nothing_is_half_done() {
     assert!(!link.is_unused(later, second), "a head has begun");
     link.begin();
     assert!(!link.is_unused(later, second), "a request is under way");
-    link.has_written(&Poll::Pending, false);
+    link.has_written(&Poll::Pending);
     link.end();
     let later = later + 2 * second;
     assert!(
         !link.is_unused(later, second),
         "its client has not taken the answer yet"
     );
-    link.has_written(&Poll::Ready(Ok(1)), false);
+    link.has_written(&Poll::Ready(Ok(1)));
     assert!(link.is_unused(later, second));
 }
 
@@ -87,12 +87,12 @@ fn a_client_that_takes_little_lags_and_one_that_is_given_little_does_not() {
     link.begin();
     lag(&link, TARGET);
     let before = link.quiet_since();
-    link.has_written(&Poll::Ready(Ok(1)), false);
+    link.has_written(&Poll::Ready(Ok(1)));
     assert!(link.quiet_since() >= before + TARGET);
     lag(&link, TARGET);
     let before = link.quiet_since();
-    link.has_written(&Poll::Pending, false);
-    link.has_written(&Poll::Ready(Ok(1)), false);
+    link.has_written(&Poll::Pending);
+    link.has_written(&Poll::Ready(Ok(1)));
     assert_eq!(link.quiet_since(), before + Duration::from_millis(1));
 }
 
@@ -113,9 +113,9 @@ fn the_last_bytes_of_an_answer_set_the_clock_when_it_ends_and_all_others_at_once
     link.begin();
     lag(&link, TARGET);
     let before = link.quiet_since();
-    link.has_written(&Poll::Ready(Ok(1)), true);
+    link.has_written_all(&Poll::Ready(Ok(1)));
     assert_eq!(link.quiet_since(), before);
-    link.has_written(&Poll::Ready(Ok(1)), false);
+    link.has_written(&Poll::Ready(Ok(1)));
     assert!(link.quiet_since() >= before + TARGET, "more is to follow");
     lag(&link, TARGET);
     link.end();
