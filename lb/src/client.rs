@@ -20,13 +20,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 use crate::counter::Counter;
 use crate::shared::{Door, Shared};
+use crate::socket::Socket;
 use crate::table::Speaks;
 use crate::tls::{HTTP_2, Handshake, Tls};
 use crate::upstream::Forwarded;
@@ -148,7 +148,7 @@ pub(crate) async fn serve(
     worker: usize,
     door: Arc<Door>,
     mut peer: SocketAddr,
-    mut stream: TcpStream,
+    mut stream: Socket,
 ) {
     let Some((speaks, proxy_protocol)) = conditions(&shared, &door, peer.ip()) else {
         debug!(client = %peer, "not let in");
@@ -188,7 +188,7 @@ async fn secured(
     door: Arc<Door>,
     peer: SocketAddr,
     tls: &Tls,
-    stream: TcpStream,
+    stream: Socket,
 ) {
     let Some(stream) = shake_hands(&shared, &door, tls, peer, stream).await else {
         return;
@@ -219,7 +219,7 @@ fn conditions(shared: &Shared, door: &Door, address: IpAddr) -> Option<(Speaks, 
 async fn named(
     shared: &Shared,
     door: &Door,
-    stream: &mut TcpStream,
+    stream: &mut Socket,
 ) -> io::Result<Option<SocketAddr>> {
     let limit = shared.config.client_timeout.min(HANDSHAKE_DEADLINE);
     tokio::select! {
@@ -233,8 +233,8 @@ async fn shake_hands(
     door: &Door,
     tls: &Tls,
     peer: SocketAddr,
-    stream: TcpStream,
-) -> Option<TlsStream<TcpStream>> {
+    stream: Socket,
+) -> Option<TlsStream<Socket>> {
     let limit = shared.config.client_timeout.min(HANDSHAKE_DEADLINE);
     let shaken = tokio::select! {
         () = door.closed.given() => return None,

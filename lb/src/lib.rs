@@ -29,6 +29,7 @@ mod routing;
 mod run;
 mod session;
 mod shared;
+mod socket;
 mod succession;
 mod table;
 mod target;

@@ -25,10 +25,10 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedCipherSuite};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::socket::Socket;
 use crate::table::TableError;
 use certificate::Certificate;
 pub use certificate::CertificateError;
@@ -59,7 +59,7 @@ pub(crate) struct Tls(Arc<ServerConfig>);
 
 impl Tls {
     /// Shakes hands with a client; the caller sets the deadline.
-    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn accept(&self, stream: Socket) -> io::Result<TlsStream<Socket>> {
         TlsAcceptor::from(Arc::clone(&self.0)).accept(stream).await
     }
 }

@@ -28,11 +28,11 @@ use http::{HeaderValue, StatusCode};
 use hyper::body::Frame;
 use socket2::SockRef;
 use tokio::io::AsyncWrite as _;
-use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 use crate::framing::{Appetite, Body, LEAST_READ};
 use crate::response::ResponseHead;
+use crate::socket::Socket;
 use answer::{Head, Malformed, Taken, take_head};
 pub(crate) use head::Forwarded;
 pub(crate) use http2::{Call, CallAnswer, Http2Pool, Slot, reason};
@@ -79,7 +79,7 @@ pub(crate) struct SendFailure {
 
 /// A connection to a target.
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Socket,
     /// Read and not taken yet.
     input: BytesMut,
     appetite: Appetite,
@@ -100,10 +100,8 @@ pub(crate) struct Wire {
 impl Wire {
     /// Connects to a target; the caller sets the deadline.
     pub(crate) async fn connect(address: SocketAddr) -> io::Result<Box<Self>> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
         Ok(Box::new(Self {
-            stream,
+            stream: Socket::connect(address).await?,
             input: BytesMut::new(),
             appetite: Appetite::default(),
             read: 0,
@@ -143,13 +141,13 @@ impl Wire {
 
     /// Returns whether an unused connection is still open and silent, as far as the runtime has heard.
     fn is_quiet(&self) -> bool {
-        is_nothing(&self.stream.try_read(&mut [0]))
+        is_nothing(&self.stream.as_ref().try_read(&mut [0]))
     }
 
     /// Returns whether an unused connection is still open and silent by the word of the kernel.
     pub(crate) fn is_open(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
-        is_nothing(&SockRef::from(&self.stream).peek(&mut byte))
+        is_nothing(&SockRef::from(self.stream.as_ref()).peek(&mut byte))
     }
 
     /// Sends a request; returns the head of the answer, and announces interim ones before. The body comes by [`Wire::poll_frame`].
@@ -257,7 +255,7 @@ impl Wire {
     }
 
     /// Returns the connection after its target has switched to another protocol, with what it has sent since.
-    pub(crate) fn into_tunnel(self) -> (TcpStream, BytesMut) {
+    pub(crate) fn into_tunnel(self) -> (Socket, BytesMut) {
         (self.stream, self.input)
     }
 
@@ -308,7 +306,7 @@ impl Wire {
     /// Reads what there is; returns how much, and zero at the end. A connection that waits holds no
     /// buffer for it: that is taken when there is something to read.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        ready!(self.stream.poll_read_ready(cx))?;
+        ready!(self.stream.as_ref().poll_read_ready(cx))?;
         let room = self.appetite.room(self.length());
         self.input.reserve(room);
         self.held = self.held.max(self.input.capacity());

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -16,6 +15,7 @@ use super::tunnel::Tunnel;
 use super::{Client, HANDSHAKE_DEADLINE};
 use crate::io::Metered;
 use crate::proxy;
+use crate::socket::Socket;
 
 /// A first message of TLS with all that it may hold.
 const MOST_HELLO: usize = 32 * 1024;
@@ -23,7 +23,7 @@ const MOST_HELLO: usize = 32 * 1024;
 const USUAL_HELLO: usize = 2048;
 
 /// Passes a connection on to its end. `by_name`: a rule of its listener asks for the name.
-pub(super) async fn serve(client: Arc<Client>, mut stream: TcpStream, by_name: bool) {
+pub(super) async fn serve(client: Arc<Client>, mut stream: Socket, by_name: bool) {
     let (name, read) = if by_name {
         let limit = client.shared.config.client_timeout.min(HANDSHAKE_DEADLINE);
         match timeout(limit, server_name(&mut stream)).await {
@@ -48,7 +48,10 @@ pub(super) async fn serve(client: Arc<Client>, mut stream: TcpStream, by_name: b
     let Some((wire, ticket)) = found else {
         return;
     };
-    let read = match (ticket.target().proxy_protocol(), stream.local_addr()) {
+    let read = match (
+        ticket.target().proxy_protocol(),
+        stream.as_ref().local_addr(),
+    ) {
         (Some(protocol), Ok(destination)) => {
             let source = SocketAddr::new(client.address, client.port);
             let destination = SocketAddr::new(destination.ip().to_canonical(), destination.port());

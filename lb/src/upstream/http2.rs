@@ -19,13 +19,13 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::head::{Forwarded, add_forwarded};
 use crate::hop;
 use crate::io::{ReceiveError, Received};
 use crate::lock::lock;
+use crate::socket::Socket;
 
 /// What servers let a client have at once, if they do not say more; h2 itself waits if it is less.
 const MOST_STREAMS: usize = 100;
@@ -148,10 +148,9 @@ pub(crate) struct CallFailure {
 impl Slot {
     /// Connects to a target; the caller sets the deadline.
     pub(crate) async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+        let stream = Socket::connect(address).await?;
         // The kernel finds out that a host is gone: servers of gRPC take pings of ours for an attack.
-        let socket = SockRef::from(&stream);
+        let socket = SockRef::from(stream.as_ref());
         socket.set_tcp_keepalive(&keepalive())?;
         socket.set_tcp_user_timeout(Some(GONE_AFTER))?;
         let (requests, connection) = Builder::new(TokioExecutor::new())

@@ -10,12 +10,12 @@ use http::header::EXPECT;
 use http::{HeaderMap, HeaderValue, Method, request};
 use hyper::body::{Body as _, Frame};
 use tokio::io::AsyncWrite as _;
-use tokio::net::TcpStream;
 
 use super::head::{Forwarded, Framing, encode};
 use super::upgrade;
 use crate::framing::{self, JOINED};
 use crate::io::{ReceiveError, Received};
+use crate::socket::Socket;
 
 /// So much of a body waits here to be written, in so many parts; then its client has to wait.
 const MOST_WAITING: usize = 64 * 1024;
@@ -149,7 +149,7 @@ impl RequestBody {
     /// Writes as much as can be written now; ready when everything is.
     pub(super) fn poll_send(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut Socket,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), SendError>> {
         match &mut self.0 {
@@ -166,7 +166,7 @@ impl Unsent {
 
     fn poll_send(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut Socket,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), SendError>> {
         loop {

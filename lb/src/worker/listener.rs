@@ -1,18 +1,19 @@
 //! The listening sockets of a port, and what a worker accepts from them.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener as Socket};
+use std::net::{IpAddr, SocketAddr, TcpListener as Listening};
 use std::sync::Arc;
 use std::time::Duration;
 
 use roadstead_client::Backoff;
 use socket2::{Domain, Protocol, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::client;
 use crate::shared::{Door, Shared};
+use crate::socket::Socket;
 use crate::succession::turn;
 
 const BACKLOG: i32 = 4096;
@@ -27,7 +28,11 @@ pub struct BindError {
 }
 
 /// Opens so many sockets for one port.
-pub(crate) fn bind(address: IpAddr, port: u16, sockets: usize) -> Result<Vec<Socket>, BindError> {
+pub(crate) fn bind(
+    address: IpAddr,
+    port: u16,
+    sockets: usize,
+) -> Result<Vec<Listening>, BindError> {
     let address = SocketAddr::new(address, port);
     let opened = (0..sockets)
         .map(|_| listen(address))
@@ -35,7 +40,7 @@ pub(crate) fn bind(address: IpAddr, port: u16, sockets: usize) -> Result<Vec<Soc
     opened.map_err(|cause| BindError { address, cause })
 }
 
-fn listen(address: SocketAddr) -> io::Result<Socket> {
+fn listen(address: SocketAddr) -> io::Result<Listening> {
     let socket = open(address)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -60,7 +65,7 @@ pub(crate) fn open(address: SocketAddr) -> io::Result<socket2::Socket> {
 
 /// Lets this thread's runtime watch sockets.
 pub(crate) fn watch(
-    sockets: Vec<Socket>,
+    sockets: Vec<Listening>,
     address: SocketAddr,
 ) -> Result<Vec<TcpListener>, BindError> {
     let watched = sockets.into_iter().map(TcpListener::from_std);
@@ -96,7 +101,7 @@ pub(super) async fn accept(
                     door.traffic.refused_connection(worker);
                     continue;
                 };
-                prepare(&stream);
+                let stream = Socket::accepted(stream);
                 // Only after the accept: a permit that waits for a client here is one that another
                 // listener may need.
                 let permit = tokio::select! {
@@ -121,11 +126,6 @@ pub(super) async fn accept(
             }
         }
     }
-}
-
-fn prepare(stream: &TcpStream) {
-    // Fails only on a connection that is gone already; serving it will show that.
-    drop(stream.set_nodelay(true));
 }
 
 /// Returns whether one connection failed, and not the listener (accept(2)).
