@@ -2,6 +2,7 @@
 
 mod chunked;
 mod encode;
+mod read;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, StatusCode};
@@ -9,6 +10,7 @@ use http_body::Frame;
 
 use chunked::Chunked;
 pub(crate) use encode::{begin_chunk, last_chunk, line};
+pub(crate) use read::{cut, poll_read_into};
 
 /// The body of a message ends nowhere, or in more than one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -94,7 +96,7 @@ fn take(input: &mut BytesMut, left: &mut u64) -> Option<Bytes> {
         return None;
     }
     *left -= length as u64;
-    Some(input.split_to(length).freeze())
+    Some(cut(input, length))
 }
 
 /// What is shorter is copied together and written by one `send`: its way through the kernel is shorter than `writev`'s.

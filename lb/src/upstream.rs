@@ -28,9 +28,8 @@ use http::{HeaderValue, StatusCode};
 use hyper::body::Frame;
 use socket2::SockRef;
 use tokio::io::AsyncWrite as _;
-use tokio_util::io::poll_read_buf;
 
-use crate::framing::{Appetite, Body, LEAST_READ};
+use crate::framing::{Appetite, Body, LEAST_READ, poll_read_into};
 use crate::response::ResponseHead;
 use crate::socket::Socket;
 use answer::{Head, Malformed, Taken, take_head};
@@ -85,8 +84,6 @@ pub(crate) struct Wire {
     appetite: Appetite,
     /// How much was read since the connection was last put aside.
     read: usize,
-    /// The largest buffer since the connection was last put aside.
-    held: usize,
     /// What of the request is still to be sent while its answer comes.
     rest: RequestBody,
     /// What of the answer is still to come.
@@ -105,7 +102,6 @@ impl Wire {
             input: BytesMut::new(),
             appetite: Appetite::default(),
             read: 0,
-            held: 0,
             rest: RequestBody::default(),
             body: Body::NONE,
             reusable: true,
@@ -133,10 +129,7 @@ impl Wire {
     fn set_aside(&mut self, now: Instant) {
         self.unused_since = Some(now);
         self.appetite = Appetite::after(std::mem::take(&mut self.read));
-        if self.held > 2 * LEAST_READ {
-            self.held = 0;
-            self.input = BytesMut::new();
-        }
+        self.input = BytesMut::new();
     }
 
     /// Returns whether an unused connection is still open and silent, as far as the runtime has heard.
@@ -303,18 +296,14 @@ impl Wire {
         }
     }
 
-    /// Reads what there is; returns how much, and zero at the end. A connection that waits holds no
-    /// buffer for it: that is taken when there is something to read.
+    /// Reads what there is; returns how much, and zero at the end.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        ready!(self.stream.as_ref().poll_read_ready(cx))?;
         let room = self.appetite.room(self.length());
-        self.input.reserve(room);
-        self.held = self.held.max(self.input.capacity());
-        let read = ready!(poll_read_buf(
-            Pin::new(&mut self.stream),
-            cx,
-            &mut self.input
-        ))?;
+        if room > LEAST_READ {
+            // A connection that waits holds no buffer for it.
+            ready!(self.stream.as_ref().poll_read_ready(cx))?;
+        }
+        let read = ready!(poll_read_into(&mut self.stream, &mut self.input, room, cx))?;
         self.appetite.has_read(read, room);
         self.read = self.read.saturating_add(read);
         if room > 2 * LEAST_READ && read <= LEAST_READ {

@@ -218,11 +218,13 @@ impl Link {
         std::mem::take(&mut *lock(&self.interim))
     }
 
-    /// The answer is complete; the client's time runs.
-    pub(crate) fn end(&self) {
+    /// The answer is complete; the client's time runs, at the earliest since `then`.
+    pub(crate) fn end(&self, then: Instant) {
         self.leave();
         self.exchanging.store(false, Relaxed);
-        self.touch();
+        let moved = self.quiet_since.load(Relaxed);
+        self.quiet_since
+            .store(moved.max(self.since_born(then)), Relaxed);
     }
 
     pub(crate) fn is_expired(&self) -> bool {
@@ -288,11 +290,13 @@ impl Link {
     }
 
     /// As [`Link::has_written`], and nothing is left to be sent. If no target will add to it the end of the answer follows at once, and
-    /// sets the clock.
+    /// sets the clock; but if its client has made us wait, its time for the next request begins only now.
     pub(super) fn has_written_all(&self, polled: &Poll<io::Result<usize>>) {
-        let is_free = matches!(polled, Poll::Ready(Ok(_))) && !self.blocked.load(Relaxed);
-        if !is_free || self.with_target.load(Relaxed) {
+        if self.with_target.load(Relaxed) || !matches!(polled, Poll::Ready(Ok(_))) {
             self.has_written(polled);
+        } else if self.blocked.load(Relaxed) {
+            self.blocked.store(false, Relaxed);
+            self.touch();
         }
     }
 

@@ -3,21 +3,19 @@
 //! Most connections wait most of the time, so one that is new, or has been unused for a moment, has nothing but its stream; the
 //! first bytes make an ordinary connection of it.
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep_until;
 
 use super::Client;
 use super::linger::farewell;
 use super::link::Due;
 use super::watch::{Notice, Watch};
-
-/// What is read first, of most requests all of it; the rest comes into a buffer that is made for it.
-const FIRST_BYTES: usize = 1024;
+use crate::framing::{LEAST_READ, poll_read_into};
 
 /// Waits for the first bytes of the next request; `None` when the connection is over.
 pub(super) async fn wait<S>(client: &Client, stream: &mut S) -> Option<BytesMut>
@@ -59,11 +57,8 @@ fn poll_first<S: AsyncRead + Unpin>(
     stream: &mut S,
     cx: &mut Context<'_>,
 ) -> Poll<Option<BytesMut>> {
-    let mut bytes = [0; FIRST_BYTES];
-    let mut buffer = ReadBuf::new(&mut bytes);
-    match ready!(Pin::new(stream).poll_read(cx, &mut buffer)) {
-        Ok(()) if !buffer.filled().is_empty() => Poll::Ready(Some(BytesMut::from(buffer.filled()))),
-        // It has ended, or broke.
-        Ok(()) | Err(_) => Poll::Ready(None),
-    }
+    let mut first = BytesMut::new();
+    // It may have ended, or be broken.
+    let read = ready!(poll_read_into(stream, &mut first, LEAST_READ, cx)).unwrap_or(0);
+    Poll::Ready((read > 0).then_some(first))
 }

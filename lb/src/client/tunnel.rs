@@ -83,6 +83,6 @@ impl Tunnel {
             entry.received(up.moved() as u64);
             entry.sent(down.moved());
         }
-        client.link.end();
+        client.link.end(Instant::now());
     }
 }

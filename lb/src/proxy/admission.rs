@@ -48,12 +48,28 @@ pub(super) fn check(head: &request::Parts) -> Result<(), Refusal> {
 /// RFC 9112 3.2: a name with or without a port, or nothing. What two readers could take apart differently is none.
 fn is_host(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
+    if is_usual(bytes) {
+        return true;
+    }
     let plain = !bytes.contains(&b'@') && !bytes.contains(&b',');
     let is_authority = || {
         let authority = Authority::try_from(bytes);
         authority.is_ok_and(|authority| ends_with_its_port(authority.as_str()))
     };
     bytes.is_empty() || (plain && is_authority())
+}
+
+/// Returns whether a host is of the kind that most are: a name or an address of IPv4, with or without a port. Such a one needs no closer
+/// look.
+fn is_usual(host: &[u8]) -> bool {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let name = host.iter().take_while(|byte| is_name(byte)).count();
+    name > 0
+        && match &host[name..] {
+            [] => true,
+            [b':', port @ ..] => port.iter().all(u8::is_ascii_digit),
+            [..] => false,
+        }
 }
 
 /// Returns whether nothing but a number is behind the name (RFC 3986 3.2.3); `Authority` takes any word there.

@@ -32,6 +32,8 @@ pub(super) struct Exchange {
     is_head: bool,
     is_one_too_many: bool,
     begun: Instant,
+    /// The time, as long as the answer has not kept anybody waiting since it was looked at. Clocks cost as much as locks.
+    now: Option<Instant>,
     /// Bytes of the answer's body.
     sent: u64,
 }
@@ -50,6 +52,7 @@ impl Exchange {
             entry,
             is_head: *method == Method::HEAD,
             begun,
+            now: None,
             sent: 0,
         }
     }
@@ -71,9 +74,15 @@ impl Exchange {
         }
     }
 
-    /// The head of an answer is there; `ticket` is of the target that has given it. Returns the time.
-    fn answered(&mut self, status: StatusCode, ticket: Option<&Ticket>) -> Instant {
+    /// Returns the time, as far as it matters how long something has been unused.
+    fn now(&mut self) -> Instant {
+        *self.now.get_or_insert_with(Instant::now)
+    }
+
+    /// The head of an answer is there; `ticket` is of the target that has given it.
+    fn answered(&mut self, status: StatusCode, ticket: Option<&Ticket>) {
         let now = Instant::now();
+        self.now = Some(now);
         let took = now.saturating_duration_since(self.begun);
         let worker = self.client.worker;
         let by = match ticket {
@@ -88,7 +97,6 @@ impl Exchange {
         if let Some(entry) = &mut self.entry {
             entry.status(status, ticket.is_some());
         }
-        now
     }
 
     /// This rule was followed.
@@ -115,7 +123,7 @@ impl Drop for Exchange {
         }
         client.door.traffic.sent(client.worker, self.sent);
         client.shared.under_way[client.worker].end();
-        client.link.end();
+        client.link.end(self.now.unwrap_or_else(Instant::now));
     }
 }
 
@@ -187,11 +195,11 @@ impl Reply {
 pub(super) fn relay(answered: Answered, mut exchange: Exchange) -> Reply {
     let Answered { head, rest, ticket } = answered;
     exchange.moved();
-    let now = exchange.answered(head.status, Some(&ticket));
+    exchange.answered(head.status, Some(&ticket));
     let stream = Stream { rest, ticket };
     let source = if stream.rest.is_complete() {
         exchange.client.link.leave();
-        stream.finish(now, None);
+        stream.finish(exchange.now(), None);
         Source::Done
     } else {
         Source::Target(stream)
@@ -315,7 +323,11 @@ impl Body for ResponseBody {
                 Some(Ok(Frame::data(text)))
             }
             Source::Target(stream) => {
-                let frame = ready!(stream.poll(cx, &this.exchange.client));
+                let polled = stream.poll(cx, &this.exchange.client);
+                if polled.is_pending() {
+                    this.exchange.now = None;
+                }
+                let frame = ready!(polled);
                 let complete = match &frame {
                     None => true,
                     Some(Ok(_)) => stream.rest.is_complete(),
@@ -328,7 +340,7 @@ impl Body for ResponseBody {
                 {
                     // Its deadline is none of ours any more, however long the client takes.
                     this.exchange.client.link.leave();
-                    stream.finish(Instant::now(), Some(cx));
+                    stream.finish(this.exchange.now(), Some(cx));
                 }
                 frame
             }

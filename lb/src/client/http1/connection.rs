@@ -7,14 +7,10 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::io::poll_read_buf;
 
 use super::output::Output;
 use crate::client::Client;
-use crate::framing::{Appetite, LEAST_READ};
-
-/// With less room than this for what comes next, more is made.
-const LEAST_ROOM: usize = 1024;
+use crate::framing::{Appetite, LEAST_READ, poll_read_into};
 
 /// A connection that is in use. What moves on it is a sign of life.
 #[derive(Debug)]
@@ -49,24 +45,14 @@ where
         self.plain && self.client.is_unasked()
     }
 
-    /// Between two requests: what comes next is read where the last one was, which is still in the processor's cache.
+    /// Another request begins.
     pub(super) fn begin(&mut self) {
-        if self.input.is_empty() {
-            self.input.reserve(LEAST_READ);
-        }
         self.appetite = Appetite::default();
     }
 
     /// Reads more of a head; returns how much, and zero at the end.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.make_room(LEAST_READ);
-        self.poll_fill(cx)
-    }
-
-    fn make_room(&mut self, room: usize) {
-        if self.input.capacity() - self.input.len() < LEAST_ROOM {
-            self.input.reserve(room);
-        }
+        self.poll_fill(LEAST_READ, cx)
     }
 
     /// Reads more of a body of which `left` is to come, if that is known.
@@ -76,18 +62,13 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let room = self.appetite.room(left);
-        self.make_room(room);
-        let read = ready!(self.poll_fill(cx))?;
+        let read = ready!(self.poll_fill(room, cx))?;
         self.appetite.has_read(read, room);
         Poll::Ready(Ok(read))
     }
 
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let read = ready!(poll_read_buf(
-            Pin::new(&mut self.stream),
-            cx,
-            &mut self.input
-        ))?;
+    fn poll_fill(&mut self, room: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let read = ready!(poll_read_into(&mut self.stream, &mut self.input, room, cx))?;
         if read > 0 {
             self.client.link.has_read(read);
         }

@@ -73,7 +73,7 @@ pub(super) fn take(
         return Ok(None);
     };
     *looked_at = 0;
-    parse(&input.split_to(end).freeze()).map(Some)
+    parse(&framing::cut(input, end)).map(Some)
 }
 
 /// Returns where the first empty line ends. A line that ends in LF alone may end there for a reader, or not (RFC 9112 2.2).
@@ -110,7 +110,7 @@ fn parse(bytes: &Bytes) -> Result<Head, Refused> {
         return Err(Refused::Malformed);
     };
     // `Uri` would cut it off there; who stands before us may not have.
-    if target.contains('#') {
+    if memchr::memchr(b'#', target.as_bytes()).is_some() {
         return Err(Refused::Malformed);
     }
     let (mut parts, ()) = Request::new(()).into_parts();

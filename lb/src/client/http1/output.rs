@@ -1,5 +1,6 @@
 //! What is written to a client and not sent.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,6 +13,11 @@ use crate::framing::{self, JOINED};
 
 /// As much as this is sent before more is written.
 const FULL: usize = 16 * 1024;
+
+thread_local! {
+    /// What the last answer of this thread was written in, for the next one: it is still in the processor's cache.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Heads and small parts of bodies, side by side; behind them there may be a large part, which is not copied.
 #[derive(Debug, Default)]
@@ -34,6 +40,9 @@ impl Output {
 
     /// Returns where heads are written; only if it has room.
     pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            self.bytes = SPARE.take();
+        }
         &mut self.bytes
     }
 
@@ -90,6 +99,7 @@ impl Output {
         if self.sent == self.bytes.len() {
             self.sent = 0;
             self.bytes.clear();
+            SPARE.set(std::mem::take(&mut self.bytes));
         }
         let data = written.min(self.data.len());
         self.data.advance(data);

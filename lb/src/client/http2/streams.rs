@@ -141,7 +141,7 @@ impl Streams {
         open.streams.remove(&number);
         if open.streams.is_empty() {
             // From now on it is the client that is waited for.
-            self.connection.link.end();
+            self.connection.link.end(Instant::now());
         }
     }
 }

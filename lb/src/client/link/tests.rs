@@ -34,7 +34,7 @@ fn a_connection_is_unused_when_nothing_is_half_done() {
     link.begin();
     assert!(!link.is_unused(later, second), "a request is under way");
     link.has_written(&Poll::Pending);
-    link.end();
+    link.end(later);
     let later = later + 2 * second;
     assert!(
         !link.is_unused(later, second),
@@ -118,6 +118,13 @@ fn the_last_bytes_of_an_answer_set_the_clock_when_it_ends_and_all_others_at_once
     link.has_written(&Poll::Ready(Ok(1)));
     assert!(link.quiet_since() >= before + TARGET, "more is to follow");
     lag(&link, TARGET);
-    link.end();
-    assert!(link.quiet_since() >= before + TARGET);
+    link.has_written(&Poll::Pending);
+    let before = Instant::now();
+    link.has_written_all(&Poll::Ready(Ok(1)));
+    assert!(link.quiet_since() >= before, "it has made us wait");
+    link.end(link.born);
+    assert!(link.quiet_since() >= before, "no clock goes back");
+    let later = Instant::now() + TARGET;
+    link.end(later);
+    assert_eq!(link.quiet_since(), later);
 }
