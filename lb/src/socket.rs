@@ -50,10 +50,10 @@ impl Socket {
             moved = Some(count);
             // Less than was wanted is all that there was: for the runtime the socket is no longer ready, and it need not try once more
             // to know (epoll(7), of edge-triggered mode).
-            match 0 < count && count < wanted {
-                true => Err(io::ErrorKind::WouldBlock.into()),
-                false => Ok(count),
+            if 0 < count && count < wanted {
+                return Err(io::ErrorKind::WouldBlock.into());
             }
+            Ok(count)
         });
         match (moved, acted) {
             (Some(count), _) => Poll::Ready(Ok(count)),
@@ -96,14 +96,13 @@ impl AsyncWrite for Socket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         loop {
-            // Most are ready; and what is written was read before, so that a task's turn ends by that.
+            ready!(self.0.poll_write_ready(cx))?;
             let written = self.act(Interest::WRITABLE, bytes.len(), || {
                 send(&self.0, bytes, SendFlags::NOSIGNAL)
             });
             if written.is_ready() {
                 return written;
             }
-            ready!(self.0.poll_write_ready(cx))?;
         }
     }
 
@@ -130,10 +129,17 @@ impl AsyncWrite for Socket {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use socket2::SockRef;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
+    use tokio::time::timeout;
 
     use super::*;
+
+    /// Whoever is not woken waits for ever.
+    const DEADLINE: Duration = Duration::from_secs(20);
 
     async fn pair() -> (Socket, Socket) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -167,7 +173,8 @@ mod tests {
                 }
             }
         };
-        let ((), counts) = tokio::join!(writing, reading);
+        let both = async { tokio::join!(writing, reading) };
+        let ((), counts) = timeout(DEADLINE, both).await.unwrap();
         assert_eq!(counts, [2, 3, 4, 4, 4, 0]);
     }
 
@@ -177,7 +184,8 @@ mod tests {
         let (mut near, mut far) = pair().await;
         let writing = tokio::spawn(async move { near.write_all(&vec![7; LENGTH]).await });
         let mut read = Vec::new();
-        far.read_to_end(&mut read).await.unwrap();
+        let reading = timeout(DEADLINE, far.read_to_end(&mut read));
+        reading.await.unwrap().unwrap();
         writing.await.unwrap().unwrap();
         assert!(read.len() == LENGTH && read.iter().all(|byte| *byte == 7));
     }
@@ -185,9 +193,8 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_is_gone_is_an_error() {
         let (mut near, far) = pair().await;
-        socket2::SockRef::from(far.as_ref())
-            .set_linger(Some(std::time::Duration::ZERO))
-            .unwrap();
+        let linger = Some(Duration::ZERO);
+        SockRef::from(far.as_ref()).set_linger(linger).unwrap();
         drop(far);
         let read = near.read(&mut [0]).await;
         assert_eq!(read.unwrap_err().kind(), io::ErrorKind::ConnectionReset);

@@ -300,6 +300,14 @@ impl Link {
         }
     }
 
+    /// What is written is with the kernel, or `waits` for that, as it does behind TLS.
+    pub(super) fn has_flushed(&self, waits: bool) {
+        if self.blocked.load(Relaxed) != waits {
+            self.blocked.store(waits, Relaxed);
+            self.touch();
+        }
+    }
+
     /// The client has been sent something, or does not take it.
     pub(crate) fn has_written(&self, polled: &Poll<io::Result<usize>>) {
         let was_blocked = self.blocked.load(Relaxed);

@@ -37,6 +37,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Rewind<S> {
         let length = self.read.len().min(buffer.remaining());
         buffer.put_slice(&self.read[..length]);
         self.read.advance(length);
+        if self.read.is_empty() {
+            // It may still hold on to where others keep something.
+            self.read = Bytes::new();
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -14,8 +14,9 @@ use tokio_util::io::poll_read_buf;
 
 use super::LEAST_READ;
 
-/// So much is allocated at once for what several connections keep; the last of them to let go frees it, so that none keeps more alive.
-const SHARED: usize = 16 * 1024;
+/// So much is allocated at once for what several connections keep. The last of them to let go frees it, so that one which keeps little
+/// for long costs no more than a buffer of its own would.
+const SHARED: usize = LEAST_READ;
 
 thread_local! {
     static PLACE: RefCell<Place> = RefCell::new(Place::default());
@@ -30,7 +31,7 @@ impl Default for Place {
     fn default() -> Self {
         Self {
             read: vec![0; LEAST_READ].into(),
-            kept: BytesMut::new(),
+            kept: BytesMut::with_capacity(SHARED),
         }
     }
 }
@@ -42,13 +43,18 @@ impl Place {
         input: &mut BytesMut,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        if input.is_empty() {
+            // It may still hold on to where others keep something.
+            *input = BytesMut::new();
+        }
         let mut buffer = ReadBuf::new(&mut self.read);
         ready!(stream.poll_read(cx, &mut buffer))?;
         let read = buffer.filled();
+        if read.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
         if input.is_empty() {
-            if self.kept.capacity() < read.len() {
-                self.kept = BytesMut::with_capacity(SHARED);
-            }
+            // If there is no room behind what others keep it goes on at the beginning, or elsewhere.
             self.kept.extend_from_slice(read);
             *input = self.kept.split();
         } else {
@@ -68,7 +74,10 @@ pub(crate) fn poll_read_into(
 ) -> Poll<io::Result<usize>> {
     let stream = Pin::new(stream);
     if room > LEAST_READ {
-        input.reserve(room);
+        // What is left of a buffer is used first, for who holds a part of it holds all of it.
+        if input.capacity() - input.len() < room / 4 {
+            input.reserve(room);
+        }
         return poll_read_buf(stream, cx, input);
     }
     PLACE.with_borrow_mut(|place| place.poll_read(stream, input, cx))
@@ -133,12 +142,38 @@ mod tests {
     }
 
     #[test]
+    fn parts_that_trickle_in_share_a_large_buffer() {
+        let mut input = BytesMut::new();
+        let parts: Vec<Bytes> = (0..64)
+            .map(|_| {
+                read(b"x", &mut input, 128 * 1024);
+                cut(&mut input, 1)
+            })
+            .collect();
+        let places: Vec<usize> = parts.iter().map(|part| part.as_ptr().addr()).collect();
+        assert!(places.is_sorted_by(|one, next| one + 1 == *next));
+    }
+
+    #[test]
+    fn who_has_nothing_left_holds_on_to_nothing() {
+        let (mut input, mut other) = (BytesMut::new(), BytesMut::new());
+        read(b"hello", &mut input, LEAST_READ);
+        read(b"world", &mut other, LEAST_READ);
+        bytes::Buf::advance(&mut input, 5);
+        read(b"", &mut input, LEAST_READ);
+        PLACE.with_borrow_mut(|place| place.kept = BytesMut::new());
+        assert!(other.freeze().is_unique());
+    }
+
+    #[test]
     fn a_buffer_goes_with_the_last_bytes_of_it_and_one_with_room_stays() {
         let mut input = BytesMut::new();
         read(b"hello, world", &mut input, LEAST_READ);
         assert_eq!(cut(&mut input, 7), "hello, ");
         assert_eq!(cut(&mut input, 5), "world");
         assert_eq!(input.capacity(), 0);
+        let mut input = BytesMut::from("hello");
+        assert!(cut(&mut input, 5).is_unique());
         let mut input = BytesMut::with_capacity(20);
         input.extend_from_slice(b"hello");
         assert_eq!(cut(&mut input, 5), "hello");

@@ -64,12 +64,7 @@ fn is_host(value: &HeaderValue) -> bool {
 fn is_usual(host: &[u8]) -> bool {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
     let name = host.iter().take_while(|byte| is_name(byte)).count();
-    name > 0
-        && match &host[name..] {
-            [] => true,
-            [b':', port @ ..] => port.iter().all(u8::is_ascii_digit),
-            [..] => false,
-        }
+    name > 0 && is_port(&host[name..])
 }
 
 /// Returns whether nothing but a number is behind the name (RFC 3986 3.2.3); `Authority` takes any word there.
@@ -81,7 +76,12 @@ fn ends_with_its_port(authority: &str) -> bool {
         Some(b'[') => place(b']').map(|bracket| bracket + 1),
         Some(_) | None => place(b':'),
     };
-    match &bytes[name_end.unwrap_or(bytes.len())..] {
+    is_port(&bytes[name_end.unwrap_or(bytes.len())..])
+}
+
+/// Returns whether what is behind a name is a port, or nothing.
+fn is_port(behind: &[u8]) -> bool {
+    match behind {
         [] => true,
         [b':', port @ ..] => port.iter().all(u8::is_ascii_digit),
         [..] => false,

@@ -32,7 +32,7 @@ pub(super) struct Exchange {
     is_head: bool,
     is_one_too_many: bool,
     begun: Instant,
-    /// The time, as long as the answer has not kept anybody waiting since it was looked at. Clocks cost as much as locks.
+    /// The time, while nobody can have waited since it was looked at, as in an answer that comes in one piece. Clocks cost as much as locks.
     now: Option<Instant>,
     /// Bytes of the answer's body.
     sent: u64,
@@ -82,7 +82,8 @@ impl Exchange {
     /// The head of an answer is there; `ticket` is of the target that has given it.
     fn answered(&mut self, status: StatusCode, ticket: Option<&Ticket>) {
         let now = Instant::now();
-        self.now = Some(now);
+        // A stream's answer may wait for its client before it is taken.
+        self.now = (!self.client.is_stream).then_some(now);
         let took = now.saturating_duration_since(self.begun);
         let worker = self.client.worker;
         let by = match ticket {
@@ -324,15 +325,15 @@ impl Body for ResponseBody {
             }
             Source::Target(stream) => {
                 let polled = stream.poll(cx, &this.exchange.client);
-                if polled.is_pending() {
+                let complete = match &polled {
+                    Poll::Ready(None) => true,
+                    Poll::Ready(Some(Ok(_))) => stream.rest.is_complete(),
+                    Poll::Ready(Some(Err(_))) | Poll::Pending => false,
+                };
+                if !complete {
                     this.exchange.now = None;
                 }
                 let frame = ready!(polled);
-                let complete = match &frame {
-                    None => true,
-                    Some(Ok(_)) => stream.rest.is_complete(),
-                    Some(Err(_)) => false,
-                };
                 if (complete || matches!(frame, Some(Err(_))))
                     && let Source::Target(stream) =
                         std::mem::replace(&mut this.source, Source::Done)

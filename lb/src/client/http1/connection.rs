@@ -64,6 +64,10 @@ where
         let room = self.appetite.room(left);
         let read = ready!(self.poll_fill(room, cx))?;
         self.appetite.has_read(read, room);
+        if room <= LEAST_READ {
+            // Many parts of a body may wait for long: none of them keeps more than itself alive.
+            self.input = BytesMut::from(&self.input[..]);
+        }
         Poll::Ready(Ok(read))
     }
 
@@ -92,6 +96,8 @@ where
             }
             ready!(polled)?;
         }
-        Pin::new(stream).poll_flush(cx)
+        let flushed = Pin::new(stream).poll_flush(cx);
+        client.link.has_flushed(flushed.is_pending());
+        flushed
     }
 }

@@ -52,7 +52,7 @@ impl Output {
         // As a chunk, it would be the end.
         let is_chunk = is_chunked && !data.is_empty();
         if is_chunk {
-            framing::begin_chunk(&mut self.bytes, data.len());
+            framing::begin_chunk(self.bytes(), data.len());
         }
         let behind: &[u8] = match (is_chunk, is_chunked && is_last) {
             (true, true) => b"\r\n0\r\n\r\n",
@@ -61,8 +61,9 @@ impl Output {
             (false, false) => b"",
         };
         if self.bytes.len() - self.sent + data.len() <= JOINED {
-            self.bytes.extend_from_slice(&data);
-            self.bytes.extend_from_slice(behind);
+            let bytes = self.bytes();
+            bytes.extend_from_slice(&data);
+            bytes.extend_from_slice(behind);
         } else {
             self.data = data;
             self.behind = behind;
@@ -96,7 +97,7 @@ impl Output {
         let first = written.min(self.bytes.len() - self.sent);
         self.sent += first;
         written -= first;
-        if self.sent == self.bytes.len() {
+        if first > 0 && self.sent == self.bytes.len() {
             self.sent = 0;
             self.bytes.clear();
             SPARE.set(std::mem::take(&mut self.bytes));
@@ -139,6 +140,16 @@ mod tests {
                 assert_eq!(output.is_empty(), sent == whole);
             }
         }
+    }
+
+    #[test]
+    fn what_one_answer_was_written_in_is_there_for_the_next() {
+        let (mut output, expected) = chunked(JOINED + 1);
+        let place = output.bytes.as_ptr();
+        output.advance(4);
+        output.advance(expected.len() - 4);
+        let (next, _) = chunked(1);
+        assert_eq!(next.bytes.as_ptr(), place);
     }
 
     #[test]

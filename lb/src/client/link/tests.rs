@@ -128,3 +128,21 @@ fn the_last_bytes_of_an_answer_set_the_clock_when_it_ends_and_all_others_at_once
     link.end(later);
     assert_eq!(link.quiet_since(), later);
 }
+
+#[test]
+fn a_client_that_keeps_tls_waiting_has_its_time_for_the_next_request_when_it_has_taken_all() {
+    let mut link = link();
+    link.born = link.born.checked_sub(CLIENT).unwrap();
+    let begun = link.begin();
+    link.has_written_all(&Poll::Ready(Ok(1)));
+    link.has_flushed(true);
+    lag(&link, TARGET);
+    let before = Instant::now();
+    link.has_flushed(false);
+    link.end(begun);
+    assert!(link.quiet_since() >= before);
+    lag(&link, TARGET);
+    let lagging = link.quiet_since();
+    link.has_flushed(false);
+    assert_eq!(link.quiet_since(), lagging, "nothing was waited for");
+}
