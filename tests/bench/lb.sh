@@ -214,7 +214,7 @@ cpu() {
 
 latency() {
     local quantile name
-    # The p99 of a round is that of its sixty slowest requests, which are mostly the scheduler's.
+    # The p99 of a round is that of a few dozen requests, and mostly the scheduler's.
     for _ in $(seq $((3 * rounds))); do
         for name in "${proxies[@]}"; do
             "$binaries/load" --url "http://127.0.0.1:${port[$name]}/small" --rate 3000 --seconds "$seconds" --output json \

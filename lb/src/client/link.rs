@@ -302,8 +302,10 @@ impl Link {
 
     /// What is written is with the kernel, or `waits` for that, as it does behind TLS.
     pub(super) fn has_flushed(&self, waits: bool) {
-        if self.blocked.load(Relaxed) != waits {
-            self.blocked.store(waits, Relaxed);
+        if waits {
+            self.blocked.store(true, Relaxed);
+        } else if self.blocked.load(Relaxed) {
+            self.blocked.store(false, Relaxed);
             self.touch();
         }
     }

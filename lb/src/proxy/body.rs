@@ -32,7 +32,8 @@ pub(super) struct Exchange {
     is_head: bool,
     is_one_too_many: bool,
     begun: Instant,
-    /// The time, while nobody can have waited since it was looked at, as in an answer that comes in one piece. Clocks cost as much as locks.
+    /// The time of the answer's head, as long as its body goes on at once: clocks cost as much as locks. If the client is slow to take a
+    /// large head it is earlier than it should be, and the connection to the target is given up so much sooner.
     now: Option<Instant>,
     /// Bytes of the answer's body.
     sent: u64,

@@ -62,9 +62,10 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let room = self.appetite.room(left);
+        let is_shared = self.input.is_empty() && room <= LEAST_READ;
         let read = ready!(self.poll_fill(room, cx))?;
         self.appetite.has_read(read, room);
-        if room <= LEAST_READ {
+        if is_shared {
             // Many parts of a body may wait for long: none of them keeps more than itself alive.
             self.input = BytesMut::from(&self.input[..]);
         }

@@ -60,6 +60,9 @@ impl Output {
             (false, true) => b"0\r\n\r\n",
             (false, false) => b"",
         };
+        if data.is_empty() && behind.is_empty() {
+            return;
+        }
         if self.bytes.len() - self.sent + data.len() <= JOINED {
             let bytes = self.bytes();
             bytes.extend_from_slice(&data);
@@ -153,10 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_part_is_not_the_end() {
+    fn an_empty_part_is_not_the_end_and_takes_no_room() {
+        let (mut before, expected) = chunked(1);
+        before.advance(expected.len());
         let mut output = Output::default();
         output.push(Bytes::new(), Framing::Chunked, false);
-        assert!(output.is_empty());
+        output.push(Bytes::new(), Framing::Length, true);
+        assert!(output.is_empty() && output.bytes.capacity() == 0);
         output.push(Bytes::new(), Framing::Chunked, true);
         assert_eq!(written(&output), b"0\r\n\r\n");
     }

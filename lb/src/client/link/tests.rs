@@ -135,10 +135,16 @@ fn a_client_that_keeps_tls_waiting_has_its_time_for_the_next_request_when_it_has
     link.born = link.born.checked_sub(CLIENT).unwrap();
     let begun = link.begin();
     link.has_written_all(&Poll::Ready(Ok(1)));
-    link.has_flushed(true);
     lag(&link, TARGET);
+    let lagging = link.quiet_since();
+    link.has_flushed(true);
+    assert_eq!(link.quiet_since(), lagging, "it has taken nothing yet");
+    let later = Instant::now() + TARGET;
+    link.exchanging.store(false, Relaxed);
+    assert!(!link.is_unused(later, Duration::ZERO));
     let before = Instant::now();
     link.has_flushed(false);
+    assert!(link.is_unused(later, Duration::ZERO));
     link.end(begun);
     assert!(link.quiet_since() >= before);
     lag(&link, TARGET);
