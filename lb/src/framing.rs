@@ -10,7 +10,7 @@ use http_body::Frame;
 
 use chunked::Chunked;
 pub(crate) use encode::{begin_chunk, last_chunk, line};
-pub(crate) use read::{cut, poll_read_into};
+pub(crate) use read::{Keep, cut, poll_read_into};
 
 /// The body of a message ends nowhere, or in more than one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -29,7 +29,7 @@ use hyper::body::Frame;
 use socket2::SockRef;
 use tokio::io::AsyncWrite as _;
 
-use crate::framing::{Appetite, Body, LEAST_READ, poll_read_into};
+use crate::framing::{Appetite, Body, Keep, LEAST_READ, poll_read_into};
 use crate::response::ResponseHead;
 use crate::socket::Socket;
 use answer::{Head, Malformed, Taken, take_head};
@@ -303,7 +303,8 @@ impl Wire {
             // A connection that waits holds no buffer for it.
             ready!(self.stream.as_ref().poll_read_ready(cx))?;
         }
-        let read = ready!(poll_read_into(&mut self.stream, &mut self.input, room, cx))?;
+        let Self { stream, input, .. } = self;
+        let read = ready!(poll_read_into(stream, input, room, Keep::Together, cx))?;
         self.appetite.has_read(read, room);
         self.read = self.read.saturating_add(read);
         if room > 2 * LEAST_READ && read <= LEAST_READ {

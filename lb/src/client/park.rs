@@ -15,7 +15,7 @@ use super::Client;
 use super::linger::farewell;
 use super::link::Due;
 use super::watch::{Notice, Watch};
-use crate::framing::{LEAST_READ, poll_read_into};
+use crate::framing::{Keep, LEAST_READ, poll_read_into};
 
 /// Waits for the first bytes of the next request; `None` when the connection is over.
 pub(super) async fn wait<S>(client: &Client, stream: &mut S) -> Option<BytesMut>
@@ -59,6 +59,13 @@ fn poll_first<S: AsyncRead + Unpin>(
 ) -> Poll<Option<BytesMut>> {
     let mut first = BytesMut::new();
     // It may have ended, or be broken.
-    let read = ready!(poll_read_into(stream, &mut first, LEAST_READ, cx)).unwrap_or(0);
+    let read = ready!(poll_read_into(
+        stream,
+        &mut first,
+        LEAST_READ,
+        Keep::Together,
+        cx
+    ))
+    .unwrap_or(0);
     Poll::Ready((read > 0).then_some(first))
 }

@@ -18,6 +18,15 @@ use super::LEAST_READ;
 /// for long costs no more than a buffer of its own would.
 const SHARED: usize = LEAST_READ;
 
+/// Where what is little is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// Side by side with what other connections keep.
+    Together,
+    /// By itself. Many parts of a body may wait for long: none of them keeps more than itself alive.
+    Apart,
+}
+
 thread_local! {
     static PLACE: RefCell<Place> = RefCell::new(Place::default());
 }
@@ -41,6 +50,7 @@ impl Place {
         &mut self,
         stream: Pin<&mut impl AsyncRead>,
         input: &mut BytesMut,
+        keep: Keep,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         if input.is_empty() {
@@ -53,7 +63,7 @@ impl Place {
         if read.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        if input.is_empty() {
+        if input.is_empty() && keep == Keep::Together {
             // If there is no room behind what others keep it goes on at the beginning, or elsewhere.
             self.kept.extend_from_slice(read);
             *input = self.kept.split();
@@ -70,6 +80,7 @@ pub(crate) fn poll_read_into(
     stream: &mut (impl AsyncRead + Unpin),
     input: &mut BytesMut,
     room: usize,
+    keep: Keep,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     let stream = Pin::new(stream);
@@ -80,7 +91,7 @@ pub(crate) fn poll_read_into(
         }
         return poll_read_buf(stream, cx, input);
     }
-    PLACE.with_borrow_mut(|place| place.poll_read(stream, input, cx))
+    PLACE.with_borrow_mut(|place| place.poll_read(stream, input, keep, cx))
 }
 
 /// Takes the first `length` bytes of `input`, and its buffer with the last that it has room for.
@@ -100,7 +111,7 @@ mod tests {
 
     fn read(mut from: &[u8], input: &mut BytesMut, room: usize) -> usize {
         let cx = &mut Context::from_waker(Waker::noop());
-        match poll_read_into(&mut from, input, room, cx) {
+        match poll_read_into(&mut from, input, room, Keep::Together, cx) {
             Poll::Ready(read) => read.unwrap(),
             Poll::Pending => panic!("a slice has always something to read"),
         }
@@ -117,6 +128,16 @@ mod tests {
             (&one[..], &other[..]),
             (&b"hello, and more"[..], &b"world"[..])
         );
+    }
+
+    #[test]
+    fn what_is_kept_apart_keeps_nothing_else_alive() {
+        let mut input = BytesMut::new();
+        let cx = &mut Context::from_waker(Waker::noop());
+        let read = poll_read_into(&mut &b"hello"[..], &mut input, 10, Keep::Apart, cx);
+        assert!(matches!(read, Poll::Ready(Ok(5))));
+        assert!(input.capacity() < SHARED);
+        assert!(input.freeze().is_unique());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::output::Output;
 use crate::client::Client;
-use crate::framing::{Appetite, LEAST_READ, poll_read_into};
+use crate::framing::{Appetite, Keep, LEAST_READ, poll_read_into};
 
 /// A connection that is in use. What moves on it is a sign of life.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ where
 
     /// Reads more of a head; returns how much, and zero at the end.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.poll_fill(LEAST_READ, cx)
+        self.poll_fill(LEAST_READ, Keep::Together, cx)
     }
 
     /// Reads more of a body of which `left` is to come, if that is known.
@@ -62,18 +62,19 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let room = self.appetite.room(left);
-        let is_shared = self.input.is_empty() && room <= LEAST_READ;
-        let read = ready!(self.poll_fill(room, cx))?;
+        let read = ready!(self.poll_fill(room, Keep::Apart, cx))?;
         self.appetite.has_read(read, room);
-        if is_shared {
-            // Many parts of a body may wait for long: none of them keeps more than itself alive.
-            self.input = BytesMut::from(&self.input[..]);
-        }
         Poll::Ready(Ok(read))
     }
 
-    fn poll_fill(&mut self, room: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let read = ready!(poll_read_into(&mut self.stream, &mut self.input, room, cx))?;
+    fn poll_fill(
+        &mut self,
+        room: usize,
+        keep: Keep,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let Self { stream, input, .. } = self;
+        let read = ready!(poll_read_into(stream, input, room, keep, cx))?;
         if read > 0 {
             self.client.link.has_read(read);
         }
