@@ -79,7 +79,7 @@ for_mode() {
             need_command wrk wrk "the load on all of them"
             need_command h2load nghttp2-client "the same in HTTP/2"
             need_command openssl openssl "makes the certificate that they show"
-            need_command python3 python3 "holds idle connections"
+            need_command python3 python3 "holds idle connections, and tells how far ratios may be by chance"
             need_command slowhttptest slowhttptest "attacks while others are served"
             ;;
         *)

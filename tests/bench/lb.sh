@@ -22,8 +22,8 @@ proxies=(nginx haproxy roadstead)
 source "$(dirname "$0")/common.sh"
 ulimit -n "$(ulimit -Hn)"
 
-declare -A port=([backend]=18080 [other]=18079 [nginx]=18081 [haproxy]=18082 [roadstead]=18083 [ruled]=18084) session=()
-declare -A secure=([nginx]=18091 [haproxy]=18092 [roadstead]=18093)
+declare -A port=([backend]=18080 [other]=18079 [nginx]=18081 [haproxy]=18082 [roadstead]=18083 [ruled]=18084 [again]=18085) session=()
+declare -A secure=([nginx]=18091 [haproxy]=18092 [roadstead]=18093 [again]=18095)
 
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
     -addext subjectAltName=DNS:localhost -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
@@ -212,11 +212,15 @@ cpu() {
     table "$1" "CPU s per 100,000"
 }
 
+# Latency differs more from round to round than from proxy to proxy: many rounds, each in an order of its own, and a second nginx that tells
+# what a difference between two of the same is.
 latency() {
-    local quantile name
-    # The p99 of a round is that of a few dozen requests, and mostly the scheduler's.
-    for _ in $(seq $((3 * rounds))); do
-        for name in "${proxies[@]}"; do
+    local quantile name proxies=(nginx again haproxy roadstead)
+    sed "s|$work/nginx|$work/again|g; s/:${port[nginx]}/:${port[again]}/; s/:${secure[nginx]}/:${secure[again]}/" \
+        "$work/nginx.conf" >"$work/again.conf"
+    start again nginx -c "$work/again.conf"
+    for _ in $(seq $((5 * rounds))); do
+        for name in $(shuf --echo "${proxies[@]}"); do
             "$binaries/load" --url "http://127.0.0.1:${port[$name]}/small" --rate 3000 --seconds "$seconds" --output json \
                 >"$work/out" || failed "$name" load
             for quantile in p50 p99; do
@@ -224,9 +228,10 @@ latency() {
             done
         done
     done
+    kill -- "-${session[again]}"
+    wait "${session[again]}" || true
     for quantile in p50 p99; do
-        mv "$work/$quantile" "$work/results"
-        table "3,000 requests/s" "$quantile, ms"
+        python3 "$(dirname "$0")/ratios.py" "3,000 requests/s, $quantile in ms" "$work/$quantile"
     done
 }
 

@@ -9,6 +9,7 @@ mod histogram;
 mod report;
 #[cfg(test)]
 mod tests;
+mod timer;
 
 use std::io;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -18,12 +19,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use self::histogram::Histogram;
 use self::report::Counts;
 pub use self::report::{FailureAt, Latency, Report};
+use self::timer::Timer;
 use crate::eventually;
 use crate::http::{Answer, Connection, Failure, Url};
 
@@ -76,6 +78,11 @@ impl Load {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        let timers: Vec<Timer> = {
+            let _context = runtime.enter();
+            let timers = (0..options.connections.get()).map(|_| Timer::new());
+            timers.collect::<io::Result<_>>()?
+        };
         let shared = Arc::new(Shared {
             options,
             started: Instant::now(),
@@ -86,7 +93,7 @@ impl Load {
         let for_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("load".to_owned())
-            .spawn(move || runtime.block_on(ask_until_stopped(for_thread)))?;
+            .spawn(move || runtime.block_on(ask_until_stopped(for_thread, timers)))?;
         Ok(Self {
             shared,
             thread: Some(thread),
@@ -158,23 +165,23 @@ impl Shared {
     }
 }
 
-async fn ask_until_stopped(shared: Arc<Shared>) {
+async fn ask_until_stopped(shared: Arc<Shared>, timers: Vec<Timer>) {
     let mut lanes = JoinSet::new();
-    for _ in 0..shared.options.connections.get() {
-        lanes.spawn(lane(Arc::clone(&shared)));
+    for timer in timers {
+        lanes.spawn(lane(Arc::clone(&shared), timer));
     }
     lanes.join_all().await;
 }
 
 /// One connection's part of the load.
-async fn lane(shared: Arc<Shared>) {
+async fn lane(shared: Arc<Shared>, timer: Timer) {
     let mut connection = None;
     loop {
         let due = shared.take_due();
         tokio::select! {
             biased;
             () = shared.stop.cancelled() => return,
-            () = sleep_until(due) => {}
+            waited = timer.until(due) => waited.expect("the kernel takes any time"),
         }
         match ask(&shared, &mut connection).await {
             Ok(answer) => shared.counts().succeeded(&answer, due.elapsed()),
