@@ -11,6 +11,8 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
+use crate::upstream::Transport;
+
 /// ELB's reason code of a target that has not been probed.
 pub(crate) const UNPROBED: &str = "Elb.RegistrationInProgress";
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -22,6 +24,7 @@ const MOST_PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HealthCheck {
     pub(crate) question: Question,
+    pub(crate) transport: Transport,
     pub(crate) path: String,
     pub(crate) interval: Duration,
     pub(crate) timeout: Duration,
@@ -51,8 +54,6 @@ pub(crate) enum Question {
     Connection,
     #[default]
     Http1,
-    /// In HTTP/1.1 over TLS, whoever the certificate is of.
-    Https,
     Http2,
     /// A call of gRPC.
     Grpc,
@@ -228,6 +229,7 @@ mod tests {
     fn check() -> HealthCheck {
         HealthCheck {
             question: Question::Http1,
+            transport: Transport::Plain,
             path: "/".to_owned(),
             interval: Duration::from_secs(10),
             timeout: Duration::from_secs(5),

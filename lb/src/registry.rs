@@ -147,6 +147,7 @@ impl Registry {
         let company = Company {
             group: Arc::from(group.arn.as_str()),
             protocol: group.protocol,
+            transport: group.transport,
             proxy_protocol: group.proxy_protocol,
             changed: Arc::clone(&self.changed),
             room: Arc::clone(&room),
@@ -228,6 +229,7 @@ impl Registry {
         let known = before.filter(|entry| {
             entry.target.address() == draft.address
                 && entry.target.protocol() == company.protocol
+                && entry.target.transport() == company.transport
                 && entry.target.proxy_protocol() == company.proxy_protocol
         });
         let mut entry = known.unwrap_or_else(|| Entry {

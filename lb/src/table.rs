@@ -10,7 +10,7 @@ mod group;
 mod listener;
 mod rule;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -179,9 +179,10 @@ impl Draft {
             .iter()
             .map(group::read)
             .collect::<Result<_, _>>()?;
-        let mut names = BTreeSet::new();
+        let mut transports = BTreeMap::new();
         for group in &groups {
-            if !names.insert(group.arn.as_str()) {
+            let before = transports.insert(group.arn.as_str(), group.transport);
+            if before.is_some() {
                 let group = group.arn.clone();
                 return Err(TableError::TargetGroupTwice { group });
             }
@@ -189,7 +190,7 @@ impl Draft {
         keyring.take(table)?;
         let mut listeners = BTreeMap::new();
         for listener in &table.listeners {
-            let (port, draft) = listener::read(listener, &names, keyring)?;
+            let (port, draft) = listener::read(listener, &transports, keyring)?;
             if listeners.insert(port, draft).is_some() {
                 return Err(TableError::PortTwice { port });
             }

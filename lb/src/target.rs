@@ -22,7 +22,7 @@ use crate::client::ProxyProtocol;
 use crate::health::{Health, HealthCheck, Outcome, State};
 use crate::lock::lock;
 use crate::traffic::{Answer, Traffic};
-use crate::upstream::{Http2Pool, Pool, Protocol};
+use crate::upstream::{Http2Pool, Pool, Protocol, Transport};
 use crate::waiting::Room;
 use standing::Standing;
 pub(crate) use ticket::Ticket;
@@ -57,6 +57,8 @@ pub(crate) struct Company {
     pub(crate) group: Arc<str>,
     /// What all of its group speak.
     pub(crate) protocol: Protocol,
+    /// In what it is wrapped.
+    pub(crate) transport: Transport,
     /// How they are told whose connection they get, when it is passed on as it is.
     pub(crate) proxy_protocol: Option<ProxyProtocol>,
     /// Wakes the control loop when something is to be reported.
@@ -157,6 +159,10 @@ impl Target {
     /// Returns what it speaks.
     pub(crate) fn protocol(&self) -> Protocol {
         self.company.protocol
+    }
+
+    pub(crate) fn transport(&self) -> Transport {
+        self.company.transport
     }
 
     pub(crate) fn proxy_protocol(&self) -> Option<ProxyProtocol> {

@@ -1,4 +1,4 @@
-//! TLS towards clients: what an HTTPS listener needs for its handshakes.
+//! TLS towards clients: what an HTTPS listener needs for its handshakes; `target` has that towards targets.
 //!
 //! The keyring makes it from the certificates of a table and outlives the table: a certificate that stays is not parsed
 //! again, and clients resume their sessions whatever else has changed.
@@ -6,6 +6,7 @@
 mod certificate;
 mod handshake;
 mod names;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ use certificate::Certificate;
 pub use certificate::CertificateError;
 pub(crate) use handshake::Handshake;
 use names::Names;
+pub(crate) use target::shake_hands;
 
 /// What a client and a listener may agree to speak (ALPN), the better first.
 pub(crate) const HTTP_2: &[u8] = b"h2";

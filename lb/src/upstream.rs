@@ -12,11 +12,11 @@ mod http2;
 mod outgoing;
 mod pool;
 mod rest;
+mod stream;
 mod upgrade;
 
 use std::fmt;
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -26,12 +26,10 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, StatusCode};
 use hyper::body::Frame;
-use socket2::SockRef;
 use tokio::io::AsyncWrite as _;
 
 use crate::framing::{Appetite, Body, Keep, LEAST_READ, poll_read_into};
 use crate::response::ResponseHead;
-use crate::socket::Socket;
 use answer::{Head, Malformed, Taken, take_head};
 pub(crate) use head::Forwarded;
 pub(crate) use http2::{Call, CallAnswer, Http2Pool, Slot, reason};
@@ -41,13 +39,14 @@ pub(crate) use pool::Pool;
 #[cfg(test)]
 pub(crate) use pool::push_unless;
 pub(crate) use rest::Rest;
+pub(crate) use stream::{Stream, Transport};
 
 /// What a target speaks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Protocol {
     #[default]
     Http1,
-    /// Without TLS, and with prior knowledge.
+    /// By prior knowledge, or as TLS agrees upon it.
     Http2,
 }
 
@@ -78,7 +77,7 @@ pub(crate) struct SendFailure {
 
 /// A connection to a target.
 pub(crate) struct Wire {
-    stream: Socket,
+    stream: Stream,
     /// Read and not taken yet.
     input: BytesMut,
     appetite: Appetite,
@@ -96,9 +95,12 @@ pub(crate) struct Wire {
 
 impl Wire {
     /// Connects to a target; the caller sets the deadline.
-    pub(crate) async fn connect(address: SocketAddr) -> io::Result<Box<Self>> {
+    pub(crate) async fn connect(
+        address: SocketAddr,
+        transport: Transport,
+    ) -> io::Result<Box<Self>> {
         Ok(Box::new(Self {
-            stream: Socket::connect(address).await?,
+            stream: Stream::connect(address, transport, Protocol::Http1).await?,
             input: BytesMut::new(),
             appetite: Appetite::default(),
             read: 0,
@@ -111,7 +113,12 @@ impl Wire {
 
     /// Returns whether the last exchange is over in both directions, and the next may begin.
     pub(crate) fn is_idle(&self) -> bool {
-        self.reusable && self.is_complete() && self.rest.is_sent() && self.input.is_empty()
+        self.reusable && self.is_complete() && self.is_sent() && self.input.is_empty()
+    }
+
+    /// Returns whether the whole request is on its way.
+    fn is_sent(&self) -> bool {
+        self.rest.is_sent() && !self.stream.is_unsent()
     }
 
     /// Returns whether the answer has come to its end.
@@ -133,14 +140,13 @@ impl Wire {
     }
 
     /// Returns whether an unused connection is still open and silent, as far as the runtime has heard.
-    fn is_quiet(&self) -> bool {
-        is_nothing(&self.stream.as_ref().try_read(&mut [0]))
+    fn is_quiet(&mut self) -> bool {
+        self.stream.is_quiet()
     }
 
     /// Returns whether an unused connection is still open and silent by the word of the kernel.
     pub(crate) fn is_open(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        is_nothing(&SockRef::from(self.stream.as_ref()).peek(&mut byte))
+        self.stream.is_open()
     }
 
     /// Sends a request; returns the head of the answer, and announces interim ones before. The body comes by [`Wire::poll_frame`].
@@ -241,14 +247,11 @@ impl Wire {
             let written = ready!(Pin::new(&mut self.stream).poll_write(cx, left));
             progress.sent += written.map_err(SendError::Target)?;
         }
-        if outgoing.body.is_sent() {
-            return Poll::Ready(Ok(()));
-        }
         outgoing.body.poll_send(&mut self.stream, cx)
     }
 
     /// Returns the connection after its target has switched to another protocol, with what it has sent since.
-    pub(crate) fn into_tunnel(self) -> (Socket, BytesMut) {
+    pub(crate) fn into_tunnel(self) -> (Stream, BytesMut) {
         (self.stream, self.input)
     }
 
@@ -281,7 +284,7 @@ impl Wire {
     /// # Errors
     /// Fails when the client broke it off: the target would wait for the rest.
     pub(crate) fn send_on(&mut self, cx: &mut Context<'_>) -> Result<(), ExchangeError> {
-        if self.rest.is_sent() {
+        if self.is_sent() {
             return Ok(());
         }
         match self.rest.poll_send(&mut self.stream, cx) {
@@ -301,10 +304,15 @@ impl Wire {
         let room = self.appetite.room(self.length());
         if room > LEAST_READ {
             // A connection that waits holds no buffer for it.
-            ready!(self.stream.as_ref().poll_read_ready(cx))?;
+            ready!(self.stream.poll_read_ready(cx))?;
         }
         let Self { stream, input, .. } = self;
-        let read = ready!(poll_read_into(stream, input, room, Keep::Together, cx))?;
+        let polled = poll_read_into(stream, input, room, Keep::Together, cx);
+        if polled.is_pending() && input.is_empty() {
+            // Nor does one over TLS, of which only the read has told.
+            *input = BytesMut::new();
+        }
+        let read = ready!(polled)?;
         self.appetite.has_read(read, room);
         self.read = self.read.saturating_add(read);
         if room > 2 * LEAST_READ && read <= LEAST_READ {
@@ -322,11 +330,6 @@ fn switching(mut head: Box<ResponseHead>, protocol: HeaderValue) -> Box<Response
     head.headers.append(CONNECTION, upgrade);
     head.headers.append(UPGRADE, protocol);
     head
-}
-
-/// Returns whether a read found an open connection with nothing on it.
-fn is_nothing(read: &io::Result<usize>) -> bool {
-    matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// How far an exchange has come.

@@ -21,12 +21,15 @@ pub(crate) enum Command {
     /// Create a target group.
     Create {
         name: String,
-        /// What targets speak: HTTP1, HTTP2 or GRPC, the last two without TLS.
+        /// What targets speak: HTTP1, HTTP2 or GRPC.
         #[arg(long, value_name = "VERSION")]
         protocol_version: Option<String>,
         /// Connections are passed on to it as they are, by listeners of TCP.
         #[arg(long, conflicts_with = "protocol_version")]
         tcp: bool,
+        /// Targets are spoken to over TLS, and so are their health checks. Their certificates are not looked at.
+        #[arg(long, conflicts_with = "tcp")]
+        https: bool,
         #[command(flatten)]
         settings: Settings,
     },
@@ -76,7 +79,7 @@ pub(crate) struct Settings {
     /// Status codes of gRPC that a healthy answer has, where that is what is asked: 12, 0,12 or 0-99.
     #[arg(long, value_name = "CODES", conflicts_with = "matcher")]
     grpc_matcher: Option<String>,
-    /// In what targets are asked: HTTP, which is what they speak, HTTPS, or TCP, where a connection is enough.
+    /// In what targets are asked: HTTP, HTTPS, or TCP, where a connection is enough [default: as requests are sent].
     #[arg(long, value_name = "PROTOCOL")]
     health_check_protocol: Option<String>,
     /// How long requests in flight may take when a target is removed.
@@ -187,9 +190,14 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
             name,
             protocol_version,
             tcp,
+            https,
             settings,
         } => {
-            let protocol = if tcp { "TCP" } else { "HTTP" };
+            let protocol = match (tcp, https) {
+                (true, _) => "TCP",
+                (false, true) => "HTTPS",
+                (false, false) => "HTTP",
+            };
             let request = create_request(name, protocol, protocol_version, settings)?;
             let response = connection
                 .elb(async |mut elb| elb.create_target_group(request.clone()).await)

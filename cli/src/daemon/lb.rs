@@ -105,7 +105,7 @@ struct Settings {
     /// How long a client may be idle, or take to send a request's head [default: 60s].
     #[arg(long, env = "ROADSTEAD_CLIENT_TIMEOUT", value_name = "DURATION")]
     client_timeout: Option<String>,
-    /// How long a target may take to accept a connection [default: 10s].
+    /// How long a target may take to accept a connection and, over TLS, to shake hands [default: 10s].
     #[arg(long, env = "ROADSTEAD_CONNECT_TIMEOUT", value_name = "DURATION")]
     connect_timeout: Option<String>,
     /// How long nothing may move while a request is with a target [default: 60s].

@@ -105,7 +105,8 @@ pub(crate) fn target_groups(target_groups: &[TargetGroup]) -> String {
         let matcher = group.matcher.as_ref();
         [
             text(group.target_group_name.as_ref()),
-            text(group.protocol_version.as_ref().or(group.protocol.as_ref())),
+            text(group.protocol.as_ref()),
+            text(group.protocol_version.as_ref()),
             text(group.health_check_protocol.as_ref()),
             text(group.health_check_path.as_ref()),
             seconds(group.health_check_interval_seconds),
@@ -131,6 +132,7 @@ pub(crate) fn target_groups(target_groups: &[TargetGroup]) -> String {
     });
     let headings = [
         "NAME",
+        "PROTOCOL",
         "VERSION",
         "CHECK",
         "PATH",

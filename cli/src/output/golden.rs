@@ -214,8 +214,8 @@ fn target_groups_as_a_table() {
     check(
         &elb::target_groups(&[fixture::elb::target_group()]),
         &expect![[r#"
-            NAME  VERSION  CHECK  PATH     INTERVAL  TIMEOUT  THRESHOLDS  MATCHER  ALGORITHM    STICKY            CAPACITY              DELAY  ARN
-            web   HTTP1    HTTP   /health  30s       5s       5/2         200-299  round_robin  3600s by SESSION  8 a target, wait 20s  300s   arn:aws:elasticloadbalancing:local:000000000000:targetgroup/web/0123456789abcdef"#]],
+            NAME  PROTOCOL  VERSION  CHECK  PATH     INTERVAL  TIMEOUT  THRESHOLDS  MATCHER  ALGORITHM    STICKY            CAPACITY              DELAY  ARN
+            web   HTTP      HTTP1    HTTP   /health  30s       5s       5/2         200-299  round_robin  3600s by SESSION  8 a target, wait 20s  300s   arn:aws:elasticloadbalancing:local:000000000000:targetgroup/web/0123456789abcdef"#]],
     );
 }
 

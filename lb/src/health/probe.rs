@@ -5,7 +5,6 @@
 //! hyper's, in `http2`.
 
 mod http2;
-mod tls;
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,8 +15,11 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout, timeout_at};
 use tracing::debug;
 
+use self::http2::Duplex;
 use super::{HealthCheck, Outcome, Question};
 use crate::target::Target;
+use crate::tls;
+use crate::upstream::{Protocol, Transport};
 
 const USER_AGENT: &str = "roadstead-health-check";
 
@@ -69,13 +71,32 @@ enum Answer {
 }
 
 async fn ask(stream: TcpStream, address: SocketAddr, check: &HealthCheck) -> io::Result<Answer> {
+    let protocol = match check.question {
+        Question::Connection => return Ok(Answer::Connection),
+        Question::Http1 => Protocol::Http1,
+        Question::Http2 | Question::Grpc => Protocol::Http2,
+    };
+    match check.transport {
+        Transport::Plain => ask_over(stream, "http", address, check).await,
+        Transport::Tls => {
+            let stream = tls::shake_hands(stream, address, protocol).await?;
+            ask_over(stream, "https", address, check).await
+        }
+    }
+}
+
+async fn ask_over(
+    stream: impl Duplex,
+    scheme: &str,
+    address: SocketAddr,
+    check: &HealthCheck,
+) -> io::Result<Answer> {
     let path = &check.path;
     let code = match check.question {
         Question::Connection => return Ok(Answer::Connection),
         Question::Http1 => http1(stream, address, path).await?,
-        Question::Https => http1(tls::shake_hands(stream, address).await?, address, path).await?,
-        Question::Http2 => http2::get(stream, address, path).await?,
-        Question::Grpc => http2::call(stream, address, path).await?,
+        Question::Http2 => http2::get(stream, &format!("{scheme}://{address}{path}")).await?,
+        Question::Grpc => http2::call(stream, &format!("{scheme}://{address}{path}")).await?,
     };
     Ok(code.map_or(Answer::Nothing, Answer::Code))
 }

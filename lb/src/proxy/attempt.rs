@@ -104,9 +104,10 @@ impl Way<'_> {
         };
         let mut wire = match reused {
             Some(wire) => wire,
-            // Boxed, for most requests need no room for it.
             None => {
-                match Box::pin(connect(client, target, Wire::connect(target.address()))).await {
+                let connecting = Wire::connect(target.address(), target.transport());
+                // Boxed, for most requests need no room for it.
+                match Box::pin(connect(client, target, connecting)).await {
                     Ok(Ok(wire)) => wire,
                     Ok(Err(refusal)) => return Ok(tried.unreachable(ticket, refusal)),
                     Err(interrupted) => return Err(interrupt(client, ticket, interrupted)),
@@ -154,15 +155,18 @@ impl Way<'_> {
         // After one connection failed, the others to that target are as suspect.
         let mut slot = match reused.filter(|_| tried.attempts == 0 || tried.declined) {
             Some(slot) => slot,
-            None => match connect(client, target, Slot::connect(target.address())).await {
-                Ok(Ok(slot)) => {
-                    let pool = target.http2_pool();
-                    pool.share(client.worker, &slot, || target.is_draining());
-                    slot
+            None => {
+                let connecting = Slot::connect(target.address(), target.transport());
+                match connect(client, target, connecting).await {
+                    Ok(Ok(slot)) => {
+                        let pool = target.http2_pool();
+                        pool.share(client.worker, &slot, || target.is_draining());
+                        slot
+                    }
+                    Ok(Err(refusal)) => return Ok(tried.unreachable(ticket, refusal)),
+                    Err(interrupted) => return Err(interrupt(client, ticket, interrupted)),
                 }
-                Ok(Err(refusal)) => return Ok(tried.unreachable(ticket, refusal)),
-                Err(interrupted) => return Err(interrupt(client, ticket, interrupted)),
-            },
+            }
         };
         let sent = slot.send(call, self.head, client.forwarded());
         match client.link.guard(target, sent).await {

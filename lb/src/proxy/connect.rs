@@ -46,7 +46,8 @@ pub(crate) async fn connect(
         };
         let target = ticket.target();
         client.link.enter(target);
-        match attempt::connect(client, target, Wire::connect(target.address())).await {
+        let connecting = Wire::connect(target.address(), target.transport());
+        match attempt::connect(client, target, connecting).await {
             Ok(Ok(wire)) => {
                 target.has_a_connection(client.worker);
                 return Some((wire, ticket));

@@ -4,7 +4,7 @@ use super::*;
 use crate::balance::Algorithm;
 use crate::table::Waiting;
 use crate::target::Ticket;
-use crate::upstream::Protocol;
+use crate::upstream::{Protocol, Transport};
 
 fn registry() -> Registry {
     Registry::new(1, 4, String::new(), Arc::new(Notify::new()))
@@ -36,6 +36,7 @@ fn draft(targets: &[(&str, u16, Option<i64>)]) -> Draft {
             requests_per_target: None,
             prefers_own_zone: false,
             protocol: Protocol::Http1,
+            transport: Transport::Plain,
             proxy_protocol: None,
             waiting: Waiting {
                 most: 0,
@@ -74,6 +75,23 @@ async fn a_target_of_both_tables_is_the_same_target() {
     assert!(Arc::ptr_eq(&old.targets[1], &new.targets[0]));
     assert!(Arc::ptr_eq(&old.turns, &new.turns));
     assert!(Arc::ptr_eq(&old.targets[0], &second.leaving[0]));
+}
+
+#[tokio::test]
+async fn a_target_that_is_spoken_to_in_another_way_is_another_target() {
+    let changes: [fn(&mut GroupDraft); 2] = [
+        |group| group.protocol = Protocol::Http2,
+        |group| group.transport = Transport::Tls,
+    ];
+    for change in changes {
+        let mut registry = registry();
+        let first = registry.update(draft(&[("a", 1, None)]), 1);
+        let mut changed = draft(&[("a", 1, None)]);
+        change(&mut changed.groups[0]);
+        let second = registry.update(changed, 2);
+        let (old, new) = (&first.table.groups[0], &second.table.groups[0]);
+        assert!(!Arc::ptr_eq(&old.targets[0], &new.targets[0]));
+    }
 }
 
 #[tokio::test]

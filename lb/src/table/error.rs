@@ -27,10 +27,16 @@ pub enum TableError {
         "target group {group} has the protocol version {version}; HTTP1, HTTP2 and GRPC are known"
     )]
     ProtocolVersion { group: String, version: String },
+    #[error("target group {group} speaks {protocol}; HTTP, HTTPS and TCP are known")]
+    TargetProtocol { group: String, protocol: String },
     #[error("target group {group} has version {version} of the PROXY protocol; 1 and 2 are known")]
     ProxyProtocol { group: String, version: u32 },
     #[error("a rule of TCP listener {listener} does more than to forward by source and name")]
     TcpRule { listener: String },
+    #[error(
+        "TCP listener {listener} forwards to {group}, whose targets are spoken to in TLS; it can only pass on what clients say"
+    )]
+    TcpTarget { listener: String, group: String },
     #[error("the health check of {group} speaks {protocol}; HTTP, HTTPS and TCP are known")]
     CheckProtocol { group: String, protocol: String },
     #[error("target group {group} is there twice")]

@@ -19,10 +19,11 @@
 //! name = "web"
 //! targets = ["10.0.0.1:8080", "10.0.0.2:8080"]
 //! health_check = { path = "/health", interval = "5s", matcher = "200-299" }   # or false
-//!                                                         # protocol = "TCP" or "HTTPS"; HTTP without it
+//!                                                         # protocol = "TCP", "HTTP" or "HTTPS"; as requests without it
 //! algorithm = "least_outstanding_requests"                # or weighted_random; round_robin without it
 //! slow_start = "30s"
 //! stickiness = { duration = "1h" }                        # application_cookie = "SESSION" goes with that one
+//! protocol = "HTTPS"                                      # targets are spoken to in TLS, whoever the certificate is of; or TCP
 //! protocol_version = "HTTP2"                              # or GRPC: what targets speak; HTTP1 without it
 //! proxy_protocol_version = 2                              # how connections of a TCP listener begin at targets
 //! requests_per_target = 100                               # at once; any number without it
@@ -204,6 +205,8 @@ struct TargetGroup {
     #[serde(default)]
     requests_per_target: u32,
     #[serde(default)]
+    protocol: String,
+    #[serde(default)]
     protocol_version: String,
     #[serde(default)]
     proxy_protocol_version: u32,
@@ -335,6 +338,7 @@ impl TargetGroup {
                 }
             }),
             requests_per_target: self.requests_per_target,
+            protocol: self.protocol,
             protocol_version: self.protocol_version,
             proxy_protocol_version: self.proxy_protocol_version,
             // Its targets are addresses, and nothing more is known of them.

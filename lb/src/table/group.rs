@@ -11,7 +11,7 @@ use super::{Stickiness, TableError, Waiting, instant_of, port};
 use crate::balance::Algorithm;
 use crate::client::ProxyProtocol;
 use crate::health::{HealthCheck, Question};
-use crate::upstream::Protocol;
+use crate::upstream::{Protocol, Transport};
 
 #[derive(Debug)]
 pub(crate) struct GroupDraft {
@@ -29,6 +29,7 @@ pub(crate) struct GroupDraft {
     pub(crate) waiting: Waiting,
     /// What its targets speak.
     pub(crate) protocol: Protocol,
+    pub(crate) transport: Transport,
     pub(crate) proxy_protocol: Option<ProxyProtocol>,
 }
 
@@ -80,6 +81,7 @@ pub(super) fn read(group: &lb::TargetGroup) -> Result<GroupDraft, TableError> {
         slow_start: seconds(group.slow_start_seconds),
         stickiness: group.stickiness.as_ref().and_then(read_stickiness),
         protocol: read_protocol(group)?,
+        transport: read_transport(group)?,
         proxy_protocol: match group.proxy_protocol_version {
             0 => None,
             1 => Some(ProxyProtocol::V1),
@@ -124,6 +126,17 @@ fn read_protocol(group: &lb::TargetGroup) -> Result<Protocol, TableError> {
     }
 }
 
+fn read_transport(group: &lb::TargetGroup) -> Result<Transport, TableError> {
+    match group.protocol.as_str() {
+        "" | "HTTP" | "TCP" => Ok(Transport::Plain),
+        "HTTPS" => Ok(Transport::Tls),
+        other => Err(TableError::TargetProtocol {
+            group: group.target_group_arn.clone(),
+            protocol: other.to_owned(),
+        }),
+    }
+}
+
 fn read_stickiness(stickiness: &lb::Stickiness) -> Option<Stickiness> {
     let duration = seconds(stickiness.seconds)?;
     Some(match stickiness.application_cookie.as_str() {
@@ -139,24 +152,38 @@ fn seconds(seconds: u32) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
-fn read_question(group: &lb::TargetGroup, check: &lb::HealthCheck) -> Result<Question, TableError> {
-    match (check.protocol.as_str(), group.protocol_version.as_str()) {
-        ("" | "HTTP", "GRPC") => Ok(Question::Grpc),
-        ("" | "HTTP", "HTTP2") => Ok(Question::Http2),
-        ("" | "HTTP", _) => Ok(Question::Http1),
-        ("HTTPS", _) => Ok(Question::Https),
-        ("TCP", _) => Ok(Question::Connection),
-        (other, _) => Err(TableError::CheckProtocol {
-            group: group.target_group_arn.clone(),
-            protocol: other.to_owned(),
-        }),
-    }
+/// Returns what a probe asks, and in what it is wrapped. Without a word it is asked as requests are.
+fn read_question(
+    group: &lb::TargetGroup,
+    check: &lb::HealthCheck,
+) -> Result<(Question, Transport), TableError> {
+    let of_group = read_transport(group)?;
+    let transport = match (check.protocol.as_str(), group.protocol.as_str()) {
+        ("TCP", _) | ("", "TCP") => return Ok((Question::Connection, Transport::Plain)),
+        ("", _) => of_group,
+        ("HTTP", _) => Transport::Plain,
+        ("HTTPS", _) => Transport::Tls,
+        (other, _) => {
+            return Err(TableError::CheckProtocol {
+                group: group.target_group_arn.clone(),
+                protocol: other.to_owned(),
+            });
+        }
+    };
+    let question = match group.protocol_version.as_str() {
+        // Targets that get their requests without TLS have something else there.
+        _ if transport != of_group && transport == Transport::Tls => Question::Http1,
+        "GRPC" => Question::Grpc,
+        "HTTP2" => Question::Http2,
+        _ => Question::Http1,
+    };
+    Ok((question, transport))
 }
 
 /// Zero and nothing stand for ELB's defaults.
 fn read_check(group: &lb::TargetGroup, check: &lb::HealthCheck) -> Result<HealthCheck, TableError> {
     let arn = &group.target_group_arn;
-    let question = read_question(group, check)?;
+    let (question, transport) = read_question(group, check)?;
     let is_call = question == Question::Grpc;
     let (codes, usual) = if is_call {
         (0..=99, 12)
@@ -191,6 +218,7 @@ fn read_check(group: &lb::TargetGroup, check: &lb::HealthCheck) -> Result<Health
     };
     Ok(HealthCheck {
         question,
+        transport,
         path: path.to_owned(),
         interval: Duration::from_secs(or(check.interval_seconds, 30).into()),
         timeout: Duration::from_secs(or(check.timeout_seconds, usual_timeout).into()),

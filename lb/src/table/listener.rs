@@ -1,6 +1,6 @@
 //! Reads a listener: how it speaks, whom it lets in, and what its rules are.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
@@ -10,6 +10,7 @@ use roadstead_proto::lb;
 use super::{TableError, port, rule};
 use crate::routing::{Action, Condition, Rule};
 use crate::tls::{Keyring, Tls};
+use crate::upstream::Transport;
 
 /// A listener as received, checked; its rules name their groups.
 #[derive(Debug)]
@@ -58,10 +59,10 @@ impl Access {
     }
 }
 
-/// Reads a listener; returns its port with it.
+/// Reads a listener, whose rules forward to some of `groups`; returns its port with it.
 pub(super) fn read(
     listener: &lb::Listener,
-    groups: &BTreeSet<&str>,
+    groups: &BTreeMap<&str, Transport>,
     keyring: &mut Keyring,
 ) -> Result<(u16, ListenerDraft), TableError> {
     let name = &listener.listener_arn;
@@ -81,14 +82,7 @@ pub(super) fn read(
         speaks: match (listener.protocol.as_str(), tls) {
             ("HTTP", _) => Speaks::Http,
             ("HTTPS", Some(tls)) => Speaks::Https(tls),
-            ("TCP", _) if rules.iter().all(is_for_tcp) => Speaks::Tcp {
-                by_name: rules.iter().any(asks_for_the_name),
-            },
-            ("TCP", _) => {
-                return Err(TableError::TcpRule {
-                    listener: name.clone(),
-                });
-            }
+            ("TCP", _) => tcp(name, &rules, groups)?,
             (protocol, _) => {
                 return Err(TableError::Protocol {
                     listener: name.clone(),
@@ -105,6 +99,32 @@ pub(super) fn read(
         rules,
     };
     Ok((port, draft))
+}
+
+/// Returns how a listener of TCP with these rules speaks.
+fn tcp(
+    listener: &str,
+    rules: &[Rule<String>],
+    groups: &BTreeMap<&str, Transport>,
+) -> Result<Speaks, TableError> {
+    let listener = || listener.to_owned();
+    if !rules.iter().all(is_for_tcp) {
+        let listener = listener();
+        return Err(TableError::TcpRule { listener });
+    }
+    let forwards = rules.iter().filter_map(|rule| match &rule.action {
+        Action::Forward(forward) => Some(&forward.groups),
+        Action::Redirect(_) | Action::Fixed(_) => None,
+    });
+    // What is passed on as it is has no TLS of ours around it.
+    let mut names = forwards.flatten().map(|one| one.group.as_str());
+    let tls = names.find(|name| groups.get(name) == Some(&Transport::Tls));
+    if let Some(group) = tls {
+        let (listener, group) = (listener(), group.to_owned());
+        return Err(TableError::TcpTarget { listener, group });
+    }
+    let by_name = rules.iter().any(asks_for_the_name);
+    Ok(Speaks::Tcp { by_name })
 }
 
 fn is_for_tcp(rule: &Rule<String>) -> bool {

@@ -1,6 +1,6 @@
 //! Reads the rules of a listener.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,12 +12,13 @@ use super::TableError;
 use crate::routing::{
     Action, Condition, FixedResponse, Forward, Pattern, QueryParameter, Redirect, Rule, Weighted,
 };
+use crate::upstream::Transport;
 
 /// Reads a rule of `listener`; it names its groups, which must be among `groups`.
 pub(super) fn read(
     listener: &str,
     rule: &lb::Rule,
-    groups: &BTreeSet<&str>,
+    groups: &BTreeMap<&str, Transport>,
 ) -> Result<Rule<String>, TableError> {
     Ok(Rule {
         priority: rule.priority,
@@ -78,7 +79,7 @@ fn read_conditions(listener: &str, rule: &lb::Rule) -> Result<Vec<Condition>, Ta
 fn read_action(
     listener: &str,
     rule: &lb::Rule,
-    groups: &BTreeSet<&str>,
+    groups: &BTreeMap<&str, Transport>,
 ) -> Result<Action<String>, TableError> {
     if let Some(redirect) = &rule.redirect {
         return Ok(Action::Redirect(read_redirect(listener, redirect)?));
@@ -89,7 +90,7 @@ fn read_action(
     let mut forward = Vec::with_capacity(rule.forward.len());
     for choice in &rule.forward {
         let group = choice.target_group_arn.clone();
-        if !groups.contains(group.as_str()) {
+        if !groups.contains_key(group.as_str()) {
             let listener = listener.to_owned();
             return Err(TableError::UnknownTargetGroup { listener, group });
         }

@@ -95,4 +95,44 @@ fn a_table_that_cannot_be_followed_is_refused_and_the_error_names_what_is_wrong(
         }),
         "target t1 of web is there twice"
     );
+    assert_eq!(
+        refused(|table| table.target_groups[0].protocol = "UDP".to_owned()),
+        "target group web speaks UDP; HTTP, HTTPS and TCP are known"
+    );
+    assert_eq!(
+        refused(|table| {
+            table.listeners[0].protocol = "TCP".to_owned();
+            table.target_groups[0].protocol = "HTTPS".to_owned();
+        }),
+        "TCP listener front forwards to web, whose targets are spoken to in TLS; it can only pass on what clients say"
+    );
+}
+
+#[test]
+fn targets_are_asked_as_they_are_spoken_to_if_nothing_else_is_said() {
+    use crate::health::Question::{Connection, Grpc, Http1, Http2};
+    use crate::upstream::Transport::{Plain, Tls};
+    let asked = |protocol: &str, version: &str, check: &str| {
+        let mut table = table();
+        let group = &mut table.target_groups[0];
+        group.protocol = protocol.to_owned();
+        group.protocol_version = version.to_owned();
+        group.health_check = Some(lb::HealthCheck {
+            protocol: check.to_owned(),
+            ..lb::HealthCheck::default()
+        });
+        let draft = read(&table).unwrap();
+        let check = draft.groups[0].health_check.clone().unwrap();
+        (check.question, check.transport)
+    };
+    assert_eq!(asked("", "", ""), (Http1, Plain));
+    assert_eq!(asked("HTTP", "GRPC", "HTTP"), (Grpc, Plain));
+    assert_eq!(asked("TCP", "", ""), (Connection, Plain));
+    assert_eq!(asked("HTTPS", "", ""), (Http1, Tls));
+    assert_eq!(asked("HTTPS", "HTTP2", "HTTPS"), (Http2, Tls));
+    assert_eq!(asked("HTTPS", "GRPC", ""), (Grpc, Tls));
+    assert_eq!(asked("HTTPS", "GRPC", "HTTP"), (Grpc, Plain));
+    assert_eq!(asked("HTTPS", "GRPC", "TCP"), (Connection, Plain));
+    // What is asked over TLS is not what gets the calls.
+    assert_eq!(asked("HTTP", "GRPC", "HTTPS"), (Http1, Tls));
 }

@@ -14,6 +14,7 @@ fn target() -> Arc<Target> {
         Company {
             group: Arc::from("web"),
             protocol: Protocol::Http1,
+            transport: Transport::Plain,
             proxy_protocol: None,
             changed: Arc::new(Notify::new()),
             room: Arc::default(),

@@ -1,4 +1,4 @@
-//! A target that speaks HTTP/2, without TLS and with prior knowledge, as servers of gRPC do: many requests share a connection.
+//! A target that speaks HTTP/2, by prior knowledge or as TLS agrees upon it, as servers of gRPC do: many requests share a connection.
 //!
 //! hyper speaks it. A connection is driven by a task of its own on the worker's thread, and is in the pool from its first
 //! request on; it ends when the pool has let go of it and its last request is over.
@@ -22,10 +22,10 @@ use socket2::{SockRef, TcpKeepalive};
 use tracing::debug;
 
 use super::head::{Forwarded, add_forwarded};
+use super::{Protocol, Stream, Transport};
 use crate::hop;
 use crate::io::{ReceiveError, Received};
 use crate::lock::lock;
-use crate::socket::Socket;
 
 /// What servers let a client have at once, if they do not say more; h2 itself waits if it is less.
 const MOST_STREAMS: usize = 100;
@@ -47,6 +47,8 @@ pub(crate) struct Http2Pool {
 #[derive(Debug, Clone)]
 struct Connection {
     requests: SendRequest<OutgoingBody>,
+    /// Of its requests.
+    scheme: Scheme,
     usage: Arc<Usage>,
 }
 
@@ -147,10 +149,10 @@ pub(crate) struct CallFailure {
 
 impl Slot {
     /// Connects to a target; the caller sets the deadline.
-    pub(crate) async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = Socket::connect(address).await?;
+    pub(crate) async fn connect(address: SocketAddr, transport: Transport) -> io::Result<Self> {
+        let stream = Stream::connect(address, transport, Protocol::Http2).await?;
         // The kernel finds out that a host is gone: servers of gRPC take pings of ours for an attack.
-        let socket = SockRef::from(stream.as_ref());
+        let socket = SockRef::from(stream.tcp());
         socket.set_tcp_keepalive(&keepalive())?;
         socket.set_tcp_user_timeout(Some(GONE_AFTER))?;
         let (requests, connection) = Builder::new(TokioExecutor::new())
@@ -170,7 +172,16 @@ impl Slot {
             unused_since: Mutex::new(Instant::now()),
         };
         let usage = Arc::new(usage);
-        Ok(Connection { requests, usage }.slot())
+        let scheme = match transport {
+            Transport::Plain => Scheme::HTTP,
+            Transport::Tls => Scheme::HTTPS,
+        };
+        let connection = Connection {
+            requests,
+            scheme,
+            usage,
+        };
+        Ok(connection.slot())
     }
 
     /// Sends a call; returns the answer, with this slot for as long as its body comes.
@@ -180,7 +191,8 @@ impl Slot {
         head: &request::Parts,
         forwarded: Forwarded<'_>,
     ) -> Result<Response<Incoming>, CallFailure> {
-        let request = call.request(head, forwarded);
+        let scheme = self.connection.scheme.clone();
+        let request = call.request(head, scheme, forwarded);
         let sent = self.connection.requests.try_send_request(request);
         sent.await.map_err(|mut failure| {
             let unsent = failure.take_message();
@@ -254,12 +266,13 @@ impl Call {
     fn request(
         &mut self,
         head: &request::Parts,
+        scheme: Scheme,
         forwarded: Forwarded<'_>,
     ) -> Request<OutgoingBody> {
         let mut request = Request::new(OutgoingBody(self.body.take()));
         *request.method_mut() = head.method.clone();
         *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = uri(head);
+        *request.uri_mut() = uri(head, scheme);
         let headers = request.headers_mut();
         // The host is in the URI.
         for (name, value) in hop::going_on(&head.headers).filter(|(name, _)| **name != HOST) {
@@ -273,7 +286,7 @@ impl Call {
 }
 
 /// RFC 9113 8.3.1: the host is the authority, if it is one.
-fn uri(head: &request::Parts) -> Uri {
+fn uri(head: &request::Parts, scheme: Scheme) -> Uri {
     let host = head.headers.get(HOST).map(HeaderValue::as_bytes);
     let authority = host.and_then(|host| Authority::try_from(host).ok());
     let path = match head.uri.path_and_query() {
@@ -284,7 +297,7 @@ fn uri(head: &request::Parts) -> Uri {
         None => PathAndQuery::from_static("/"),
     };
     let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(Scheme::HTTP);
+    parts.scheme = Some(scheme);
     parts.authority = Some(authority.unwrap_or_else(|| Authority::from_static("localhost")));
     parts.path_and_query = Some(path);
     Uri::from_parts(parts).expect("all three parts are there")

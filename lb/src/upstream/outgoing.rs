@@ -12,10 +12,9 @@ use hyper::body::{Body as _, Frame};
 use tokio::io::AsyncWrite as _;
 
 use super::head::{Forwarded, Framing, encode};
-use super::upgrade;
+use super::{Stream, upgrade};
 use crate::framing::{self, JOINED};
 use crate::io::{ReceiveError, Received};
-use crate::socket::Socket;
 
 /// So much of a body waits here to be written, in so many parts; then its client has to wait.
 const MOST_WAITING: usize = 64 * 1024;
@@ -146,17 +145,21 @@ impl RequestBody {
             .is_some_and(|unsent| unsent.incoming.is_some() && unsent.queue.is_empty())
     }
 
-    /// Writes as much as can be written now; ready when everything is.
+    /// Sends as much as can be sent now; ready when everything is, and what was written before.
     pub(super) fn poll_send(
         &mut self,
-        stream: &mut Socket,
+        stream: &mut Stream,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), SendError>> {
         match &mut self.0 {
             Some(unsent) => unsent.poll_send(stream, cx),
-            None => Poll::Ready(Ok(())),
+            None => flush(stream, cx),
         }
     }
+}
+
+fn flush(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+    Pin::new(stream).poll_flush(cx).map_err(SendError::Target)
 }
 
 impl Unsent {
@@ -166,12 +169,13 @@ impl Unsent {
 
     fn poll_send(
         &mut self,
-        stream: &mut Socket,
+        stream: &mut Stream,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), SendError>> {
         loop {
             self.take_in(cx).map_err(SendError::Client)?;
             if self.queue.is_empty() {
+                ready!(flush(stream, cx))?;
                 return match self.incoming {
                     Some(_) => Poll::Pending,
                     None => Poll::Ready(Ok(())),

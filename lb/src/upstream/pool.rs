@@ -40,7 +40,7 @@ impl Pool {
     /// The target may be closing it just now; the exchange will find out.
     pub(crate) fn take(&self, worker: usize, now: Instant, age: Duration) -> Option<Box<Wire>> {
         let mut stack = self.lock(worker);
-        while let Some(wire) = stack.pop_if(|wire| {
+        while let Some(mut wire) = stack.pop_if(|wire| {
             wire.unused_since
                 .is_some_and(|since| now.saturating_duration_since(since) < age)
         }) {
@@ -67,7 +67,7 @@ impl Pool {
 
     /// Closes the connections of a worker that are older than `age` or that the target has closed.
     pub(crate) fn trim(&self, worker: usize, age: Duration) {
-        self.lock(worker).retain(|wire| {
+        self.lock(worker).retain_mut(|wire| {
             wire.is_quiet() && wire.unused_since.is_some_and(|since| since.elapsed() < age)
         });
     }

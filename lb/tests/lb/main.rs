@@ -23,6 +23,8 @@ mod http2_expectations;
 #[cfg(test)]
 mod http2_targets;
 #[cfg(test)]
+mod https_targets;
+#[cfg(test)]
 mod interim;
 #[cfg(test)]
 mod losses;

@@ -206,7 +206,7 @@ impl TargetGroupSpec {
         self.check_slow_start()?;
         if self.protocol == TargetProtocol::Tcp && self.stickiness.enabled {
             return Err(Rejection::validation(
-                "stickiness.enabled goes with target groups of protocol HTTP: there are no cookies in TCP",
+                "stickiness.enabled goes with target groups of protocol HTTP or HTTPS: there are no cookies in TCP",
             ));
         }
         if self.proxy_protocol != ProxyProtocol::Off && self.protocol != TargetProtocol::Tcp {
@@ -240,7 +240,12 @@ impl TargetGroupSpec {
     #[must_use]
     pub fn is_asked_in_grpc(&self) -> bool {
         self.protocol_version == ProtocolVersion::Grpc
-            && self.health_check.protocol == HealthCheckProtocol::Http
+            && match self.health_check.protocol {
+                HealthCheckProtocol::Http => true,
+                // Targets that get their calls without TLS have something else there.
+                HealthCheckProtocol::Https => self.protocol == TargetProtocol::Https,
+                HealthCheckProtocol::Tcp => false,
+            }
     }
 }
 

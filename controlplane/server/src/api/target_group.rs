@@ -33,22 +33,10 @@ pub(super) async fn create(
         attributes: request.attributes,
         health_check_protocol: request.health_check_protocol,
     };
-    let version = request.protocol_version.as_deref();
-    let default = match request.protocol.as_deref() {
-        None | Some("HTTP") => convert::default_spec(convert::protocol_version(version)?),
-        Some("TCP") if version.is_none() => convert::tcp_spec(),
-        Some("TCP") => {
-            return Err(
-                Rejection::validation("protocolVersion goes with protocol HTTP, not TCP").into(),
-            );
-        }
-        Some(other) => {
-            return Err(Rejection::validation(format!(
-                "protocol '{other}' is not supported; use HTTP or TCP"
-            ))
-            .into());
-        }
-    };
+    let default = convert::spec_for(
+        request.protocol.as_deref(),
+        request.protocol_version.as_deref(),
+    )?;
     let spec = convert::changed(default, &settings)?;
     let state = api
         .write(Command::CreateTargetGroup {

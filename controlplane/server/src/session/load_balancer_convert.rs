@@ -93,6 +93,7 @@ fn target_group(arns: &Arns, found: GroupTargets) -> lb::TargetGroup {
         requests_per_target: spec.capacity.requests_per_target,
         waiting: spec.capacity.waiting,
         waiting_seconds: spec.capacity.waiting_seconds,
+        protocol: spec.protocol.name().to_owned(),
         protocol_version: spec.protocol_version.name().to_owned(),
         proxy_protocol_version: spec.proxy_protocol.version(),
         prefers_own_zone: spec.prefers_own_zone,
@@ -201,5 +202,37 @@ fn target_group_name(text: &str) -> Result<TargetGroupName, Status> {
         Some(_) | None => Err(Status::invalid_argument(format!(
             "{text:?} is not the ARN of a target group"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use roadstead_core::state::target_group::TargetGroup;
+
+    use super::*;
+    use crate::api::convert::target_group::spec_for;
+
+    #[test]
+    fn load_balancers_are_told_how_targets_are_spoken_to_and_asked() {
+        let told = |protocol, version| {
+            let group = TargetGroup {
+                name: TargetGroupName::new("web"),
+                spec: spec_for(Some(protocol), version).unwrap(),
+            };
+            let found = GroupTargets {
+                group: Arc::new(group),
+                deployment: None,
+                targets: Vec::new(),
+                paused_until: None,
+            };
+            let told = target_group(&Arns::new("local", "000000000000"), found);
+            let check = told.health_check.unwrap();
+            [told.protocol, told.protocol_version, check.protocol]
+        };
+        assert_eq!(told("HTTP", Some("HTTP2")), ["HTTP", "HTTP2", "HTTP"]);
+        assert_eq!(told("HTTPS", Some("GRPC")), ["HTTPS", "GRPC", "HTTPS"]);
+        assert_eq!(told("TCP", None), ["TCP", "HTTP1", "TCP"]);
     }
 }

@@ -21,7 +21,7 @@ pub(super) enum HealthCheck {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Keys {
-    /// Of what it speaks in; empty is HTTP.
+    /// Empty: it speaks as requests do.
     protocol: String,
     /// Empty is the default of its protocol.
     path: String,

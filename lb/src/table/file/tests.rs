@@ -18,6 +18,7 @@ health_check = { path = "/health", interval = "5s", matcher = "200-299,304" }
 
 [[target_group]]
 name = "api"
+protocol = "HTTPS"
 health_check = false
 "#;
 
@@ -55,7 +56,11 @@ fn a_sound_file_becomes_a_table() {
     // Its own default comes with the table.
     assert_eq!((check.interval_seconds, check.timeout_seconds), (5, 0));
     assert_eq!(check.success_codes.len(), 2);
-    assert_eq!(table.target_groups[1].health_check, None);
+    let group = &table.target_groups[1];
+    assert_eq!(
+        (group.protocol.as_str(), &group.health_check),
+        ("HTTPS", &None)
+    );
 }
 
 #[test]

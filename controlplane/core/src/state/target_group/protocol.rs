@@ -10,6 +10,8 @@ pub enum TargetProtocol {
     Http,
     /// Connections as they are.
     Tcp,
+    /// Requests, over TLS.
+    Https,
 }
 
 impl TargetProtocol {
@@ -19,6 +21,7 @@ impl TargetProtocol {
         match self {
             Self::Http => "HTTP",
             Self::Tcp => "TCP",
+            Self::Https => "HTTPS",
         }
     }
 }

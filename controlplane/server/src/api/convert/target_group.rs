@@ -9,12 +9,37 @@ use roadstead_proto::elb;
 
 use super::{attribute, count, named};
 
-/// ELB's defaults for a target group of TCP.
-pub(crate) fn tcp_spec() -> TargetGroupSpec {
+/// Returns ELB's defaults for a new target group of that protocol, whose targets speak that version of HTTP.
+pub(crate) fn spec_for(
+    protocol: Option<&str>,
+    version: Option<&str>,
+) -> Result<TargetGroupSpec, Rejection> {
+    match protocol {
+        None | Some("HTTP") => Ok(default_spec(protocol_version(version)?)),
+        Some("HTTPS") => Ok(https_spec(protocol_version(version)?)),
+        Some("TCP") if version.is_none() => Ok(tcp_spec()),
+        Some("TCP") => Err(Rejection::validation(
+            "protocolVersion goes with protocol HTTP or HTTPS, not TCP",
+        )),
+        Some(other) => Err(Rejection::validation(format!(
+            "protocol '{other}' is not supported; use HTTP, HTTPS or TCP"
+        ))),
+    }
+}
+
+fn tcp_spec() -> TargetGroupSpec {
     let mut spec = default_spec(ProtocolVersion::Http1);
     spec.protocol = TargetProtocol::Tcp;
     spec.health_check.protocol = HealthCheckProtocol::Tcp;
     spec.health_check.timeout = 10;
+    spec
+}
+
+/// Targets are asked over TLS too, where ALB would ask without: they mostly have nothing else on their port.
+fn https_spec(protocol_version: ProtocolVersion) -> TargetGroupSpec {
+    let mut spec = default_spec(protocol_version);
+    spec.protocol = TargetProtocol::Https;
+    spec.health_check.protocol = HealthCheckProtocol::Https;
     spec
 }
 
@@ -107,7 +132,7 @@ pub(crate) fn changed(
         }
         (false, _, Some(_)) => {
             return Err(Rejection::validation(
-                "matcher.grpcCode goes with protocol version GRPC and a health check over HTTP; use httpCode",
+                "matcher.grpcCode goes with protocol version GRPC and a health check that is a call; use httpCode",
             ));
         }
     };
@@ -121,7 +146,7 @@ pub(crate) fn changed(
 }
 
 /// Reads what targets speak.
-pub(crate) fn protocol_version(name: Option<&str>) -> Result<ProtocolVersion, Rejection> {
+fn protocol_version(name: Option<&str>) -> Result<ProtocolVersion, Rejection> {
     let Some(name) = name else {
         return Ok(ProtocolVersion::default());
     };
@@ -187,7 +212,7 @@ pub(crate) fn to_proto(state: &ClusterState, group: &TargetGroup) -> elb::Target
         health_check_timeout_seconds: Some(count(check.timeout)),
         healthy_threshold_count: Some(count(check.healthy_threshold)),
         unhealthy_threshold_count: Some(count(check.unhealthy_threshold)),
-        protocol_version: (group.spec.protocol == TargetProtocol::Http)
+        protocol_version: (group.spec.protocol != TargetProtocol::Tcp)
             .then(|| group.spec.protocol_version.name().to_owned()),
         health_check_protocol: Some(check.protocol.name().to_owned()),
         matcher: Some(matcher),
@@ -196,5 +221,52 @@ pub(crate) fn to_proto(state: &ClusterState, group: &TargetGroup) -> elb::Target
             .map(|name| arns.load_balancer(name))
             .collect(),
         attributes: attribute::to_proto(&group.spec),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_has_the_defaults_of_what_its_targets_speak() {
+        let of = |protocol, version| {
+            let spec = spec_for(Some(protocol), version).unwrap();
+            spec.check().unwrap();
+            let check = &spec.health_check;
+            let code = check.success_codes[0].0;
+            (
+                spec.protocol.name(),
+                check.protocol.name(),
+                check.timeout,
+                code,
+            )
+        };
+        assert_eq!(of("HTTP", None), ("HTTP", "HTTP", 5, 200));
+        assert_eq!(of("HTTP", Some("GRPC")), ("HTTP", "HTTP", 5, 12));
+        assert_eq!(of("HTTPS", Some("HTTP2")), ("HTTPS", "HTTPS", 5, 200));
+        assert_eq!(of("HTTPS", Some("GRPC")), ("HTTPS", "HTTPS", 5, 12));
+        assert_eq!(of("TCP", None), ("TCP", "TCP", 10, 200));
+        assert_eq!(spec_for(None, None), spec_for(Some("HTTP"), None));
+        for (protocol, version) in [("TCP", Some("HTTP1")), ("UDP", None), ("HTTPS", Some("1"))] {
+            assert!(spec_for(Some(protocol), version).is_err(), "{protocol}");
+        }
+    }
+
+    #[test]
+    fn a_health_check_that_is_no_longer_a_call_has_codes_of_http() {
+        let asked_by = |spec: TargetGroupSpec, protocol: &str| {
+            let change = elb::ModifyTargetGroupRequest {
+                health_check_protocol: Some(protocol.to_owned()),
+                ..elb::ModifyTargetGroupRequest::default()
+            };
+            changed(spec, &change).unwrap().health_check.success_codes
+        };
+        let of = |protocol| spec_for(Some(protocol), Some("GRPC")).unwrap();
+        // Targets that get their calls without TLS have something else there.
+        assert_eq!(asked_by(of("HTTP"), "HTTPS"), [(200, 200)]);
+        assert_eq!(asked_by(of("HTTPS"), "HTTPS"), [(12, 12)]);
+        assert_eq!(asked_by(of("HTTPS"), "HTTP"), [(12, 12)]);
+        assert_eq!(asked_by(of("HTTPS"), "TCP"), [(200, 200)]);
     }
 }
