@@ -6,7 +6,7 @@
 #   tests/bench/lb.sh DIRECTORY [WORK...]     DIRECTORY: where `make build` has put ctl and load
 #
 # WORK is any of  h1-64 h1-512 h1-100k https handshakes http2 latency idle flood attacks rules;  h1-64 without it, and `all` is all.
-# ROUNDS (7) and SECONDS_EACH (4) set how often and how long.
+# ROUNDS (7) and SECONDS_EACH (4) set how often and how long; latency has five times as many rounds, of two seconds.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -212,10 +212,10 @@ cpu() {
     table "$1" "CPU s per 100,000"
 }
 
-# Latency differs more from round to round than from proxy to proxy: many rounds, each in an order of its own, and a second nginx that tells
-# what a difference between two of the same is.
+# Latency differs more from round to round than from proxy to proxy: many short rounds, each in an order of its own, and a second nginx that
+# tells what a difference between two of the same is.
 latency() {
-    local quantile name proxies=(nginx again haproxy roadstead)
+    local quantile name seconds=2 proxies=(nginx again haproxy roadstead)
     sed "s|$work/nginx|$work/again|g; s/:${port[nginx]}/:${port[again]}/; s/:${secure[nginx]}/:${secure[again]}/" \
         "$work/nginx.conf" >"$work/again.conf"
     start again nginx -c "$work/again.conf"
