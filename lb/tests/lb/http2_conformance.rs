@@ -1,7 +1,8 @@
 //! What RFC 9113 and RFC 7541 make an error, frame by frame.
 //!
-//! Two rules are not kept by h2, and by us with it: a client that does not begin with SETTINGS is served (3.4), and pseudo-headers
-//! in trailers are dropped, where they are malformed (8.1). Neither reaches a target.
+//! Three rules are not kept by h2, and by us with it: a client that does not begin with SETTINGS is served (3.4), and pseudo-headers
+//! in trailers are dropped, where they are malformed (8.1); neither reaches a target. And h2 does not say which fields must never be
+//! indexed (RFC 7541 6.2.3), so that towards targets of HTTP/2 only `Authorization` never is.
 
 mod connection_errors;
 mod malformed;
@@ -12,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::harness::frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, Frames, GOAWAY, HEADERS, PING,
-    PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, get, headers,
+    PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, get, headers, literals,
 };
 use crate::harness::{Backend, Lb, get as get_http1, target, text, within};
 use connection_errors::connection_errors;
@@ -23,6 +24,7 @@ const FLOW_CONTROL_ERROR: u32 = 3;
 const STREAM_CLOSED: u32 = 5;
 const FRAME_SIZE_ERROR: u32 = 6;
 const COMPRESSION_ERROR: u32 = 9;
+const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// The first byte of an answer with 200, and of one with 400: an index of the static table (RFC 7541 A).
 const OK: u8 = 0x88;
@@ -203,4 +205,45 @@ async fn a_block_of_fields_may_come_in_pieces() {
         .next_of(&[HEADERS, GOAWAY, RST_STREAM], "a request")
         .await;
     assert_eq!((answer.kind, answer.stream), (HEADERS, 1));
+}
+
+#[tokio::test]
+async fn requests_that_are_taken_back_at_once_end_their_connection() {
+    let (lb, _backend) = served().await;
+    let mut connection = Frames::open(lb.address).await;
+    let cancel = u32::to_be_bytes(8);
+    let stream = |number: u32| 2 * number + 1;
+    for number in 0..1_000 {
+        connection.send(get(stream(number)).bytes()).await;
+        connection
+            .send(frame(RST_STREAM, 0, stream(number), cancel).bytes())
+            .await;
+    }
+    let end = connection.next_of(&[GOAWAY], "rapid reset").await;
+    assert_eq!(end.error(), ENHANCE_YOUR_CALM);
+    while connection.next().await.is_some() {}
+    assert_eq!(get_http1(lb.address, "/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_block_of_fields_without_an_end_ends_its_connection() {
+    let (lb, _backend) = served().await;
+    let mut connection = Frames::open(lb.address).await;
+    let block = headers(1, 0, &[]).payload;
+    connection
+        .send(frame(HEADERS, END_STREAM, 1, block).bytes())
+        .await;
+    let field = literals(&[("x-long", &"x".repeat(120))]);
+    for _ in 0..2_000 {
+        connection
+            .send(frame(CONTINUATION, 0, 1, field.clone()).bytes())
+            .await;
+    }
+    let mut last = None;
+    while let Some(frame) = connection.next().await {
+        last = Some(frame);
+    }
+    let last = last.unwrap();
+    assert_eq!(last.kind, GOAWAY, "{last:?}");
+    assert_eq!(get_http1(lb.address, "/").await.status, 200);
 }

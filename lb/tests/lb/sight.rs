@@ -204,6 +204,42 @@ async fn a_line_can_be_as_alb_writes_it() {
 }
 
 #[tokio::test]
+async fn an_access_log_that_nobody_takes_holds_no_request_up() {
+    // Beyond what its queue and a pipe hold.
+    const REQUESTS: usize = 12_000;
+    const AT_ONCE: usize = 500;
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join(LOG);
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // Open, and never read.
+    let reader = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&pipe)
+        .unwrap();
+    let metrics = free_address();
+    let mut lb = Lb::start_with(&[], |config| {
+        config.access_log = Some(pipe);
+        config.metrics = Some(metrics);
+        config.max_requests_per_connection = u64::MAX;
+    })
+    .await;
+    lb.answer_itself().await;
+    let mut connection = lb.connect().await;
+    for _ in 0..REQUESTS / AT_ONCE {
+        let request = "GET / HTTP/1.1\r\nHost: lb\r\n\r\n";
+        connection.send(request.repeat(AT_ONCE)).await;
+        for _ in 0..AT_ONCE {
+            assert_eq!(connection.answer().await.status, 200);
+        }
+    }
+    let lost = metric(metrics, "roadstead_lb_access_log_lost_lines_total").await;
+    assert!(lost.parse::<usize>().unwrap() > 0, "{lost}");
+    // Or its writer waits for ever.
+    drop(reader);
+}
+
+#[tokio::test]
 async fn traces_pass_through_to_the_target() {
     let backend = Backend::http(|request| async move {
         let header = |name: &str| request.headers()[name].to_str().unwrap().to_owned();
