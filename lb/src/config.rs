@@ -45,7 +45,7 @@ pub struct Config {
     /// A client's connection that is unused for so long gives back its buffers until it is used again. 100 ms; nobody who runs
     /// it has a reason to set another, but tests have.
     pub park_after: Duration,
-    /// How long a target may take to accept a connection. Default 10 s, as ALB.
+    /// How long a target may take to accept a connection and, over TLS, to shake hands. Default 10 s, as ALB.
     pub connect_timeout: Duration,
     /// How long nothing may move in either direction while a request is with a target; 504 after
     /// that. Default 60 s, as ALB's idle timeout.

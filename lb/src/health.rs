@@ -69,6 +69,8 @@ pub(crate) enum Outcome {
     Timeout,
     /// No connection.
     Unreachable,
+    /// It does not speak TLS, or does not offer HTTP/2 in it where that is to be spoken.
+    NoHandshake,
     /// No answer in the protocol that was asked for.
     Failed,
     /// It has accepted a connection, and nothing more was asked.
@@ -81,6 +83,7 @@ impl fmt::Display for Outcome {
             Self::Success(code) | Self::Mismatch(code) => write!(formatter, "{code}"),
             Self::Timeout => formatter.write_str("no answer"),
             Self::Unreachable => formatter.write_str("no connection"),
+            Self::NoHandshake => formatter.write_str("no handshake in TLS"),
             Self::Failed => formatter.write_str("no answer in HTTP"),
             Self::Connected => formatter.write_str("connected"),
         }
@@ -211,6 +214,7 @@ impl Health {
                     Outcome::Success(_)
                     | Outcome::Connected
                     | Outcome::Unreachable
+                    | Outcome::NoHandshake
                     | Outcome::Failed,
                 )
                 | None,

@@ -21,6 +21,7 @@ use tracing::warn;
 use crate::client::ProxyProtocol;
 use crate::health::{Health, HealthCheck, Outcome, State};
 use crate::lock::lock;
+use crate::tls::Connector;
 use crate::traffic::{Answer, Traffic};
 use crate::upstream::{Http2Pool, Pool, Protocol, Transport};
 use crate::waiting::Room;
@@ -45,6 +46,8 @@ pub(crate) struct Target {
     near: AtomicBool,
     company: Company,
     traffic: Traffic,
+    /// Of one that is spoken to in TLS.
+    connector: Option<Connector>,
     pool: Pool,
     http2_pool: Http2Pool,
     standing: Standing,
@@ -88,6 +91,8 @@ impl Target {
             probed: Mutex::default(),
             most_requests: AtomicU64::new(REQUESTS),
             near: AtomicBool::new(true),
+            connector: (company.transport == Transport::Tls)
+                .then(|| Connector::new(company.protocol)),
             company,
             traffic,
             pool,
@@ -163,6 +168,11 @@ impl Target {
 
     pub(crate) fn transport(&self) -> Transport {
         self.company.transport
+    }
+
+    /// Returns what shakes hands with it, if it is spoken to in TLS.
+    pub(crate) fn connector(&self) -> Option<&Connector> {
+        self.connector.as_ref()
     }
 
     pub(crate) fn proxy_protocol(&self) -> Option<ProxyProtocol> {

@@ -35,7 +35,7 @@ use certificate::Certificate;
 pub use certificate::CertificateError;
 pub(crate) use handshake::Handshake;
 use names::Names;
-pub(crate) use target::shake_hands;
+pub(crate) use target::Connector;
 
 /// What a client and a listener may agree to speak (ALPN), the better first.
 pub(crate) const HTTP_2: &[u8] = b"h2";

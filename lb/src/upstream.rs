@@ -30,6 +30,7 @@ use tokio::io::AsyncWrite as _;
 
 use crate::framing::{Appetite, Body, Keep, LEAST_READ, poll_read_into};
 use crate::response::ResponseHead;
+use crate::tls::Connector;
 use answer::{Head, Malformed, Taken, take_head};
 pub(crate) use head::Forwarded;
 pub(crate) use http2::{Call, CallAnswer, Http2Pool, Slot, reason};
@@ -97,10 +98,10 @@ impl Wire {
     /// Connects to a target; the caller sets the deadline.
     pub(crate) async fn connect(
         address: SocketAddr,
-        transport: Transport,
+        connector: Option<&Connector>,
     ) -> io::Result<Box<Self>> {
         Ok(Box::new(Self {
-            stream: Stream::connect(address, transport, Protocol::Http1).await?,
+            stream: Stream::connect(address, connector).await?,
             input: BytesMut::new(),
             appetite: Appetite::default(),
             read: 0,
@@ -183,7 +184,7 @@ impl Wire {
             }
             Err(error) => Err(SendFailure {
                 error,
-                sent: progress.sent > 0,
+                sent: progress.sent > 0 || progress.uncertain,
                 answered: progress.answered,
             }),
         }
@@ -244,6 +245,7 @@ impl Wire {
         }
         while progress.sent < outgoing.head.len() {
             let left = &outgoing.head[progress.sent..];
+            progress.uncertain = !self.stream.is_all_or_nothing(left.len());
             let written = ready!(Pin::new(&mut self.stream).poll_write(cx, left));
             progress.sent += written.map_err(SendError::Target)?;
         }
@@ -337,6 +339,8 @@ fn switching(mut head: Box<ResponseHead>, protocol: HeaderValue) -> Box<Response
 struct Progress {
     /// Bytes of the head that were sent.
     sent: usize,
+    /// Whether more may have been sent than is known.
+    uncertain: bool,
     /// Why nothing more is sent.
     broken: Option<io::Error>,
     answered: bool,

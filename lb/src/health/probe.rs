@@ -18,23 +18,31 @@ use tracing::debug;
 use self::http2::Duplex;
 use super::{HealthCheck, Outcome, Question};
 use crate::target::Target;
-use crate::tls;
+use crate::tls::Connector;
 use crate::upstream::{Protocol, Transport};
 
 const USER_AGENT: &str = "roadstead-health-check";
 
 /// Probes `target` at once, and then for as long as the task lives.
 pub(crate) async fn keep_probing(target: &Target, check: &HealthCheck) {
+    let connector = (check.transport == Transport::Tls).then(|| Connector::new(protocol(check)));
     loop {
         let begun = Instant::now();
-        let outcome = probe(target.address(), check).await;
+        let outcome = probe(target.address(), check, connector.as_ref()).await;
         let now = Instant::now();
         let pause = target.observe(outcome, now - begun, now, check);
         sleep(pause).await;
     }
 }
 
-async fn probe(address: SocketAddr, check: &HealthCheck) -> Outcome {
+fn protocol(check: &HealthCheck) -> Protocol {
+    match check.question {
+        Question::Connection | Question::Http1 => Protocol::Http1,
+        Question::Http2 | Question::Grpc => Protocol::Http2,
+    }
+}
+
+async fn probe(address: SocketAddr, check: &HealthCheck, connector: Option<&Connector>) -> Outcome {
     let deadline = Instant::now() + check.timeout;
     let connected = timeout(check.connect_timeout(), TcpStream::connect(address)).await;
     let stream = match connected {
@@ -42,7 +50,7 @@ async fn probe(address: SocketAddr, check: &HealthCheck) -> Outcome {
         Err(_elapsed) if !check.suspect => return Outcome::Timeout,
         Ok(Err(_)) | Err(_) => return Outcome::Unreachable,
     };
-    let answer = ask(stream, address, check);
+    let answer = ask(stream, address, check, connector);
     match timeout_at(deadline.into(), answer).await {
         Err(_elapsed) => Outcome::Timeout,
         Ok(Err(error)) => {
@@ -50,6 +58,7 @@ async fn probe(address: SocketAddr, check: &HealthCheck) -> Outcome {
             Outcome::Failed
         }
         Ok(Ok(Answer::Nothing)) => Outcome::Failed,
+        Ok(Ok(Answer::NoHandshake)) => Outcome::NoHandshake,
         Ok(Ok(Answer::Connection)) => Outcome::Connected,
         Ok(Ok(Answer::Code(code))) => {
             let mut ranges = check.success_codes.iter();
@@ -66,21 +75,25 @@ async fn probe(address: SocketAddr, check: &HealthCheck) -> Outcome {
 enum Answer {
     Connection,
     Code(u16),
+    NoHandshake,
     /// It has hung up, or said what is no answer.
     Nothing,
 }
 
-async fn ask(stream: TcpStream, address: SocketAddr, check: &HealthCheck) -> io::Result<Answer> {
-    let protocol = match check.question {
-        Question::Connection => return Ok(Answer::Connection),
-        Question::Http1 => Protocol::Http1,
-        Question::Http2 | Question::Grpc => Protocol::Http2,
+async fn ask(
+    stream: TcpStream,
+    address: SocketAddr,
+    check: &HealthCheck,
+    connector: Option<&Connector>,
+) -> io::Result<Answer> {
+    let Some(connector) = connector else {
+        return ask_over(stream, "http", address, check).await;
     };
-    match check.transport {
-        Transport::Plain => ask_over(stream, "http", address, check).await,
-        Transport::Tls => {
-            let stream = tls::shake_hands(stream, address, protocol).await?;
-            ask_over(stream, "https", address, check).await
+    match connector.shake_hands(stream, address).await {
+        Ok(stream) => ask_over(stream, "https", address, check).await,
+        Err(error) => {
+            debug!(target = %address, error = &error as &dyn std::error::Error, "no handshake for a probe");
+            Ok(Answer::NoHandshake)
         }
     }
 }

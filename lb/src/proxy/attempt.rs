@@ -105,7 +105,7 @@ impl Way<'_> {
         let mut wire = match reused {
             Some(wire) => wire,
             None => {
-                let connecting = Wire::connect(target.address(), target.transport());
+                let connecting = Wire::connect(target.address(), target.connector());
                 // Boxed, for most requests need no room for it.
                 match Box::pin(connect(client, target, connecting)).await {
                     Ok(Ok(wire)) => wire,
@@ -156,7 +156,7 @@ impl Way<'_> {
         let mut slot = match reused.filter(|_| tried.attempts == 0 || tried.declined) {
             Some(slot) => slot,
             None => {
-                let connecting = Slot::connect(target.address(), target.transport());
+                let connecting = Slot::connect(target.address(), target.connector());
                 match connect(client, target, connecting).await {
                     Ok(Ok(slot)) => {
                         let pool = target.http2_pool();

@@ -46,7 +46,7 @@ pub(crate) async fn connect(
         };
         let target = ticket.target();
         client.link.enter(target);
-        let connecting = Wire::connect(target.address(), target.transport());
+        let connecting = Wire::connect(target.address(), target.connector());
         match attempt::connect(client, target, connecting).await {
             Ok(Ok(wire)) => {
                 target.has_a_connection(client.worker);

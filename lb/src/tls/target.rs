@@ -1,13 +1,14 @@
 //! TLS towards targets, for requests and for probes. As ALB's, it keeps what is said from others on the way, and does not ask who the
 //! target is: that is what the control plane says.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::ring;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -17,49 +18,70 @@ use tokio_rustls::client::TlsStream;
 use super::HTTP_2;
 use crate::upstream::Protocol;
 
-/// What is kept to resume sessions, of up to eight for each address of a host. Targets of one host get each other's tickets too, and decline
-/// them at the price of a whole handshake.
-const MOST_SESSIONS: usize = 8 * 256;
+/// How many tickets rustls keeps of one server, to resume sessions with.
+const MOST_TICKETS: usize = 8;
 
-/// Without a word of what is to be spoken, which is HTTP/1.1 then.
-static HTTP1: LazyLock<TlsConnector> = LazyLock::new(|| connector(&[]));
-static HTTP2: LazyLock<TlsConnector> = LazyLock::new(|| connector(&[HTTP_2]));
+static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+    LazyLock::new(|| Arc::new(ring::default_provider()));
 
-fn connector(protocols: &[&[u8]]) -> TlsConnector {
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("the provider has what its own default versions need")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Whoever))
-        .with_no_client_auth();
-    config.resumption = Resumption::in_memory_sessions(MOST_SESSIONS);
-    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-    TlsConnector::from(Arc::new(config))
+/// Shakes hands with one target, and resumes the sessions that it had there. Targets of one host share its address, by which sessions are
+/// found, so each has its own.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    protocol: Protocol,
+    connector: TlsConnector,
 }
 
-/// Shakes hands with a target that speaks that protocol; the caller sets the deadline.
-///
-/// # Errors
-/// Fails when the target does not speak TLS, or not that protocol in it.
-pub(crate) async fn shake_hands<S>(
-    stream: S,
-    address: SocketAddr,
-    protocol: Protocol,
-) -> io::Result<TlsStream<S>>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let connector = match protocol {
-        Protocol::Http1 => &HTTP1,
-        Protocol::Http2 => &HTTP2,
-    };
-    let name = ServerName::from(address.ip());
-    let stream = connector.connect(name, stream).await?;
-    // RFC 9113 3.2: over TLS it is agreed upon.
-    if protocol == Protocol::Http2 && stream.get_ref().1.alpn_protocol() != Some(HTTP_2) {
-        return Err(io::Error::other("the target does not offer h2 by ALPN"));
+impl Connector {
+    /// Returns what a target that speaks that protocol needs.
+    pub(crate) fn new(protocol: Protocol) -> Self {
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
+            .with_safe_default_protocol_versions()
+            .expect("the provider has what its own default versions need")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Whoever))
+            .with_no_client_auth();
+        config.resumption = Resumption::in_memory_sessions(MOST_TICKETS);
+        // HTTP/1.1 needs no word.
+        if protocol == Protocol::Http2 {
+            config.alpn_protocols = vec![HTTP_2.to_vec()];
+        }
+        Self {
+            protocol,
+            connector: TlsConnector::from(Arc::new(config)),
+        }
     }
-    Ok(stream)
+
+    /// Shakes hands with the target at `address`; the caller sets the deadline.
+    ///
+    /// # Errors
+    /// Fails when the target does not speak TLS, or not the protocol in it.
+    pub(crate) async fn shake_hands<S>(
+        &self,
+        stream: S,
+        address: SocketAddr,
+    ) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = ServerName::from(address.ip());
+        let stream = self.connector.connect(name, stream).await?;
+        // RFC 9113 3.2: over TLS it is agreed upon.
+        let agreed = stream.get_ref().1.alpn_protocol();
+        if self.protocol == Protocol::Http2 && agreed != Some(HTTP_2) {
+            return Err(io::Error::other("the target does not offer h2 by ALPN"));
+        }
+        Ok(stream)
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Connector")
+            .field("protocol", &self.protocol)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Takes every certificate, also one that nobody could read. Who may have any proves nothing by the signature that he makes with its key.

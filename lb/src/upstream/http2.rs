@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{HOST, TE};
+use http::header::{AUTHORIZATION, HOST, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version, request};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -21,11 +21,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tracing::debug;
 
+use super::Stream;
 use super::head::{Forwarded, add_forwarded};
-use super::{Protocol, Stream, Transport};
 use crate::hop;
 use crate::io::{ReceiveError, Received};
 use crate::lock::lock;
+use crate::tls::Connector;
 
 /// What servers let a client have at once, if they do not say more; h2 itself waits if it is less.
 const MOST_STREAMS: usize = 100;
@@ -149,8 +150,11 @@ pub(crate) struct CallFailure {
 
 impl Slot {
     /// Connects to a target; the caller sets the deadline.
-    pub(crate) async fn connect(address: SocketAddr, transport: Transport) -> io::Result<Self> {
-        let stream = Stream::connect(address, transport, Protocol::Http2).await?;
+    pub(crate) async fn connect(
+        address: SocketAddr,
+        connector: Option<&Connector>,
+    ) -> io::Result<Self> {
+        let stream = Stream::connect(address, connector).await?;
         // The kernel finds out that a host is gone: servers of gRPC take pings of ours for an attack.
         let socket = SockRef::from(stream.tcp());
         socket.set_tcp_keepalive(&keepalive())?;
@@ -172,9 +176,9 @@ impl Slot {
             unused_since: Mutex::new(Instant::now()),
         };
         let usage = Arc::new(usage);
-        let scheme = match transport {
-            Transport::Plain => Scheme::HTTP,
-            Transport::Tls => Scheme::HTTPS,
+        let scheme = match connector {
+            None => Scheme::HTTP,
+            Some(_) => Scheme::HTTPS,
         };
         let connection = Connection {
             requests,
@@ -276,7 +280,10 @@ impl Call {
         let headers = request.headers_mut();
         // The host is in the URI.
         for (name, value) in hop::going_on(&head.headers).filter(|(name, _)| **name != HOST) {
-            headers.append(name.clone(), value.clone());
+            let mut value = value.clone();
+            // What a guess could find out is in no table of the connection (RFC 7541 7.1.3).
+            value.set_sensitive(name == AUTHORIZATION);
+            headers.append(name.clone(), value);
         }
         // What servers of gRPC ask for; we do pass trailers on.
         headers.insert(TE, HeaderValue::from_static("trailers"));

@@ -11,9 +11,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::Protocol;
 use crate::socket::Socket;
-use crate::tls;
+use crate::tls::Connector;
+
+/// RFC 8446 5.1: what a record holds. Of part of one the other side reads nothing.
+const MOST_OF_A_RECORD: usize = 16 * 1024;
 
 /// What lies between TCP and what a target speaks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,20 +34,27 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Connects to a target that speaks that protocol; the caller sets the deadline.
+    /// Connects to a target, over TLS if there is a connector; the caller sets the deadline.
     pub(super) async fn connect(
         address: SocketAddr,
-        transport: Transport,
-        protocol: Protocol,
+        connector: Option<&Connector>,
     ) -> io::Result<Self> {
         let socket = Socket::connect(address).await?;
-        match transport {
-            Transport::Plain => Ok(Self::Plain(socket)),
-            Transport::Tls => {
+        match connector {
+            None => Ok(Self::Plain(socket)),
+            Some(connector) => {
                 // Boxed, so that a request to others has no room for a handshake.
-                let shaken = Box::pin(tls::shake_hands(socket, address, protocol)).await?;
+                let shaken = Box::pin(connector.shake_hands(socket, address)).await?;
                 Ok(Self::Tls(Box::new(shaken)))
             }
+        }
+    }
+
+    /// Returns whether a write of so many bytes that fails has sent nothing that the other side could read.
+    pub(super) fn is_all_or_nothing(&self, length: usize) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Tls(_) => length <= MOST_OF_A_RECORD,
         }
     }
 
@@ -99,6 +108,20 @@ impl Stream {
 /// Returns whether a read found an open connection with nothing on it.
 fn is_nothing(read: &io::Result<usize>) -> bool {
     matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// RFC 8446 6.1: who closes a connection says so, and if nobody takes it any more that is all right.
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Self::Tls(stream) = self {
+            let (socket, session) = stream.get_mut();
+            session.send_close_notify();
+            let mut farewell = Vec::new();
+            if session.write_tls(&mut farewell).is_ok() {
+                drop(socket.as_ref().try_write(&farewell));
+            }
+        }
+    }
 }
 
 impl AsyncRead for Stream {
@@ -174,6 +197,7 @@ mod tests {
     use tokio_rustls::TlsAcceptor;
 
     use super::*;
+    use crate::upstream::Protocol;
     use crate::upstream::outgoing::RequestBody;
 
     const DEADLINE: Duration = Duration::from_secs(20);
@@ -195,7 +219,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepting = async { acceptor().accept(listener.accept().await.unwrap().0).await };
-        let connecting = Stream::connect(address, Transport::Tls, Protocol::Http1);
+        let connector = Connector::new(Protocol::Http1);
+        let connecting = Stream::connect(address, Some(&connector));
         let (target, stream) = tokio::join!(accepting, connecting);
         let (mut target, mut stream) = (target.unwrap(), stream.unwrap());
         let mut written = 0;

@@ -2,7 +2,8 @@
 //!
 //! Not kept, and in none of these tables: targets are told of no proxy by `Via` (9110 7.6.3), for then some compress nothing, and ALB
 //! does not either; a higher minor version is refused (9110 2.5), and so are empty elements in a list of codings (9110 5.6.1); of interim
-//! answers (9110 15.2) the first 16 are passed on, as `interim.rs` shows, and never 100, which is said in the target's place (9110 10.1.1).
+//! answers (9110 15.2) the first 16 are passed on, as `interim.rs` shows, and never 100, which is said in the target's place (9110 10.1.1);
+//! hyper passes on none of a target that speaks HTTP/2.
 
 mod answers;
 mod bodies;

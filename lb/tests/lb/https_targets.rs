@@ -21,11 +21,12 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::harness::{Backend, Lb, acceptor, body_of, get, target, within};
+use crate::drain::swap_under_load;
+use crate::harness::{Backend, Lb, Load, acceptor, body_of, get, target, within};
 
 const SWITCH: &str =
     "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
@@ -256,6 +257,32 @@ async fn a_target_that_says_that_it_closes_gets_no_request_either() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_not_needed_any_more_is_closed_in_order() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let backend = secured(acceptor("target.example"), move |mut stream, _| {
+        let tell = tell.clone();
+        async move {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+            stream.write_all(answer).await.unwrap();
+            stream.flush().await.unwrap();
+            // Without a word the end is an error.
+            tell.send(stream.read(&mut [0]).await).unwrap();
+        }
+    })
+    .await;
+    let unused = Duration::from_millis(1);
+    let change = |config: &mut Config| config.pool_timeout = unused;
+    let lb = start_with(&backend, "HTTP1", None, change).await;
+    assert_eq!(get(lb.address, "/").await.text(), "ok");
+    let end = within(told.recv()).await.unwrap();
+    assert_eq!(end.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn an_answer_without_a_length_is_whole_if_its_target_ends_tls() {
     let backend = secured(acceptor("target.example"), |mut stream, _| async move {
         let mut head = Vec::new();
@@ -362,6 +389,23 @@ async fn websockets_go_over_tls() {
 }
 
 #[tokio::test]
+async fn swaps_of_targets_under_load_lose_no_request_over_tls_either() {
+    let speak = |version: &str| {
+        let version = version.to_owned();
+        move |group: &mut lb::TargetGroup| {
+            group.protocol = "HTTPS".to_owned();
+            group.protocol_version = version;
+        }
+    };
+    let http1 = async || https(acceptor("target.example")).await;
+    let load = |address| Load::start(address, 8, &["GET", "POST"]);
+    swap_under_load(10, http1, speak("HTTP1"), load).await;
+    let http2 = async || https(offering(&[b"h2"])).await;
+    let load = |address| Load::start_over_http2(address, 4);
+    swap_under_load(10, http2, speak("HTTP2"), load).await;
+}
+
+#[tokio::test]
 async fn targets_are_asked_how_they_fare_as_requests_are_sent() {
     for (version, acceptor, code) in [
         ("HTTP1", acceptor("target.example"), "200"),
@@ -372,6 +416,22 @@ async fn targets_are_asked_how_they_fare_as_requests_are_sent() {
         let mut lb = start(&backend, version, Some(lb::HealthCheck::default())).await;
         let report = lb.until_state("b", "healthy").await;
         assert!(report.last_probe.starts_with(code), "{report:?}");
+    }
+    // What is wrong is said.
+    for (version, backend) in [
+        ("HTTP1", Backend::text("plain").await),
+        ("HTTP2", https(acceptor("target.example")).await),
+    ] {
+        let check = lb::HealthCheck {
+            interval_seconds: 1,
+            ..lb::HealthCheck::default()
+        };
+        let mut lb = start(&backend, version, Some(check)).await;
+        let report = lb.until_state("b", "unhealthy").await;
+        assert!(
+            report.last_probe.starts_with("no handshake in TLS"),
+            "{report:?}"
+        );
     }
     // Who wants it otherwise can have that.
     let backend = https(acceptor("target.example")).await;

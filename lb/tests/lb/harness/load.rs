@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http_body_util::BodyExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Connection, within};
+use super::http2::post;
+use super::{Connection, Http2, within};
+
+/// Requests of one client of HTTP/2.
+const AT_ONCE: usize = 4;
 
 /// How many answers there were of each status.
 type Answers = BTreeMap<u16, u64>;
@@ -24,6 +29,19 @@ impl Load {
         let answers = Arc::new(watch::Sender::default());
         let stop = watch::Sender::new(false);
         let one = || work(lb, methods, Arc::clone(&answers), stop.subscribe());
+        let clients = std::iter::repeat_with(one).take(clients).collect();
+        Self {
+            answers,
+            clients,
+            stop,
+        }
+    }
+
+    /// Starts so many clients, each of which has several requests at once on one connection of HTTP/2; targets echo their bodies.
+    pub(crate) fn start_over_http2(lb: SocketAddr, clients: usize) -> Self {
+        let answers = Arc::new(watch::Sender::default());
+        let stop = watch::Sender::new(false);
+        let one = || work_over_http2(lb, Arc::clone(&answers), stop.subscribe());
         let clients = std::iter::repeat_with(one).take(clients).collect();
         Self {
             answers,
@@ -79,5 +97,28 @@ async fn work(
             assert_eq!(answer.text(), body, "{method}");
         }
         answers.send_modify(|answers| *answers.entry(answer.status).or_default() += 1);
+    }
+}
+
+async fn work_over_http2(
+    lb: SocketAddr,
+    answers: Arc<watch::Sender<Answers>>,
+    stop: watch::Receiver<bool>,
+) {
+    let mut connection = Http2::connect(lb).await;
+    while !*stop.borrow() {
+        let mut asked = Vec::with_capacity(AT_ONCE);
+        for number in 0..AT_ONCE {
+            asked.push(connection.send(post("/", format!("body {number}"))));
+        }
+        for (number, answer) in asked.into_iter().enumerate() {
+            let answer = within(answer).await.unwrap();
+            let status = answer.status().as_u16();
+            let body = within(answer.into_body().collect()).await.unwrap();
+            if status == 200 {
+                assert_eq!(body.to_bytes(), format!("body {number}"));
+            }
+            answers.send_modify(|answers| *answers.entry(status).or_default() += 1);
+        }
     }
 }
