@@ -83,7 +83,7 @@ impl fmt::Display for Outcome {
             Self::Success(code) | Self::Mismatch(code) => write!(formatter, "{code}"),
             Self::Timeout => formatter.write_str("no answer"),
             Self::Unreachable => formatter.write_str("no connection"),
-            Self::NoHandshake => formatter.write_str("no handshake in TLS"),
+            Self::NoHandshake => formatter.write_str("no TLS, or no h2 in it"),
             Self::Failed => formatter.write_str("no answer in HTTP"),
             Self::Connected => formatter.write_str("connected"),
         }

@@ -184,7 +184,7 @@ impl Wire {
             }
             Err(error) => Err(SendFailure {
                 error,
-                sent: progress.sent > 0 || progress.uncertain,
+                sent: progress.has_sent(),
                 answered: progress.answered,
             }),
         }
@@ -203,7 +203,7 @@ impl Wire {
                 Poll::Ready(Err(SendError::Client(error))) => {
                     return Poll::Ready(Err(ExchangeError::Client(error)));
                 }
-                Poll::Ready(Err(SendError::Target(error))) if progress.sent == 0 => {
+                Poll::Ready(Err(SendError::Target(error))) if !progress.has_sent() => {
                     return Poll::Ready(Err(ExchangeError::Target(error)));
                 }
                 // It may have answered before it stopped to read.
@@ -344,6 +344,13 @@ struct Progress {
     /// Why nothing more is sent.
     broken: Option<io::Error>,
     answered: bool,
+}
+
+impl Progress {
+    /// Returns whether any of the request may have been sent.
+    fn has_sent(&self) -> bool {
+        self.sent > 0 || self.uncertain
+    }
 }
 
 impl fmt::Debug for Wire {

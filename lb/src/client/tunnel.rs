@@ -49,33 +49,34 @@ impl Tunnel {
         let ring = pin!(alarm.listen());
         let timer = pin!(sleep_until(client.link.latest(begun).into()));
         let mut watch = Watch::new(alarm, ring, timer);
-        std::future::poll_fn(|cx| {
+        let is_whole = std::future::poll_fn(|cx| {
             loop {
-                let ended = match (
+                match (
                     up.poll(&mut near, &mut far, cx),
                     down.poll(&mut far, &mut near, cx),
                 ) {
                     (Poll::Ready(Err(error)), _) | (_, Poll::Ready(Err(error))) => {
                         debug!(client = %client.address, error = &error as &dyn std::error::Error, "tunnel broke");
-                        true
+                        return Poll::Ready(false);
                     }
-                    (up, down) => up.is_ready() && down.is_ready(),
-                };
-                if ended {
-                    return Poll::Ready(());
+                    (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(true),
+                    (Poll::Pending, _) | (_, Poll::Pending) => {}
                 }
                 match ready!(watch.poll(cx)) {
                     // A listener that closes waits for its tunnels.
-                    Notice::Alarm if ticket.target().is_cut() => return Poll::Ready(()),
+                    Notice::Alarm if ticket.target().is_cut() => return Poll::Ready(false),
                     Notice::Alarm => {}
                     Notice::Timer => match client.link.due(Instant::now()) {
                         Due::At(moment) => watch.next(moment),
-                        Due::Expired(_) | Due::Overdue => return Poll::Ready(()),
+                        Due::Expired(_) | Due::Overdue => return Poll::Ready(false),
                     },
                 }
             }
         })
         .await;
+        if !is_whole {
+            far.break_off();
+        }
         if !ticket.target().is_cut() {
             ticket.served();
         }

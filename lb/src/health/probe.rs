@@ -132,6 +132,8 @@ where
             read => length += read,
         }
     }
+    // Whatever becomes of that: the answer is there.
+    drop(stream.shutdown().await);
     Ok(status_code(&head[..length]))
 }
 

@@ -26,7 +26,6 @@ static PROVIDER: LazyLock<Arc<CryptoProvider>> =
 
 /// Shakes hands with one target, and resumes the sessions that it had there. Targets of one host share its address, by which sessions are
 /// found, so each has its own.
-#[derive(Clone)]
 pub(crate) struct Connector {
     protocol: Protocol,
     connector: TlsConnector,

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HOST, TE};
+use http::header::{AUTHORIZATION, COOKIE, HOST, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version, request};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -281,8 +281,10 @@ impl Call {
         // The host is in the URI.
         for (name, value) in hop::going_on(&head.headers).filter(|(name, _)| **name != HOST) {
             let mut value = value.clone();
-            // What a guess could find out is in no table of the connection (RFC 7541 7.1.3).
-            value.set_sensitive(name == AUTHORIZATION);
+            if [AUTHORIZATION, COOKIE].contains(name) {
+                // Not to be indexed, by hops behind either (RFC 7541 6.2.3 and 7.1.3).
+                value.set_sensitive(true);
+            }
             headers.append(name.clone(), value);
         }
         // What servers of gRPC ask for; we do pass trailers on.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -98,6 +98,12 @@ impl Stream {
         }
     }
 
+    /// Ends it without a word, so that nobody takes what was sent for the whole.
+    pub(crate) fn break_off(&self) {
+        // It may be broken already.
+        drop(SockRef::from(self.tcp()).shutdown(Shutdown::Write));
+    }
+
     /// Returns whether it is open and silent by the word of the kernel.
     pub(super) fn is_open(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
@@ -115,6 +121,10 @@ impl Drop for Stream {
     fn drop(&mut self) {
         if let Self::Tls(stream) = self {
             let (socket, session) = stream.get_mut();
+            // Nobody waits for what could not be sent any more: it may be on its way to another target.
+            if session.wants_write() {
+                return;
+            }
             session.send_close_notify();
             let mut farewell = Vec::new();
             if session.write_tls(&mut farewell).is_ok() {

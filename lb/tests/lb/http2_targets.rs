@@ -51,6 +51,35 @@ async fn start(targets: &[lb::Target], change: impl FnOnce(&mut Config)) -> Lb {
 }
 
 #[tokio::test]
+async fn what_a_guess_could_find_out_is_never_indexed() {
+    // RFC 7541 6.2.3, with the indexes of the names (A).
+    const AUTHORIZATION: &[u8] = &[0x1f, 23 - 15];
+    const COOKIE: &[u8] = &[0x1f, 32 - 15];
+    let (read, mut bytes) = watch::channel(Vec::new());
+    let backend = Backend::raw(move |mut stream, _number| {
+        let read = read.clone();
+        async move {
+            let mut all = Vec::new();
+            while matches!(stream.read_buf(&mut all).await, Ok(1..)) {
+                read.send_replace(all.clone());
+            }
+        }
+    })
+    .await;
+    let lb = start(&[target("b", backend.address)], |_config| {}).await;
+    let mut connection = lb.connect().await;
+    connection
+        .send("GET / HTTP/1.1\r\nHost: lb\r\nAuthorization: Basic a\r\nCookie: b=c\r\n\r\n")
+        .await;
+    let is_there = |bytes: &Vec<u8>| {
+        [AUTHORIZATION, COOKIE]
+            .iter()
+            .all(|begin| bytes.windows(2).any(|two| two == *begin))
+    };
+    within(bytes.wait_for(is_there)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_request_is_a_call_with_all_that_it_has() {
     let backend = Backend::http2(usize::MAX, |request: Request<Incoming>| async move {
         let header = |name: &str| {

@@ -1,6 +1,7 @@
 //! Targets that speak TLS.
 
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +15,11 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use roadstead_lb::Config;
 use roadstead_proto::lb;
-use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
+use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
@@ -105,6 +106,8 @@ where
     Backend::raw(move |stream, number| {
         let (acceptor, serve) = (acceptor.clone(), serve.clone());
         async move {
+            // What is written has come when that returns, and is not held back until something before it is acknowledged.
+            stream.set_nodelay(true).unwrap();
             if let Ok(stream) = acceptor.accept(stream).await {
                 serve(stream, number).await;
             }
@@ -283,6 +286,37 @@ async fn a_connection_that_is_not_needed_any_more_is_closed_in_order() {
 }
 
 #[tokio::test]
+async fn each_target_has_its_own_sessions_though_all_have_one_address() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let mut backends = Vec::new();
+    for number in 0..2 {
+        let tell = tell.clone();
+        let backend = secured(acceptor("target.example"), move |stream, _| {
+            let kind = stream.get_ref().1.handshake_kind();
+            tell.send((number, kind == Some(HandshakeKind::Resumed)))
+                .unwrap();
+            answer(stream)
+        });
+        backends.push(backend.await);
+    }
+    let unused = Duration::ZERO;
+    let change = |config: &mut Config| config.pool_timeout = unused;
+    let mut lb = start_with(&backends[0], "HTTP1", None, change).await;
+    let revision = lb.change(|table| {
+        let targets = &mut table.target_groups[0].targets;
+        targets.push(target("c", backends[1].address));
+    });
+    lb.until(|report| report.table_revision == revision).await;
+    let mut resumed = [Vec::new(), Vec::new()];
+    for _ in 0..6 {
+        assert_eq!(get(lb.address, "/").await.status, 200);
+        let (number, is_resumed): (usize, bool) = within(told.recv()).await.unwrap();
+        resumed[number].push(is_resumed);
+    }
+    assert_eq!(resumed, [[false, true, true], [false, true, true]]);
+}
+
+#[tokio::test]
 async fn an_answer_without_a_length_is_whole_if_its_target_ends_tls() {
     let backend = secured(acceptor("target.example"), |mut stream, _| async move {
         let mut head = Vec::new();
@@ -389,6 +423,36 @@ async fn websockets_go_over_tls() {
 }
 
 #[tokio::test]
+async fn a_tunnel_whose_client_breaks_off_is_not_whole_for_its_target() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let backend = secured(acceptor("target.example"), move |mut stream, _| {
+        let tell = tell.clone();
+        async move {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                stream.read_buf(&mut head).await.unwrap();
+            }
+            stream.write_all(SWITCH.as_bytes()).await.unwrap();
+            stream.flush().await.unwrap();
+            tell.send(stream.read(&mut [0]).await).unwrap();
+        }
+    })
+    .await;
+    let lb = start(&backend, "HTTP1", None).await;
+    let mut client = lb.connect().await;
+    client
+        .send("GET / HTTP/1.1\r\nHost: lb\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        .await;
+    assert_eq!(client.head().await.unwrap().status, 101);
+    // A reset, as of a client that was killed.
+    let socket = socket2::SockRef::from(client.stream.get_ref());
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    let end = within(told.recv()).await.unwrap();
+    assert_eq!(end.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+}
+
+#[tokio::test]
 async fn swaps_of_targets_under_load_lose_no_request_over_tls_either() {
     let speak = |version: &str| {
         let version = version.to_owned();
@@ -429,7 +493,7 @@ async fn targets_are_asked_how_they_fare_as_requests_are_sent() {
         let mut lb = start(&backend, version, Some(check)).await;
         let report = lb.until_state("b", "unhealthy").await;
         assert!(
-            report.last_probe.starts_with("no handshake in TLS"),
+            report.last_probe.starts_with("no TLS, or no h2 in it"),
             "{report:?}"
         );
     }
