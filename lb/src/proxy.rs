@@ -30,6 +30,7 @@ use body::Exchange;
 pub(crate) use body::{BodyError, Reply, ResponseBody};
 use bytes::Bytes;
 pub(crate) use connect::connect;
+use headers::Form;
 use http::{Response, StatusCode, request};
 use pick::{Picked, next};
 use refusal::Refusal;
@@ -124,9 +125,9 @@ async fn forward(
     let client = Arc::clone(exchange.client());
     headers::to_origin_form(&mut head);
     headers::join_cookies(&mut head);
-    // A call of gRPC may be silent for as long as it likes between two messages.
-    let body =
-        (!body.is_end_stream()).then(|| Received::new(body, &client, !headers::is_grpc(&head)));
+    let form = Form::of(&head);
+    // A call may be silent for as long as it likes between two messages.
+    let body = (!body.is_end_stream()).then(|| Received::new(body, &client, form != Form::Call));
     let mut errand = Errand::new(body);
     let asked = headers::asked(&head, client.address);
     let draw = rand::random();
@@ -137,7 +138,7 @@ async fn forward(
             priority,
             ticket,
             sticky,
-        } = next(&client, &asked, draw, &mut turn, &mut tried).await?;
+        } = next(&client, &asked, form, draw, &mut turn, &mut tried).await?;
         exchange.followed(priority, "forward");
         exchange.enter(ticket.target());
         let way = Way {

@@ -27,7 +27,7 @@ use crate::tls::Keyring;
 use crate::traffic::Traffic;
 use crate::waiting::Room;
 pub use error::TableError;
-pub(crate) use group::{GroupDraft, TargetDraft};
+pub(crate) use group::{GroupDraft, ProtocolVersion, TargetDraft};
 pub(crate) use listener::{Access, ListenerDraft, RateLimit, Speaks};
 
 /// One immutable version of everything that decides where a request goes.
@@ -57,6 +57,7 @@ pub(crate) struct TargetGroup {
     pub(crate) arn: String,
     /// Stands for it in cookies: the same on every load balancer, and says nothing.
     pub(crate) mark: String,
+    pub(crate) version: ProtocolVersion,
     pub(crate) targets: Vec<Arc<Target>>,
     pub(crate) counts: Option<Arc<Counts>>,
     pub(crate) turns: Arc<Turns>,

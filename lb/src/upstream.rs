@@ -32,7 +32,7 @@ use crate::framing::{Appetite, Body, Keep, LEAST_READ, poll_read_into};
 use crate::response::ResponseHead;
 use crate::tls::Connector;
 use answer::{Head, Malformed, Taken, take_head};
-pub(crate) use head::Forwarded;
+pub(crate) use head::{Forwarded, X_FORWARDED_FOR};
 pub(crate) use http2::{Call, CallAnswer, Http2Pool, Slot, reason};
 pub(crate) use outgoing::{Incomplete, Outgoing};
 use outgoing::{RequestBody, SendError};

@@ -3,11 +3,16 @@
 //! The syntax and the framing are checked where the head is read. What remains is which host is meant, which a proxy must not
 //! guess.
 
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::Authority;
 use http::{HeaderValue, Method, Version, request};
 
 use super::refusal::Refusal;
+use crate::hop;
+use crate::upstream::X_FORWARDED_FOR;
+
+/// As many addresses may be in `X-Forwarded-For`, as with ALB.
+const MOST_PROXIES: usize = 30;
 
 /// Returns why a request is refused, if it is.
 pub(super) fn check(head: &request::Parts) -> Result<(), Refusal> {
@@ -22,6 +27,19 @@ pub(super) fn check(head: &request::Parts) -> Result<(), Refusal> {
     }
     if authority.is_some_and(|authority| !ends_with_its_port(authority)) {
         return Err(Refusal::BadRequest("the host is malformed"));
+    }
+    let proxies = headers.get_all(&X_FORWARDED_FOR).iter();
+    if proxies
+        .flat_map(|value| hop::elements(value.as_bytes()))
+        .count()
+        > MOST_PROXIES
+    {
+        return Err(Refusal::TooManyProxies);
+    }
+    // Of HTTP/1.1 it is never read. Here each frame says its length, but targets in HTTP/1.1 would have nothing else to go by.
+    let lengths = || headers.get_all(CONTENT_LENGTH).iter().count();
+    if head.version == Version::HTTP_2 && lengths() > 1 {
+        return Err(Refusal::BadRequest("the length is there twice"));
     }
     // RFC 9112 3.2: a request without a host, or with two, is answered with 400.
     let mut hosts = headers.get_all(HOST).iter();

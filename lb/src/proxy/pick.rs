@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::headers::Form;
 use super::refusal::Refusal;
 use super::stickiness::{self, Sticky};
 use super::tried::Tried;
@@ -33,12 +34,13 @@ enum Next {
 pub(super) async fn next(
     client: &Client,
     asked: &Asked<'_>,
+    form: Form,
     draw: u32,
     turn: &mut Turn,
     tried: &mut Tried,
 ) -> Result<Picked, Own> {
     loop {
-        match look(client, asked, draw, turn, tried) {
+        match look(client, asked, form, draw, turn, tried) {
             Ok(Next::Go(picked)) => {
                 tried.passed_on();
                 turn.end();
@@ -62,6 +64,7 @@ pub(super) async fn next(
 fn look(
     client: &Client,
     asked: &Asked<'_>,
+    form: Form,
     draw: u32,
     turn: &Turn,
     tried: &Tried,
@@ -89,6 +92,9 @@ fn look(
         let group = stickiness::group(asked.headers, forward)
             .or_else(|| forward.choose(draw))
             .ok_or(Refusal::NoTarget)?;
+        if !form.is_understood_by(group.version) {
+            return Err(Refusal::IncompatibleProtocol.into());
+        }
         let calls = group.room.calls();
         let may_wait = turn.may_wait(group);
         if may_wait && turn.is_behind(group) {

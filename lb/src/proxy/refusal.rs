@@ -13,6 +13,10 @@ const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     BadRequest(&'static str),
+    /// The request has passed more proxies than ALB lets it: most likely it goes round in a circle.
+    TooManyProxies,
+    /// The target group's targets speak another protocol: ALB's code for it.
+    IncompatibleProtocol,
     /// CONNECT is for forward proxies.
     Connect,
     /// It has come as far as it may (RFC 9110 7.6.2), and is answered.
@@ -33,10 +37,17 @@ pub(crate) enum Refusal {
     GatewayTimeout,
 }
 
+/// Returns a code that is ALB's own.
+fn own_code(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).expect("a code of three digits is one")
+}
+
 impl Refusal {
     fn status(self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::TooManyProxies => own_code(463),
+            Self::IncompatibleProtocol => own_code(464),
             Self::LastHopOfOptions => StatusCode::OK,
             Self::Connect | Self::LastHopOfTrace => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -52,6 +63,8 @@ impl Refusal {
             Self::TooManyRequests(pause) => Some(pause),
             Self::Overload => Some(OVERLOAD_PAUSE),
             Self::BadRequest(_)
+            | Self::TooManyProxies
+            | Self::IncompatibleProtocol
             | Self::Connect
             | Self::LastHopOfOptions
             | Self::LastHopOfTrace
@@ -67,7 +80,9 @@ impl Refusal {
     pub(super) fn ends_connection(self) -> bool {
         match self {
             Self::BadRequest(_) | Self::Connect | Self::RequestTimeout => true,
-            Self::TooManyRequests(_)
+            Self::TooManyProxies
+            | Self::IncompatibleProtocol
+            | Self::TooManyRequests(_)
             | Self::LastHopOfOptions
             | Self::LastHopOfTrace
             | Self::Overload
@@ -82,6 +97,14 @@ impl Refusal {
         let status = self.status();
         let text = match self {
             Self::BadRequest(why) => format!("{status}: {why}\n"),
+            Self::TooManyProxies => format!(
+                "{}: the request has passed too many proxies\n",
+                status.as_str()
+            ),
+            Self::IncompatibleProtocol => format!(
+                "{}: the target group takes another protocol\n",
+                status.as_str()
+            ),
             Self::Connect
             | Self::LastHopOfOptions
             | Self::LastHopOfTrace

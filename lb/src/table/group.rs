@@ -27,10 +27,27 @@ pub(crate) struct GroupDraft {
     pub(crate) requests_per_target: Option<NonZeroU32>,
     pub(crate) prefers_own_zone: bool,
     pub(crate) waiting: Waiting,
-    /// What its targets speak.
-    pub(crate) protocol: Protocol,
+    pub(crate) version: ProtocolVersion,
     pub(crate) transport: Transport,
     pub(crate) proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// What the targets of a group speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProtocolVersion {
+    Http1,
+    Http2,
+    /// HTTP/2, and nothing but calls.
+    Grpc,
+}
+
+impl ProtocolVersion {
+    pub(crate) fn protocol(self) -> Protocol {
+        match self {
+            Self::Http1 => Protocol::Http1,
+            Self::Http2 | Self::Grpc => Protocol::Http2,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -80,7 +97,7 @@ pub(super) fn read(group: &lb::TargetGroup) -> Result<GroupDraft, TableError> {
         algorithm: read_algorithm(group)?,
         slow_start: seconds(group.slow_start_seconds),
         stickiness: group.stickiness.as_ref().and_then(read_stickiness),
-        protocol: read_protocol(group)?,
+        version: read_version(group)?,
         transport: read_transport(group)?,
         proxy_protocol: match group.proxy_protocol_version {
             0 => None,
@@ -115,10 +132,11 @@ fn read_algorithm(group: &lb::TargetGroup) -> Result<Algorithm, TableError> {
     }
 }
 
-fn read_protocol(group: &lb::TargetGroup) -> Result<Protocol, TableError> {
+fn read_version(group: &lb::TargetGroup) -> Result<ProtocolVersion, TableError> {
     match group.protocol_version.as_str() {
-        "" | "HTTP1" => Ok(Protocol::Http1),
-        "HTTP2" | "GRPC" => Ok(Protocol::Http2),
+        "" | "HTTP1" => Ok(ProtocolVersion::Http1),
+        "HTTP2" => Ok(ProtocolVersion::Http2),
+        "GRPC" => Ok(ProtocolVersion::Grpc),
         other => Err(TableError::ProtocolVersion {
             group: group.target_group_arn.clone(),
             version: other.to_owned(),

@@ -12,7 +12,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
-use crate::harness::{Backend, Lb, target, within};
+use crate::harness::{Backend, Http2, Lb, get, target, within};
 
 type Codec = ProstCodec<CodeRange, CodeRange>;
 type Answers = Pin<Box<dyn Stream<Item = Result<CodeRange, Status>> + Send>>;
@@ -95,10 +95,14 @@ async fn serve(request: hyper::Request<Incoming>) -> hyper::Response<tonic::body
 }
 
 async fn start() -> (Lb, Backend, Grpc<Channel>) {
+    start_as("GRPC").await
+}
+
+async fn start_as(version: &str) -> (Lb, Backend, Grpc<Channel>) {
     let backend = Backend::http2(usize::MAX, serve).await;
     let mut lb = Lb::start(&[target("b", backend.address)]).await;
     let revision = lb.change(|table| {
-        table.target_groups[0].protocol_version = "GRPC".to_owned();
+        table.target_groups[0].protocol_version = version.to_owned();
     });
     lb.until(|report| report.table_revision == revision).await;
     let endpoint = Endpoint::try_from(format!("http://{}", lb.address)).unwrap();
@@ -179,4 +183,34 @@ async fn a_method_that_is_not_there_is_told_by_the_target() {
     );
     let status = within(call).await.unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn targets_of_http_1_1_get_no_calls() {
+    let (_lb, _backend, mut client) = start_as("HTTP1").await;
+    ready(&mut client).await;
+    let request = Request::new(number(1));
+    let call = client.unary(request, path("/sums/Unary"), Codec::default());
+    let status = within(call).await.unwrap_err();
+    assert!(status.to_string().contains("464"), "{status:?}");
+}
+
+#[tokio::test]
+async fn targets_of_grpc_get_nothing_but_calls() {
+    let (lb, _backend, mut client) = start().await;
+    assert_eq!(get(lb.address, "/").await.status, 464);
+    let mut connection = lb.connect().await;
+    let answer = connection.post("/sums/Unary", "in HTTP/1.1").await;
+    assert_eq!(answer.status, 464);
+    assert_eq!(
+        answer.text(),
+        "464: the target group takes another protocol\n"
+    );
+    let mut connection = Http2::connect(lb.address).await;
+    assert_eq!(connection.get("/sums/Unary").await.0, 464);
+
+    ready(&mut client).await;
+    let request = Request::new(number(1));
+    let call = client.unary(request, path("/sums/Unary"), Codec::default());
+    assert_eq!(within(call).await.unwrap().into_inner(), number(2));
 }

@@ -16,6 +16,26 @@ async fn without_a_target_the_answer_is_503() {
 }
 
 #[tokio::test]
+async fn what_has_passed_more_than_thirty_proxies_is_a_463() {
+    let backend = Backend::text("hello").await;
+    let lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut connection = lb.connect().await;
+    for (first, others, status) in [(30, 0, 200), (31, 0, 463), (15, 16, 463), (15, 15, 200)] {
+        let mut request = "GET / HTTP/1.1\r\nHost: a\r\n".to_owned();
+        for proxies in [first, others].into_iter().filter(|count| *count > 0) {
+            let addresses = vec!["192.0.2.1"; proxies].join(", ");
+            request += &format!("X-Forwarded-For: {addresses}\r\n");
+        }
+        connection.send(request + "\r\n").await;
+        assert_eq!(
+            connection.answer().await.status,
+            status,
+            "{first} and {others}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn with_no_weight_but_zero_the_answer_is_503() {
     let backend = Backend::text("hello").await;
     let mut lb = Lb::start(&[target("b", backend.address)]).await;

@@ -1,7 +1,6 @@
 //! Operations on target groups, and the health of their targets.
 
 use roadstead_core::id::TargetGroupName;
-use roadstead_core::state::task::TargetHealth;
 use roadstead_core::targets::{self, Target};
 use roadstead_core::{ClusterState, Command, Exception, Rejection};
 use roadstead_proto::elb::{
@@ -156,28 +155,6 @@ fn target_health(
 ) -> elb::TargetHealthDescription {
     let task = state.tasks.get(&target.task);
     let verdict = task.and_then(|task| task.target_health.get(group));
-    let told = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let (health, reason, description) = match verdict {
-        _ if target.draining_until.is_some() => (
-            "draining",
-            told("Target.DeregistrationInProgress"),
-            told("Target deregistration is in progress"),
-        ),
-        Some(TargetHealth::Healthy) => ("healthy", None, None),
-        Some(TargetHealth::Unhealthy {
-            reason,
-            description,
-        }) => ("unhealthy", told(reason), told(description)),
-        Some(TargetHealth::Initial {
-            reason,
-            description,
-        }) => ("initial", told(reason), told(description)),
-        None => (
-            "initial",
-            told("Elb.RegistrationInProgress"),
-            told("Target registration is in progress"),
-        ),
-    };
     // ELB names the instance; its host name is what an operator knows it by.
     let instance = task.and_then(|task| state.container_instances.get(&task.container_instance));
     elb::TargetHealthDescription {
@@ -185,11 +162,11 @@ fn target_health(
             id: instance.map(|instance| instance.id.to_string()),
             port: Some(i32::from(target.port)),
         }),
-        target_health: Some(elb::TargetHealth {
-            state: Some(health.to_owned()),
-            reason,
-            description,
-        }),
+        target_health: Some(convert::health(
+            target,
+            verdict,
+            state.target_group_in_use(group),
+        )),
         task_arn: task.map(|task| state.arns().task(&task.cluster, &task.id)),
         last_probes: Vec::new(),
     }

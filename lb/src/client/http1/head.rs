@@ -188,10 +188,9 @@ impl Fields {
     fn add(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), Refused> {
         if name == CONTENT_LENGTH {
             let length = framing::length(value.as_bytes()).map_err(|_| Refused::Malformed)?;
-            match self.length.replace(length) {
-                None => {}
-                Some(before) if before == length => return Ok(()),
-                Some(_) => return Err(Refused::Malformed),
+            // Equal ones might be taken for one (RFC 9110 8.6), but who sends them is not worth a reading that others do not share.
+            if self.length.replace(length).is_some() {
+                return Err(Refused::Malformed);
             }
         } else if name == TRANSFER_ENCODING {
             for coding in hop::elements(value.as_bytes()) {

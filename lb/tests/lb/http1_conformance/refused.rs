@@ -56,7 +56,7 @@ const LINES: [(&str, &str, u16); 20] = [
 ];
 
 /// Fields behind the host of a request that could have a body.
-const FIELDS: [(&str, &str, u16); 35] = [
+const FIELDS: [(&str, &str, u16); 37] = [
     ("9112 5.1: a space before the colon", "X : 1", 400),
     (
         "9112 5.1: a tab before the colon",
@@ -81,8 +81,18 @@ const FIELDS: [(&str, &str, u16); 35] = [
         400,
     ),
     (
+        "9110 8.6: the same length twice",
+        "Content-Length: 1\r\nContent-Length: 1",
+        400,
+    ),
+    (
         "9112 6.3: a list of two lengths",
         "Content-Length: 1, 2",
+        400,
+    ),
+    (
+        "9110 8.6: a list of equal lengths",
+        "Content-Length: 1, 1",
         400,
     ),
     ("9110 8.6: a signed length", "Content-Length: +1", 400),

@@ -70,6 +70,13 @@ pub(super) fn malformed() -> Vec<(&'static str, Vec<Frame>)> {
                 &[("content-length", "1"), ("content-length", "2")],
             )],
         ),
+        (
+            "the same length twice",
+            vec![
+                headers(1, 0, &[("content-length", "1"), ("content-length", "1")]),
+                frame(DATA, END_STREAM, 1, [b'x'; 1]),
+            ],
+        ),
         ("a length that is none", further("content-length", "+1")),
         (
             "more data than the length",

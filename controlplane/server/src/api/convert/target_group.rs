@@ -4,6 +4,8 @@ use roadstead_core::state::target_group::{
     Algorithm, Capacity, HealthCheckProtocol, ProtocolVersion, ProxyProtocol, Stickiness,
     TargetGroup, TargetGroupSpec, TargetHealthCheck, TargetProtocol,
 };
+use roadstead_core::state::task::TargetHealth;
+use roadstead_core::targets::Target;
 use roadstead_core::{ClusterState, Rejection};
 use roadstead_proto::elb;
 
@@ -224,8 +226,57 @@ pub(crate) fn to_proto(state: &ClusterState, group: &TargetGroup) -> elb::Target
     }
 }
 
+/// Returns how a target stands, in ELB's words: by the `verdict` of the load balancers, if any of them asks it.
+pub(crate) fn health(
+    target: &Target,
+    verdict: Option<&TargetHealth>,
+    group_in_use: bool,
+) -> elb::TargetHealth {
+    let standing = |state: &str, reason: &str, description: &str| {
+        let told = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        elb::TargetHealth {
+            state: Some(state.to_owned()),
+            reason: told(reason),
+            description: told(description),
+        }
+    };
+    if target.draining_until.is_some() {
+        return standing(
+            "draining",
+            "Target.DeregistrationInProgress",
+            "Target deregistration is in progress",
+        );
+    }
+    if !group_in_use {
+        return standing(
+            "unused",
+            "Target.NotInUse",
+            "Target group is not configured to receive traffic from the load balancer",
+        );
+    }
+    match verdict {
+        Some(TargetHealth::Healthy) => standing("healthy", "", ""),
+        Some(TargetHealth::Unhealthy {
+            reason,
+            description,
+        }) => standing("unhealthy", reason, description),
+        Some(TargetHealth::Initial {
+            reason,
+            description,
+        }) => standing("initial", reason, description),
+        None => standing(
+            "initial",
+            "Elb.RegistrationInProgress",
+            "Target registration is in progress",
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use roadstead_core::Timestamp;
+    use roadstead_core::id::TaskId;
+
     use super::*;
 
     #[test]
@@ -268,5 +319,69 @@ mod tests {
         assert_eq!(asked_by(of("HTTPS"), "HTTPS"), [(12, 12)]);
         assert_eq!(asked_by(of("HTTPS"), "HTTP"), [(12, 12)]);
         assert_eq!(asked_by(of("HTTPS"), "TCP"), [(200, 200)]);
+    }
+
+    #[test]
+    fn a_target_stands_as_its_load_balancers_say_while_it_is_asked() {
+        let serving = Target {
+            task: TaskId::new("0123456789abcdef"),
+            address: "127.0.0.1".to_owned(),
+            port: 8080,
+            draining_until: None,
+            suspect: false,
+            zone: String::new(),
+        };
+        let draining = Target {
+            draining_until: Some(Timestamp::default()),
+            ..serving.clone()
+        };
+        let unhealthy = TargetHealth::Unhealthy {
+            reason: "Target.Timeout".to_owned(),
+            description: "Request timed out".to_owned(),
+        };
+        for (target, verdict, in_use, state, reason) in [
+            (
+                &serving,
+                Some(&TargetHealth::Healthy),
+                true,
+                "healthy",
+                None,
+            ),
+            (
+                &serving,
+                Some(&unhealthy),
+                true,
+                "unhealthy",
+                Some("Target.Timeout"),
+            ),
+            (
+                &serving,
+                None,
+                true,
+                "initial",
+                Some("Elb.RegistrationInProgress"),
+            ),
+            (
+                &serving,
+                Some(&TargetHealth::Healthy),
+                false,
+                "unused",
+                Some("Target.NotInUse"),
+            ),
+            (
+                &draining,
+                None,
+                false,
+                "draining",
+                Some("Target.DeregistrationInProgress"),
+            ),
+        ] {
+            let health = health(target, verdict, in_use);
+            assert_eq!(
+                (health.state.as_deref(), health.reason.as_deref()),
+                (Some(state), reason)
+            );
+            assert_eq!(health.description.is_some(), reason.is_some(), "{state}");
+        }
     }
 }
