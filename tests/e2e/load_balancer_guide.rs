@@ -5,12 +5,16 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use roadstead_tests::proto::ecs::{CreateServiceRequest, LoadBalancer};
 use roadstead_tests::web::{container, definition, free_port};
 use roadstead_tests::{Client, Cluster, binaries, eventually};
 
 const GUIDE: &str = include_str!("../../docs/load-balancer.md");
 const DEADLINE: Duration = Duration::from_secs(30);
+/// Begins and ends what a file has.
+const FENCE: &str = "```";
 /// What any text may stand for.
 const ANYTHING: char = '…';
 
@@ -23,7 +27,8 @@ struct Example {
 /// Returns the examples: of what is indented, lines that begin with `$`, each with those behind it.
 fn examples(guide: &str) -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
-    for line in guide.lines().filter_map(|line| line.strip_prefix("    ")) {
+    let outside = guide.split(FENCE).step_by(2).flat_map(str::lines);
+    for line in outside.filter_map(|line| line.strip_prefix("    ")) {
         match (line.strip_prefix("$ "), examples.last_mut()) {
             (Some(command), _) => examples.push(Example {
                 command: command.to_owned(),
@@ -34,6 +39,16 @@ fn examples(guide: &str) -> Vec<Example> {
         }
     }
     examples
+}
+
+/// Returns the files: what stands between fences, each under the name that its first line says in a comment.
+fn files(guide: &str) -> impl Iterator<Item = (&str, &str)> {
+    let fenced = guide.split(FENCE).skip(1).step_by(2);
+    fenced.filter_map(|block| {
+        let (_language, text) = block.split_once('\n')?;
+        let name = text.lines().next()?.strip_prefix("# ")?;
+        Some((name, text))
+    })
 }
 
 /// Returns whether a line is as the guide has it. How far columns are apart depends on what stands in them.
@@ -62,7 +77,8 @@ fn is_as_told(told: &str, line: &str) -> bool {
 fn run(cluster: &Cluster, folder: &Path, command: &str) -> anyhow::Result<String> {
     let ctl = binaries::ctl();
     let path = ctl.parent().context("ctl is in a folder")?.display();
-    let path = format!("{path}:{}", std::env::var("PATH")?);
+    // Debian's own Python has the library for WebSockets.
+    let path = format!("{path}:/usr/bin:{}", std::env::var("PATH")?);
     let output = Command::new("bash")
         .args(["-c", command])
         .current_dir(folder)
@@ -100,6 +116,7 @@ async fn carry_out(cluster: &Cluster, folder: &Path, example: &Example) -> anyho
         "ctl target-group list",
         "ctl target-group health",
         "ctl lb top",
+        "tail ",
     ];
     if !looks.iter().any(|look| example.command.starts_with(look)) {
         return compare(&run(cluster, folder, &example.command)?);
@@ -131,16 +148,30 @@ async fn serve(client: &Client, name: &str, image: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The load balancer that an example starts and another ends, with its successor. If one of those between fails, they must end too.
+struct Alone<'a>(&'a Path);
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        let pid = std::fs::read_to_string(self.0.join("lb.pid"));
+        if let Some(pid) = pid.ok().and_then(|text| text.trim().parse().ok()) {
+            // They are gone already, if all went well.
+            let _gone = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_example_of_the_guide_does_what_it_says() -> anyhow::Result<()> {
     let cluster = Cluster::start().await?;
     let folder = tempfile::tempdir()?;
     // Those of the guide may be somebody's on this machine.
-    let ports = [
-        ("8080", free_port()?.to_string()),
-        ("8443", free_port()?.to_string()),
-        ("8022", free_port()?.to_string()),
-    ];
+    let ports = ["8000", "8443", "8022", "8444", "9464"];
+    let mut free = Vec::new();
+    for told in ports {
+        free.push((told, free_port()?.to_string()));
+    }
+    let ports = free;
     let port = &ports[0].1;
     for command in [
         "ctl load-balancer create shop".to_owned(),
@@ -167,6 +198,10 @@ async fn every_example_of_the_guide_does_what_it_says() -> anyhow::Result<()> {
         "only {} examples were found",
         examples.len()
     );
+    for (name, text) in files(&guide) {
+        std::fs::write(folder.path().join(name), text)?;
+    }
+    let _alone = Alone(folder.path());
     for example in &examples {
         carry_out(&cluster, folder.path(), example).await?;
     }

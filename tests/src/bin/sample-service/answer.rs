@@ -1,0 +1,109 @@
+//! What the service answers, in each of the protocols that it speaks.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _, stream};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::{
+    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    UPGRADE,
+};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use crate::action::{Action, action, carry_out};
+
+type Body = BoxBody<Bytes, Infallible>;
+
+/// A message of `grpc.health.v1.HealthCheckResponse` with the status SERVING, behind the five bytes that say that it is not compressed
+/// and two bytes long.
+const SERVING: &[u8] = &[0, 0, 0, 0, 2, 8, 1];
+
+pub(crate) async fn answer(
+    request: Request<Incoming>,
+    greeting: Bytes,
+) -> Result<Response<Body>, Infallible> {
+    let uri = request.uri();
+    if request.method() == Method::POST && uri.path() == "/grpc.health.v1.Health/Check" {
+        return Ok(serving());
+    }
+    if uri.path() == "/chat" {
+        return Ok(chat(request));
+    }
+    let response = match action(uri.path(), uri.query().unwrap_or("")) {
+        Action::Greet => text(StatusCode::OK, greeting),
+        Action::Headers => text(StatusCode::OK, shown(request.headers()).into()),
+        Action::Unknown => text(StatusCode::NOT_FOUND, "not found\n".into()),
+        other => {
+            carry_out(other).await;
+            text(StatusCode::OK, greeting)
+        }
+    };
+    Ok(response)
+}
+
+fn text(status: StatusCode, text: Bytes) -> Response<Body> {
+    let mut response = Response::new(Full::new(text).boxed());
+    *response.status_mut() = status;
+    response
+}
+
+fn shown(headers: &HeaderMap) -> String {
+    headers
+        .iter()
+        .fold(String::new(), |mut shown, (name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            writeln!(shown, "{name}: {value}").expect("a string takes what is written to it");
+            shown
+        })
+}
+
+/// Answers a call of gRPC; its status is in the trailers.
+fn serving() -> Response<Body> {
+    let status = HeaderMap::from_iter([("grpc-status".parse().expect("it is a name"), 0.into())]);
+    let frames = [
+        Frame::data(Bytes::from_static(SERVING)),
+        Frame::trailers(status),
+    ];
+    let body = StreamBody::new(stream::iter(frames.map(Ok)));
+    let mut response = Response::new(BodyExt::boxed(body));
+    let kind = HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+/// Becomes a WebSocket (RFC 6455 4.2.2) that sends back what it gets.
+fn chat(mut request: Request<Incoming>) -> Response<Body> {
+    let Some(key) = request.headers().get(SEC_WEBSOCKET_KEY) else {
+        return text(StatusCode::UPGRADE_REQUIRED, "a WebSocket\n".into());
+    };
+    let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()));
+    tokio::spawn(async move {
+        let upgraded = match hyper::upgrade::on(&mut request).await {
+            Ok(upgraded) => TokioIo::new(upgraded),
+            Err(error) => return eprintln!("no WebSocket: {error}"),
+        };
+        let mut socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, None).await;
+        while let Some(Ok(message)) = socket.next().await {
+            if message.is_close() || socket.send(message).await.is_err() {
+                break;
+            }
+        }
+    });
+    let mut response = text(StatusCode::SWITCHING_PROTOCOLS, Bytes::new());
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(
+        SEC_WEBSOCKET_ACCEPT,
+        accept.expect("what is encoded as base64 is a value"),
+    );
+    response
+}
