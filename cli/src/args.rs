@@ -63,7 +63,10 @@ pub(crate) enum Command {
     /// Get a certificate with which this user's commands may go to a control plane on other hosts.
     Join(command::join::Args),
     /// Print the completions of a shell.
-    Completions { shell: Shell },
+    Completions {
+        /// Shell that is to complete what is typed.
+        shell: Shell,
+    },
 
     /// Run everything on this host: one server, one agent, one load balancer.
     Dev(dev::Args),
@@ -78,7 +81,10 @@ pub(crate) enum Command {
     Image(image::Command),
     /// Write the log of one container; started by containerd's shim.
     #[command(hide = true)]
-    ContainerLogger { directory: PathBuf },
+    ContainerLogger {
+        /// Directory that the log is written to.
+        directory: PathBuf,
+    },
 }
 
 #[cfg(test)]
@@ -118,5 +124,20 @@ mod tests {
             help.contains("64  a configuration value is wrong"),
             "{help}"
         );
+    }
+
+    #[test]
+    fn every_command_and_argument_says_what_it_is_for() {
+        fn silent(command: &clap::Command, path: &str) -> Vec<String> {
+            let path = format!("{path} {}", command.get_name());
+            let about = command.get_about().is_none().then(|| path.clone());
+            let arguments = command
+                .get_arguments()
+                .filter(|argument| argument.get_help().is_none())
+                .map(|argument| format!("{path} {}", argument.get_id()));
+            let below = command.get_subcommands().flat_map(|one| silent(one, &path));
+            about.into_iter().chain(arguments).chain(below).collect()
+        }
+        assert_eq!(silent(&Cli::command(), ""), [""; 0]);
     }
 }

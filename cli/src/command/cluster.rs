@@ -17,13 +17,22 @@ const AT_ONCE: usize = 100;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Create a cluster.
-    Create { name: String },
+    Create {
+        /// Name of the new cluster.
+        name: String,
+    },
     /// List the clusters.
     List,
     /// Describe clusters; without a name, the one of the context.
-    Describe { clusters: Vec<String> },
+    Describe {
+        /// Names or ARNs of clusters.
+        clusters: Vec<String>,
+    },
     /// Delete a cluster that has no services, tasks and container instances any more.
-    Delete { name: String },
+    Delete {
+        /// Name or ARN of the cluster.
+        name: String,
+    },
 }
 
 pub(super) async fn run(command: Command, connection: &Connection) -> Result<(), Error> {

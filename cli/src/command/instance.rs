@@ -25,21 +25,25 @@ pub(crate) enum Command {
     },
     /// Describe container instances with their resources and attributes.
     Describe {
+        /// Ids or ARNs of container instances.
         #[arg(required = true)]
         instances: Vec<String>,
     },
     /// Move the service tasks elsewhere, and place no new ones.
     Drain {
+        /// Ids or ARNs of container instances.
         #[arg(required = true)]
         instances: Vec<String>,
     },
     /// Place tasks again after a drain.
     Activate {
+        /// Ids or ARNs of container instances.
         #[arg(required = true)]
         instances: Vec<String>,
     },
     /// Forget a container instance.
     Deregister {
+        /// Id or ARN of the container instance.
         instance: String,
         /// Also when tasks run on it; services replace them elsewhere.
         #[arg(long)]

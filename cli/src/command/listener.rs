@@ -19,6 +19,7 @@ pub(crate) enum Command {
         /// Name or ARN of the load balancer.
         #[arg(long)]
         load_balancer: String,
+        /// Port that it listens on.
         #[arg(long)]
         port: i32,
         #[command(flatten)]
@@ -62,6 +63,7 @@ pub(crate) enum Command {
     /// List the listeners of every load balancer, or of one.
     #[command(visible_alias = "describe")]
     List {
+        /// Name or ARN of a load balancer; all of them when none is named.
         #[arg(value_name = "LOAD_BALANCER")]
         load_balancer: Option<String>,
     },

@@ -14,7 +14,10 @@ use crate::output;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Create a load balancer; every `ctl lb` process serves its listeners.
-    Create { name: String },
+    Create {
+        /// Name of the new load balancer.
+        name: String,
+    },
     /// List the load balancers.
     #[command(visible_alias = "describe")]
     List {
@@ -23,6 +26,7 @@ pub(crate) enum Command {
     },
     /// Delete a load balancer with its listeners.
     Delete {
+        /// Name or ARN of the load balancer.
         #[arg(value_name = "LOAD_BALANCER")]
         load_balancer: String,
     },

@@ -28,6 +28,7 @@ pub(crate) enum Command {
     },
     /// Change all conditions of a rule, or what happens to its requests.
     Modify {
+        /// ARN of the rule, as `ctl rule list` shows it.
         #[arg(value_name = "RULE_ARN")]
         rule: String,
         #[command(flatten)]
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     },
     /// Give rules other priorities, all at once: two may change places.
     SetPriorities {
+        /// Rules, by their ARNs, with their new priorities.
         #[arg(required = true, value_name = "RULE_ARN=PRIORITY")]
         priorities: Vec<String>,
     },
@@ -48,6 +50,7 @@ pub(crate) enum Command {
     },
     /// Delete a rule.
     Delete {
+        /// ARN of the rule, as `ctl rule list` shows it.
         #[arg(value_name = "RULE_ARN")]
         rule: String,
     },

@@ -32,27 +32,36 @@ pub(crate) enum Command {
     List,
     /// Describe services with their deployments and newest events.
     Describe {
+        /// Names or ARNs of services.
         #[arg(required = true)]
         services: Vec<String>,
     },
     /// Hold the requests to a service at the load balancers; they go on by themselves when the time is over.
     Pause {
+        /// Name or ARN of the service.
         service: String,
         /// 1s to 10m.
         #[arg(long = "for", value_name = "DURATION", default_value = "60s")]
         pause: String,
     },
     /// Let the requests to a paused service go on now.
-    Resume { service: String },
+    Resume {
+        /// Name or ARN of the service.
+        service: String,
+    },
     /// Delete a service.
     Delete {
+        /// Name or ARN of the service.
         service: String,
         /// Also when its desired count is above 0.
         #[arg(long)]
         force: bool,
     },
     /// List the events of a service, newest first.
-    Events { service: String },
+    Events {
+        /// Name or ARN of the service.
+        service: String,
+    },
 }
 
 pub(super) async fn run(command: Command, connection: &Connection) -> Result<(), Error> {

@@ -20,6 +20,7 @@ use crate::{config, output};
 pub(crate) enum Command {
     /// Create a target group.
     Create {
+        /// Name of the new target group.
         name: String,
         /// What targets speak: HTTP1, HTTP2 or GRPC.
         #[arg(long, value_name = "VERSION")]
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     },
     /// Change how the targets of a group are probed, chosen and drained.
     Modify {
+        /// Name or ARN of the target group.
         #[arg(value_name = "TARGET_GROUP")]
         target_group: String,
         #[command(flatten)]
@@ -48,11 +50,13 @@ pub(crate) enum Command {
     },
     /// Show each target of a group and its health.
     Health {
+        /// Name or ARN of the target group.
         #[arg(value_name = "TARGET_GROUP")]
         target_group: String,
     },
     /// Delete a target group that nothing uses any more.
     Delete {
+        /// Name or ARN of the target group.
         #[arg(value_name = "TARGET_GROUP")]
         target_group: String,
     },
@@ -61,10 +65,13 @@ pub(crate) enum Command {
 /// What is not given keeps ELB's default, or stays as it is.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Settings {
+    /// Path that targets are asked for; of GRPC, the method.
     #[arg(long, value_name = "PATH")]
     health_check_path: Option<String>,
+    /// Time between two probes of a target.
     #[arg(long, value_name = "SECONDS")]
     health_check_interval: Option<i32>,
+    /// How long a probe waits for its answer.
     #[arg(long, value_name = "SECONDS")]
     health_check_timeout: Option<i32>,
     /// Successes in a row that make an unhealthy target healthy.

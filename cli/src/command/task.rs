@@ -22,6 +22,7 @@ pub(crate) enum Command {
     Run(Run),
     /// Stop a task.
     Stop {
+        /// Id or ARN of the task.
         task: String,
         /// Kept as the task's stopped reason.
         #[arg(long)]
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     List(List),
     /// Describe tasks with their containers.
     Describe {
+        /// Ids or ARNs of tasks.
         #[arg(required = true)]
         tasks: Vec<String>,
     },
@@ -46,8 +48,10 @@ pub(crate) struct Run {
     /// How many: 1 to 10.
     #[arg(long)]
     count: Option<i32>,
+    /// Name of the group that the tasks belong to [default: family:FAMILY].
     #[arg(long)]
     group: Option<String>,
+    /// Says who starts the tasks; `ctl task list --started-by` finds them by it.
     #[arg(long)]
     started_by: Option<String>,
 }
@@ -63,6 +67,7 @@ pub(crate) struct List {
     /// Only tasks on this container instance.
     #[arg(long)]
     instance: Option<String>,
+    /// Only those that were started with this.
     #[arg(long)]
     started_by: Option<String>,
     /// RUNNING (the default) or STOPPED.

@@ -40,11 +40,13 @@ pub(crate) enum Command {
     },
     /// Describe a revision; a family alone stands for its newest active one.
     Describe {
+        /// Family, whose newest revision is meant without one, or ARN.
         #[arg(value_name = "FAMILY[:REVISION]")]
         task_definition: String,
     },
     /// Make a revision INACTIVE: what runs goes on running, nothing new is started from it.
     Deregister {
+        /// Family with a revision, or ARN.
         #[arg(value_name = "FAMILY:REVISION")]
         task_definition: String,
     },

@@ -27,6 +27,7 @@ pub(crate) enum Command {
     List,
     /// Delete a token; certificates that it has given stay valid.
     Delete {
+        /// Id of the token, as `ctl token list` shows it.
         #[arg(value_name = "TOKEN_ID")]
         id: String,
     },

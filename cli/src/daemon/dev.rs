@@ -43,6 +43,7 @@ pub(crate) struct Args {
 enum Command {
     /// Stop a running `ctl dev` and remove all that it has left on this host.
     Down {
+        /// Data directory that it was started with.
         #[arg(long, default_value = DEFAULT_DATA_DIR)]
         data_dir: PathBuf,
     },

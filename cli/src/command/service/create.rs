@@ -9,6 +9,7 @@ use crate::{input, output};
 
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Create {
+    /// Name of the new service.
     #[arg(required_unless_present = "file")]
     name: Option<String>,
     /// JSON in the shape of the AWS CLI's --cli-input-json; `-` reads standard input. Flags override it.

@@ -12,6 +12,7 @@ use crate::{output, rollout};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Update {
+    /// Name or ARN of the service.
     service: String,
     /// Family with or without a revision, or ARN.
     #[arg(long, value_name = "FAMILY[:REVISION]")]
@@ -34,6 +35,7 @@ pub(crate) struct Update {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Rollback {
+    /// Name or ARN of the service.
     service: String,
     /// Do not follow the rollout.
     #[arg(long)]

@@ -15,6 +15,7 @@ const LOST: &str = "the connection to the control plane was lost";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Logs {
+    /// Id or ARN of the task.
     task: String,
     /// Go on with what is written from now on.
     #[arg(short, long)]
