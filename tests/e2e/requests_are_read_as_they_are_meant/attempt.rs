@@ -23,16 +23,21 @@ pub(crate) struct Attempt {
     body: &'static str,
 }
 
-const HIDDEN: &str = "GET /smuggled HTTP/1.1\r\nHost: shop.example\r\n\r\n";
+/// What stands for HIDDEN.
+pub(crate) const HIDDEN: &str = "GET /smuggled HTTP/1.1\r\nHost: shop.example\r\n\r\n";
+
+/// Returns the path of an attempt. What breaks off is known by its own.
+pub(crate) fn path_of(verdict: Verdict) -> &'static str {
+    match verdict {
+        BrokenOff | CutShort => "/broken",
+        Refused | Accepted => "/attempt",
+    }
+}
 
 impl Attempt {
-    /// Returns its bytes. What breaks off is known by its path.
+    /// Returns its bytes.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let path = match self.verdict {
-            BrokenOff | CutShort => "/broken",
-            Refused | Accepted => "/attempt",
-        };
-        let head = self.head.replace("PATH", path);
+        let head = self.head.replace("PATH", path_of(self.verdict));
         let body = self.body.replace("HIDDEN", HIDDEN);
         [head, body].concat().into_bytes()
     }
