@@ -12,6 +12,7 @@ mod http2;
 mod outgoing;
 mod pool;
 mod rest;
+mod stacks;
 mod stream;
 mod upgrade;
 
@@ -37,9 +38,9 @@ pub(crate) use http2::{Call, CallAnswer, Http2Pool, Slot, reason};
 pub(crate) use outgoing::{Incomplete, Outgoing};
 use outgoing::{RequestBody, SendError};
 pub(crate) use pool::Pool;
-#[cfg(test)]
-pub(crate) use pool::push_unless;
 pub(crate) use rest::Rest;
+#[cfg(test)]
+pub(crate) use stacks::{Locked, Stacks};
 pub(crate) use stream::{Stream, Transport};
 
 /// What a target speaks.

@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ use tracing::debug;
 
 use super::Stream;
 use super::head::{Forwarded, add_forwarded};
+use super::stacks::Stacks;
 use crate::hop;
 use crate::io::{ReceiveError, Received};
 use crate::lock::lock;
@@ -41,9 +42,7 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// The connections to one target, for each worker.
 #[derive(Debug)]
-pub(crate) struct Http2Pool {
-    workers: Box<[Mutex<Vec<Connection>>]>,
-}
+pub(crate) struct Http2Pool(Stacks<Connection>);
 
 #[derive(Debug, Clone)]
 struct Connection {
@@ -62,43 +61,34 @@ struct Usage {
 
 impl Http2Pool {
     pub(crate) fn new(workers: usize) -> Self {
-        Self {
-            workers: (0..workers).map(|_| Mutex::default()).collect(),
-        }
+        // There are no more than the requests that are under way need.
+        Self(Stacks::new(workers, usize::MAX))
     }
 
     /// Returns a place on a connection that is open and has room.
     pub(crate) fn take(&self, worker: usize) -> Option<Slot> {
-        let connections = self.lock(worker);
-        let mut open = connections.iter().filter(|one| !one.requests.is_closed());
-        let with_room = open.find(|one| one.usage.streams.load(Relaxed) < MOST_STREAMS);
-        with_room.map(Connection::slot)
+        self.0.with(worker, |connections| {
+            let mut open = connections.iter().filter(|one| !one.requests.is_closed());
+            let with_room = open.find(|one| one.usage.streams.load(Relaxed) < MOST_STREAMS);
+            with_room.map(Connection::slot)
+        })
     }
 
     /// Keeps a new connection for others too, unless `closed` says, under the lock, that the target takes no more requests.
     pub(crate) fn share(&self, worker: usize, slot: &Slot, closed: impl Fn() -> bool) {
-        let mut connections = self.lock(worker);
-        if !closed() {
-            connections.push(slot.connection.clone());
-        }
+        self.0.put(worker, slot.connection.clone(), closed);
     }
 
     /// Lets go of connections that are closed, or have been unused for long.
     pub(crate) fn trim(&self, worker: usize) {
-        self.lock(worker)
-            .retain(|one| !one.requests.is_closed() && !one.usage.is_old());
+        self.0.with(worker, |connections| {
+            connections.retain(|one| !one.requests.is_closed() && !one.usage.is_old());
+        });
     }
 
     /// Lets go of every connection: each ends with its last request.
     pub(crate) fn clear(&self) {
-        for worker in 0..self.workers.len() {
-            let connections = std::mem::take(&mut *self.lock(worker));
-            drop(connections);
-        }
-    }
-
-    fn lock(&self, worker: usize) -> MutexGuard<'_, Vec<Connection>> {
-        lock(&self.workers[worker])
+        self.0.clear();
     }
 }
 
