@@ -9,6 +9,7 @@ mod attempt;
 mod body;
 mod connect;
 mod headers;
+mod kind;
 mod pick;
 mod refusal;
 mod rule;
@@ -30,8 +31,8 @@ use body::Exchange;
 pub(crate) use body::{BodyError, Reply, ResponseBody};
 use bytes::Bytes;
 pub(crate) use connect::connect;
-use headers::Form;
 use http::{Response, StatusCode, request};
+use kind::Kind;
 use pick::{Picked, next};
 use refusal::Refusal;
 use tried::Tried;
@@ -125,21 +126,20 @@ async fn forward(
     let client = Arc::clone(exchange.client());
     headers::to_origin_form(&mut head);
     headers::join_cookies(&mut head);
-    let form = Form::of(&head);
+    let kind = Kind::of(&head);
     // A call may be silent for as long as it likes between two messages.
-    let body = (!body.is_end_stream()).then(|| Received::new(body, &client, form != Form::Call));
+    let body = (!body.is_end_stream()).then(|| Received::new(body, &client, kind != Kind::Call));
     let mut errand = Errand::new(body);
     let asked = headers::asked(&head, client.address);
     let draw = rand::random();
     let mut tried = Tried::default();
     let mut turn = Turn::at(now);
     loop {
-        let Picked {
-            priority,
-            ticket,
-            sticky,
-        } = next(&client, &asked, form, draw, &mut turn, &mut tried).await?;
-        exchange.followed(priority, "forward");
+        let picked = next(&client, &asked, kind, draw, &mut turn, &mut tried).await;
+        if let Some(priority) = tried.rule {
+            exchange.followed(priority, "forward");
+        }
+        let Picked { ticket, sticky } = picked?;
         exchange.enter(ticket.target());
         let way = Way {
             client: &client,

@@ -146,7 +146,7 @@ impl Registry {
         let traffic = Arc::clone(&kept.traffic);
         let company = Company {
             group: Arc::from(group.arn.as_str()),
-            protocol: group.version.protocol(),
+            protocol: group.protocol_version.protocol(),
             transport: group.transport,
             proxy_protocol: group.proxy_protocol,
             changed: Arc::clone(&self.changed),
@@ -173,7 +173,7 @@ impl Registry {
         Arc::new(TargetGroup {
             arn: group.arn,
             mark,
-            version: group.version,
+            protocol_version: group.protocol_version,
             targets,
             counts: (!group.deployment.is_empty()).then(|| self.ledger.of(&group.deployment)),
             turns,

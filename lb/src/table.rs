@@ -57,7 +57,7 @@ pub(crate) struct TargetGroup {
     pub(crate) arn: String,
     /// Stands for it in cookies: the same on every load balancer, and says nothing.
     pub(crate) mark: String,
-    pub(crate) version: ProtocolVersion,
+    pub(crate) protocol_version: ProtocolVersion,
     pub(crate) targets: Vec<Arc<Target>>,
     pub(crate) counts: Option<Arc<Counts>>,
     pub(crate) turns: Arc<Turns>,

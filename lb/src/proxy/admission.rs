@@ -1,11 +1,11 @@
 //! Refuses requests that cannot be passed on in good faith.
 //!
-//! The syntax and the framing are checked where the head is read. What remains is which host is meant, which a proxy must not
-//! guess.
+//! The syntax and the framing of HTTP/1.1 are checked where the head is read. What remains is which host is meant, which a proxy must not
+//! guess, and what h2 lets through.
 
 use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::Authority;
-use http::{HeaderValue, Method, Version, request};
+use http::{HeaderMap, HeaderValue, Method, Version, request};
 
 use super::refusal::Refusal;
 use crate::hop;
@@ -16,33 +16,53 @@ const MOST_PROXIES: usize = 30;
 
 /// Returns why a request is refused, if it is.
 pub(super) fn check(head: &request::Parts) -> Result<(), Refusal> {
-    let headers = &head.headers;
     if head.method == Method::CONNECT {
         return Err(Refusal::Connect);
     }
-    let authority = head.uri.authority().map(Authority::as_str);
-    // Two readers could take it for two hosts (RFC 9110 4.2.4).
-    if authority.is_some_and(|authority| authority.contains('@')) {
-        return Err(Refusal::BadRequest("the host has user information"));
-    }
-    if authority.is_some_and(|authority| !ends_with_its_port(authority)) {
-        return Err(Refusal::BadRequest("the host is malformed"));
-    }
-    let proxies = headers.get_all(&X_FORWARDED_FOR).iter();
-    if proxies
-        .flat_map(|value| hop::elements(value.as_bytes()))
-        .count()
-        > MOST_PROXIES
-    {
+    check_proxies(&head.headers)?;
+    check_length(&head.headers)?;
+    check_authority(head)?;
+    check_host(head)
+}
+
+/// As ALB: a request that has come so far mostly goes round in a circle.
+fn check_proxies(headers: &HeaderMap) -> Result<(), Refusal> {
+    // To look at all of them takes less than to hash a name that is none of the usual ones.
+    let proxies = headers.iter().filter(|(name, _)| **name == X_FORWARDED_FOR);
+    let addresses = proxies.flat_map(|(_, value)| hop::elements(value.as_bytes()));
+    // RFC 9110 5.6.1.2: an empty element is none.
+    if addresses.filter(|address| !address.is_empty()).count() > MOST_PROXIES {
         return Err(Refusal::TooManyProxies);
     }
-    // Of HTTP/1.1 it is never read. Here each frame says its length, but targets in HTTP/1.1 would have nothing else to go by.
-    let lengths = || headers.get_all(CONTENT_LENGTH).iter().count();
-    if head.version == Version::HTTP_2 && lengths() > 1 {
+    Ok(())
+}
+
+/// HTTP/2 does without a length, and h2 takes two that are equal; a target in HTTP/1.1 would get two lines, where one has to be.
+fn check_length(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    if lengths.nth(1).is_some() {
         return Err(Refusal::BadRequest("the length is there twice"));
     }
-    // RFC 9112 3.2: a request without a host, or with two, is answered with 400.
-    let mut hosts = headers.get_all(HOST).iter();
+    Ok(())
+}
+
+/// What two readers could take for two hosts is none (RFC 9110 4.2.4).
+fn check_authority(head: &request::Parts) -> Result<(), Refusal> {
+    match head.uri.authority().map(Authority::as_str) {
+        Some(authority) if authority.contains('@') => {
+            Err(Refusal::BadRequest("the host has user information"))
+        }
+        Some(authority) if !ends_with_its_port(authority) => {
+            Err(Refusal::BadRequest("the host is malformed"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A request without a host, or with two, is malformed (RFC 9112 3.2).
+fn check_host(head: &request::Parts) -> Result<(), Refusal> {
+    let authority = head.uri.authority().map(Authority::as_str);
+    let mut hosts = head.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         // HTTP/2 has it elsewhere, and may say it in a header as well: the same one (RFC 9113 8.3.1).
         (None, _) if head.version == Version::HTTP_2 && authority.is_some() => {}
@@ -131,6 +151,37 @@ mod tests {
             checked(&[("host", "a"), ("host", "a")]),
             Err(Refusal::BadRequest(_))
         ));
+    }
+
+    #[test]
+    fn a_request_may_have_passed_thirty_proxies() {
+        let through = |addresses: &str| {
+            checked(&[
+                ("host", "a"),
+                ("x-forwarded-for", "::1"),
+                ("x-forwarded-for", addresses),
+            ])
+        };
+        let most = vec!["192.0.2.1"; MOST_PROXIES - 1].join(", ");
+        assert_eq!(through(&most), Ok(()));
+        assert_eq!(
+            through(&format!("{most}, ,")),
+            Ok(()),
+            "nothing is no address"
+        );
+        let too_many = through(&format!("{most}, 192.0.2.1"));
+        assert_eq!(too_many, Err(Refusal::TooManyProxies));
+    }
+
+    #[test]
+    fn a_length_is_there_once() {
+        assert_eq!(checked(&[("host", "a"), ("content-length", "1")]), Ok(()));
+        let twice = [
+            ("host", "a"),
+            ("content-length", "1"),
+            ("content-length", "1"),
+        ];
+        assert!(matches!(checked(&twice), Err(Refusal::BadRequest(_))));
     }
 
     #[test]

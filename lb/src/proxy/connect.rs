@@ -7,7 +7,7 @@ use tracing::debug;
 
 use super::Own;
 use super::attempt;
-use super::headers::Form;
+use super::kind::Kind;
 use super::pick::next;
 use super::tried::Tried;
 use super::turn::Turn;
@@ -36,7 +36,16 @@ pub(crate) async fn connect(
     let draw = rand::random();
     let mut tried = Tried::default();
     loop {
-        let ticket = match next(client, &asked, Form::Other, draw, &mut turn, &mut tried).await {
+        let ticket = match next(
+            client,
+            &asked,
+            Kind::Connection,
+            draw,
+            &mut turn,
+            &mut tried,
+        )
+        .await
+        {
             Ok(picked) => picked.ticket,
             Err(Own::Refusal(refusal)) => {
                 debug!(client = %client.address, ?refusal, "no target for a connection");

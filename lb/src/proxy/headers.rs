@@ -2,13 +2,12 @@
 
 use std::net::IpAddr;
 
-use http::header::{CONTENT_TYPE, COOKIE, HOST, MAX_FORWARDS};
+use http::header::{COOKIE, HOST, MAX_FORWARDS};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Uri, Version, request};
 
 use super::refusal::Refusal;
 use crate::routing::{self, Asked};
-use crate::table::ProtocolVersion;
 
 /// Leaves the path and the query of a target in absolute form; its host counts more than the header
 /// (RFC 9112 3.2.2). An HTTP/1.0 client's missing host becomes an empty one.
@@ -50,40 +49,6 @@ pub(super) fn count_hop(head: &mut request::Parts) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What of a request says which targets understand it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// A call of gRPC.
-    Call,
-    /// A POST in HTTP/2, as calls are.
-    Post,
-    Other,
-}
-
-impl Form {
-    pub(super) fn of(head: &request::Parts) -> Self {
-        if head.version != Version::HTTP_2 || head.method != Method::POST {
-            return Self::Other;
-        }
-        let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        match content_type.and_then(|value| value.strip_prefix(b"application/grpc")) {
-            // What goes on otherwise, such as `application/grpc-web`, is another protocol.
-            Some([] | [b'+' | b';', ..]) => Self::Call,
-            Some(_) | None => Self::Post,
-        }
-    }
-
-    /// Returns whether such targets understand it. Trailers are all that a call ends by, and HTTP/1.1 mostly has none. That those of HTTP/2 are
-    /// asked in it by clients that do not speak it themselves, which ALB refuses, is what a proxy is for.
-    pub(super) fn is_understood_by(self, version: ProtocolVersion) -> bool {
-        match version {
-            ProtocolVersion::Http1 => self != Self::Call,
-            ProtocolVersion::Http2 => true,
-            ProtocolVersion::Grpc => self != Self::Other,
-        }
-    }
-}
-
 /// Makes one header of the cookies, which HTTP/2 may send apart (RFC 9113 8.2.3).
 pub(super) fn join_cookies(head: &mut request::Parts) {
     if head.version != Version::HTTP_2 {
@@ -116,28 +81,6 @@ mod tests {
     use http::Request;
 
     use super::*;
-
-    #[test]
-    fn a_call_is_a_post_in_http_2_of_what_grpc_calls_its_own() {
-        let form = |version, method, content_type: &str| {
-            let request = Request::builder().version(version).method(method);
-            let request = request.header("content-type", content_type).body(());
-            Form::of(&request.unwrap().into_parts().0)
-        };
-        let (old, new) = (Version::HTTP_11, Version::HTTP_2);
-        for (version, method, content_type, expected) in [
-            (new, "POST", "application/grpc", Form::Call),
-            (new, "POST", "application/grpc+proto", Form::Call),
-            (new, "POST", "application/grpc;a=b", Form::Call),
-            (new, "POST", "application/grpc-web", Form::Post),
-            (new, "POST", "application/json", Form::Post),
-            (new, "GET", "application/grpc", Form::Other),
-            (old, "POST", "application/grpc", Form::Other),
-        ] {
-            let form = form(version, method, content_type);
-            assert_eq!(form, expected, "{method} of {content_type} in {version:?}");
-        }
-    }
 
     #[test]
     fn cookies_that_came_apart_are_one_header() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::headers::Form;
+use super::kind::Kind;
 use super::refusal::Refusal;
 use super::stickiness::{self, Sticky};
 use super::tried::Tried;
@@ -17,8 +17,6 @@ use crate::target::Ticket;
 
 /// Where a request goes.
 pub(super) struct Picked {
-    /// Of the rule that says so.
-    pub(super) priority: u32,
     pub(super) ticket: Ticket,
     pub(super) sticky: Option<Sticky>,
 }
@@ -34,13 +32,13 @@ enum Next {
 pub(super) async fn next(
     client: &Client,
     asked: &Asked<'_>,
-    form: Form,
+    kind: Kind,
     draw: u32,
     turn: &mut Turn,
     tried: &mut Tried,
 ) -> Result<Picked, Own> {
     loop {
-        match look(client, asked, form, draw, turn, tried) {
+        match look(client, asked, kind, draw, turn, tried) {
             Ok(Next::Go(picked)) => {
                 tried.passed_on();
                 turn.end();
@@ -64,10 +62,10 @@ pub(super) async fn next(
 fn look(
     client: &Client,
     asked: &Asked<'_>,
-    form: Form,
+    kind: Kind,
     draw: u32,
     turn: &Turn,
-    tried: &Tried,
+    tried: &mut Tried,
 ) -> Result<Next, Own> {
     let now = turn.now();
     let shared = &client.shared;
@@ -81,18 +79,18 @@ fn look(
         }
         measured = true;
         let rule = routing::route(&listener.rules, asked).ok_or(Refusal::NoTarget)?;
-        let priority = rule.priority;
         let forward = match &rule.action {
             Action::Forward(forward) => forward,
             Action::Redirect(redirect) => {
-                return Err(rule::redirect(redirect, asked, client, priority));
+                return Err(rule::redirect(redirect, asked, client, rule.priority));
             }
-            Action::Fixed(response) => return Err(rule::fixed(response, priority)),
+            Action::Fixed(response) => return Err(rule::fixed(response, rule.priority)),
         };
+        tried.rule = Some(rule.priority);
         let group = stickiness::group(asked.headers, forward)
             .or_else(|| forward.choose(draw))
             .ok_or(Refusal::NoTarget)?;
-        if !form.is_understood_by(group.version) {
+        if !kind.is_understood_by(group.protocol_version) {
             return Err(Refusal::IncompatibleProtocol.into());
         }
         let calls = group.room.calls();
@@ -100,6 +98,7 @@ fn look(
         if may_wait && turn.is_behind(group) {
             return Ok(Next::Wait(Arc::clone(group), calls));
         }
+        let tried: &Tried = tried;
         let seen = Seen { group, tried, now };
         let enough = tried.attempts >= MOST_ATTEMPTS;
         let chosen = stickiness::target(asked.headers, group)
@@ -119,11 +118,7 @@ fn look(
                 // No ticket: it began to drain this instant, or another request has filled it. The next look sees that.
                 if let Some(ticket) = Ticket::begin(target, group.counts.as_ref(), client.worker) {
                     let sticky = Sticky::to(forward, group, target);
-                    return Ok(Next::Go(Picked {
-                        priority,
-                        ticket,
-                        sticky,
-                    }));
+                    return Ok(Next::Go(Picked { ticket, sticky }));
                 }
             }
             // The targets of an old table drain after the new one is in place: look there first.

@@ -37,8 +37,8 @@ pub(crate) enum Refusal {
     GatewayTimeout,
 }
 
-/// Returns a code that is ALB's own.
-fn own_code(code: u16) -> StatusCode {
+/// Returns a code that only ALB has.
+fn alb_code(code: u16) -> StatusCode {
     StatusCode::from_u16(code).expect("a code of three digits is one")
 }
 
@@ -46,8 +46,8 @@ impl Refusal {
     fn status(self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::TooManyProxies => own_code(463),
-            Self::IncompatibleProtocol => own_code(464),
+            Self::TooManyProxies => alb_code(463),
+            Self::IncompatibleProtocol => alb_code(464),
             Self::LastHopOfOptions => StatusCode::OK,
             Self::Connect | Self::LastHopOfTrace => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -75,6 +75,24 @@ impl Refusal {
         }
     }
 
+    /// Returns what the status alone does not say.
+    fn explanation(self) -> Option<&'static str> {
+        match self {
+            Self::BadRequest(why) => Some(why),
+            Self::TooManyProxies => Some("the request has passed too many proxies"),
+            Self::IncompatibleProtocol => Some("the target group takes another protocol"),
+            Self::Connect
+            | Self::LastHopOfOptions
+            | Self::LastHopOfTrace
+            | Self::RequestTimeout
+            | Self::TooManyRequests(_)
+            | Self::Overload
+            | Self::BadGateway
+            | Self::NoTarget
+            | Self::GatewayTimeout => None,
+        }
+    }
+
     /// Returns whether what follows on the connection may not be what the client means by it: RFC 9112 9.6, and 6.3 for what
     /// is malformed.
     pub(super) fn ends_connection(self) -> bool {
@@ -95,25 +113,14 @@ impl Refusal {
     /// Returns the answer, but for its date.
     pub(super) fn response(self) -> Response<Bytes> {
         let status = self.status();
-        let text = match self {
-            Self::BadRequest(why) => format!("{status}: {why}\n"),
-            Self::TooManyProxies => format!(
-                "{}: the request has passed too many proxies\n",
-                status.as_str()
-            ),
-            Self::IncompatibleProtocol => format!(
-                "{}: the target group takes another protocol\n",
-                status.as_str()
-            ),
-            Self::Connect
-            | Self::LastHopOfOptions
-            | Self::LastHopOfTrace
-            | Self::RequestTimeout
-            | Self::TooManyRequests(_)
-            | Self::Overload
-            | Self::BadGateway
-            | Self::NoTarget
-            | Self::GatewayTimeout => format!("{status}\n"),
+        // ALB's own codes have no reason phrase to be known by.
+        let phrase = match status.canonical_reason() {
+            Some(reason) => format!("{} {reason}", status.as_str()),
+            None => status.as_str().to_owned(),
+        };
+        let text = match self.explanation() {
+            Some(why) => format!("{phrase}: {why}\n"),
+            None => format!("{phrase}\n"),
         };
         let mut response = Response::new(Bytes::from(text));
         *response.status_mut() = status;

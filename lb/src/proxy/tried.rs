@@ -10,6 +10,8 @@ use crate::target::{Target, Ticket};
 /// What was tried for one request, in vain.
 #[derive(Debug, Default)]
 pub(super) struct Tried {
+    /// The priority of the rule that it follows, if that sends it to targets.
+    pub(super) rule: Option<u32>,
     pub(super) attempts: usize,
     /// Targets that cannot be reached.
     unreachable: Vec<Arc<Target>>,

@@ -35,7 +35,7 @@ fn draft(targets: &[(&str, u16, Option<i64>)]) -> Draft {
             stickiness: None,
             requests_per_target: None,
             prefers_own_zone: false,
-            version: ProtocolVersion::Http1,
+            protocol_version: ProtocolVersion::Http1,
             transport: Transport::Plain,
             proxy_protocol: None,
             waiting: Waiting {
@@ -80,7 +80,7 @@ async fn a_target_of_both_tables_is_the_same_target() {
 #[tokio::test]
 async fn a_target_that_is_spoken_to_in_another_way_is_another_target() {
     let changes: [fn(&mut GroupDraft); 2] = [
-        |group| group.version = ProtocolVersion::Http2,
+        |group| group.protocol_version = ProtocolVersion::Http2,
         |group| group.transport = Transport::Tls,
     ];
     for change in changes {

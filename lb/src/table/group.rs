@@ -27,7 +27,7 @@ pub(crate) struct GroupDraft {
     pub(crate) requests_per_target: Option<NonZeroU32>,
     pub(crate) prefers_own_zone: bool,
     pub(crate) waiting: Waiting,
-    pub(crate) version: ProtocolVersion,
+    pub(crate) protocol_version: ProtocolVersion,
     pub(crate) transport: Transport,
     pub(crate) proxy_protocol: Option<ProxyProtocol>,
 }
@@ -37,7 +37,7 @@ pub(crate) struct GroupDraft {
 pub(crate) enum ProtocolVersion {
     Http1,
     Http2,
-    /// HTTP/2, and nothing but calls.
+    /// HTTP/2, and calls of gRPC in it.
     Grpc,
 }
 
@@ -97,7 +97,7 @@ pub(super) fn read(group: &lb::TargetGroup) -> Result<GroupDraft, TableError> {
         algorithm: read_algorithm(group)?,
         slow_start: seconds(group.slow_start_seconds),
         stickiness: group.stickiness.as_ref().and_then(read_stickiness),
-        version: read_version(group)?,
+        protocol_version: read_protocol_version(group)?,
         transport: read_transport(group)?,
         proxy_protocol: match group.proxy_protocol_version {
             0 => None,
@@ -132,7 +132,7 @@ fn read_algorithm(group: &lb::TargetGroup) -> Result<Algorithm, TableError> {
     }
 }
 
-fn read_version(group: &lb::TargetGroup) -> Result<ProtocolVersion, TableError> {
+fn read_protocol_version(group: &lb::TargetGroup) -> Result<ProtocolVersion, TableError> {
     match group.protocol_version.as_str() {
         "" | "HTTP1" => Ok(ProtocolVersion::Http1),
         "HTTP2" => Ok(ProtocolVersion::Http2),
@@ -188,12 +188,14 @@ fn read_question(
             });
         }
     };
-    let question = match group.protocol_version.as_str() {
-        // Targets that get their requests without TLS have something else there.
-        _ if transport != of_group && transport == Transport::Tls => Question::Http1,
-        "GRPC" => Question::Grpc,
-        "HTTP2" => Question::Http2,
-        _ => Question::Http1,
+    // Targets that get their requests without TLS have something else there.
+    if transport == Transport::Tls && transport != of_group {
+        return Ok((Question::Http1, transport));
+    }
+    let question = match read_protocol_version(group)? {
+        ProtocolVersion::Http1 => Question::Http1,
+        ProtocolVersion::Http2 => Question::Http2,
+        ProtocolVersion::Grpc => Question::Grpc,
     };
     Ok((question, transport))
 }

@@ -12,7 +12,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
-use crate::harness::{Backend, Http2, Lb, get, target, within};
+use crate::harness::{Backend, Http2, Lb, get, http2, target, within};
 
 type Codec = ProstCodec<CodeRange, CodeRange>;
 type Answers = Pin<Box<dyn Stream<Item = Result<CodeRange, Status>> + Send>>;
@@ -196,7 +196,7 @@ async fn targets_of_http_1_1_get_no_calls() {
 }
 
 #[tokio::test]
-async fn targets_of_grpc_get_nothing_but_calls() {
+async fn targets_of_grpc_get_only_what_may_be_a_call() {
     let (lb, _backend, mut client) = start().await;
     assert_eq!(get(lb.address, "/").await.status, 464);
     let mut connection = lb.connect().await;
@@ -208,6 +208,9 @@ async fn targets_of_grpc_get_nothing_but_calls() {
     );
     let mut connection = Http2::connect(lb.address).await;
     assert_eq!(connection.get("/sums/Unary").await.0, 464);
+    // As with ALB: what it is a POST of is the target's affair.
+    let answer = connection.send(http2::post("/sums/Unary", "no message"));
+    assert_ne!(within(answer).await.unwrap().status(), 464);
 
     ready(&mut client).await;
     let request = Request::new(number(1));

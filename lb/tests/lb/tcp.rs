@@ -38,6 +38,20 @@ async fn echo() -> Backend {
 }
 
 #[tokio::test]
+async fn a_group_whose_probes_are_calls_of_grpc_takes_connections() {
+    let backend = echo().await;
+    let lb = start(&[target("b", backend.address)], |table| {
+        table.target_groups[0].protocol_version = "GRPC".to_owned();
+    })
+    .await;
+    let mut stream = within(TcpStream::connect(lb.address)).await.unwrap();
+    stream.write_all(b"hello").await.unwrap();
+    let mut heard = [0; 5];
+    within(stream.read_exact(&mut heard)).await.unwrap();
+    assert_eq!(&heard, b"hello");
+}
+
+#[tokio::test]
 async fn bytes_pass_both_ways_and_each_way_ends_by_itself() {
     let backend = echo().await;
     let mut lb = start(&[target("b", backend.address)], |_table| {}).await;
