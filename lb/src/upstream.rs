@@ -40,7 +40,7 @@ use outgoing::{RequestBody, SendError};
 pub(crate) use pool::Pool;
 pub(crate) use rest::Rest;
 #[cfg(test)]
-pub(crate) use stacks::{Locked, Stacks};
+pub(crate) use stacks::Stacks;
 pub(crate) use stream::{Stream, Transport};
 
 /// What a target speaks.

@@ -1,5 +1,6 @@
 //! Every example of docs/load-balancer.md does what the page says.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -7,11 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use roadstead_tests::proto::ecs::{CreateServiceRequest, LoadBalancer};
-use roadstead_tests::web::{container, definition, free_port};
-use roadstead_tests::{Client, Cluster, binaries, eventually};
+use roadstead_tests::{Cluster, binaries, eventually};
 
 const GUIDE: &str = include_str!("../../docs/load-balancer.md");
+/// The ports that it takes on this host.
+const PORTS: [&str; 5] = ["8000", "8443", "8022", "8444", "9464"];
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Begins and ends what a file has.
 const FENCE: &str = "```";
@@ -41,12 +42,12 @@ fn examples(guide: &str) -> Vec<Example> {
     examples
 }
 
-/// Returns the files: what stands between fences, each under the name that its first line says in a comment.
+/// Returns the files: what stands between fences, each under the name behind the language.
 fn files(guide: &str) -> impl Iterator<Item = (&str, &str)> {
     let fenced = guide.split(FENCE).skip(1).step_by(2);
     fenced.filter_map(|block| {
-        let (_language, text) = block.split_once('\n')?;
-        let name = text.lines().next()?.strip_prefix("# ")?;
+        let (first, text) = block.split_once('\n')?;
+        let (_language, name) = first.split_once(' ')?;
         Some((name, text))
     })
 }
@@ -77,10 +78,11 @@ fn is_as_told(told: &str, line: &str) -> bool {
 fn run(cluster: &Cluster, folder: &Path, command: &str) -> anyhow::Result<String> {
     let ctl = binaries::ctl();
     let path = ctl.parent().context("ctl is in a folder")?.display();
+    let path = format!("{path}:{}", std::env::var("PATH")?);
     // Debian's own Python has the library for WebSockets.
-    let path = format!("{path}:/usr/bin:{}", std::env::var("PATH")?);
+    let command = command.replacen("python3 ", "/usr/bin/python3 ", 1);
     let output = Command::new("bash")
-        .args(["-c", command])
+        .args(["-c", &command])
         .current_dir(folder)
         .env("PATH", path)
         .env("HOME", folder)
@@ -128,24 +130,24 @@ async fn carry_out(cluster: &Cluster, folder: &Path, example: &Example) -> anyho
     .await
 }
 
-async fn serve(client: &Client, name: &str, image: &str) -> anyhow::Result<()> {
-    let mut definition = definition(&[container(image, &[])]);
-    definition.family = Some(name.to_owned());
-    let revision = client.register(definition).await?;
-    let request = CreateServiceRequest {
-        service_name: Some(name.to_owned()),
-        task_definition: Some(revision.clone()),
-        desired_count: Some(2),
-        load_balancers: vec![LoadBalancer {
-            target_group_arn: Some(name.to_owned()),
-            container_name: Some("web".to_owned()),
-            container_port: Some(8080),
-        }],
-        ..CreateServiceRequest::default()
-    };
-    client.ecs().await?.create_service(request).await?;
-    client.wait_for_rollout(name, &revision).await?;
-    Ok(())
+/// Returns the guide with free ports in the place of its own, which may be somebody's on this machine.
+fn on_free_ports(guide: &str) -> anyhow::Result<String> {
+    let mut changed = guide.to_owned();
+    for (number, told) in PORTS.iter().enumerate() {
+        changed = changed.replace(told, &mark(number));
+    }
+    // All of them at once, or two might be the same.
+    let listeners = PORTS.map(|_| TcpListener::bind("127.0.0.1:0"));
+    for (number, listener) in listeners.into_iter().enumerate() {
+        let free = listener?.local_addr()?.port().to_string();
+        changed = changed.replace(&mark(number), &free);
+    }
+    Ok(changed)
+}
+
+/// What no port has in it.
+fn mark(number: usize) -> String {
+    format!("<port {number}>")
 }
 
 /// The load balancer that an example starts and another ends, with its successor. If one of those between fails, they must end too.
@@ -155,7 +157,7 @@ impl Drop for Alone<'_> {
     fn drop(&mut self) {
         let pid = std::fs::read_to_string(self.0.join("lb.pid"));
         if let Some(pid) = pid.ok().and_then(|text| text.trim().parse().ok()) {
-            // They are gone already, if all went well.
+            // They are mostly gone already, if all went well.
             let _gone = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
@@ -165,33 +167,7 @@ impl Drop for Alone<'_> {
 async fn every_example_of_the_guide_does_what_it_says() -> anyhow::Result<()> {
     let cluster = Cluster::start().await?;
     let folder = tempfile::tempdir()?;
-    // Those of the guide may be somebody's on this machine.
-    let ports = ["8000", "8443", "8022", "8444", "9464"];
-    let mut free = Vec::new();
-    for told in ports {
-        free.push((told, free_port()?.to_string()));
-    }
-    let ports = free;
-    let port = &ports[0].1;
-    for command in [
-        "ctl load-balancer create shop".to_owned(),
-        "ctl target-group create web --health-check-path /health --health-check-interval 5"
-            .to_owned(),
-        "ctl target-group create next --health-check-path /health --health-check-interval 5"
-            .to_owned(),
-        format!("ctl listener create --load-balancer shop --port {port} --target-group web"),
-        format!(
-            "ctl rule create --listener shop:{port} --priority 50000 --header x-attached=no --target-group next"
-        ),
-    ] {
-        run(&cluster, folder.path(), &command)?;
-    }
-    serve(&cluster.client, "web", "sample:v1").await?;
-    serve(&cluster.client, "next", "sample:v2").await?;
-
-    let guide = ports.iter().fold(GUIDE.to_owned(), |guide, (told, free)| {
-        guide.replace(told, free)
-    });
+    let guide = on_free_ports(GUIDE)?;
     let examples = examples(&guide);
     ensure!(
         examples.len() > 20,

@@ -67,7 +67,7 @@ pub(crate) struct List {
     /// Only tasks on this container instance.
     #[arg(long)]
     instance: Option<String>,
-    /// Only those that were started with this.
+    /// Only tasks whose `startedBy` is this.
     #[arg(long)]
     started_by: Option<String>,
     /// RUNNING (the default) or STOPPED.

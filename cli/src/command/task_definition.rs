@@ -40,7 +40,7 @@ pub(crate) enum Command {
     },
     /// Describe a revision; a family alone stands for its newest active one.
     Describe {
-        /// Family, whose newest revision is meant without one, or ARN.
+        /// Family with or without a revision (then its newest active one), or ARN.
         #[arg(value_name = "FAMILY[:REVISION]")]
         task_definition: String,
     },

@@ -100,7 +100,7 @@ mod tests {
     use loom::thread;
 
     use super::*;
-    use crate::upstream::{Locked, Stacks};
+    use crate::upstream::Stacks;
 
     atomic!(Model);
 
@@ -164,16 +164,6 @@ mod tests {
         });
     }
 
-    impl<T> Locked<T> for Mutex<Vec<T>> {
-        fn empty() -> Self {
-            Self::new(Vec::new())
-        }
-
-        fn with<R>(&self, act: impl FnOnce(&mut Vec<T>) -> R) -> R {
-            act(&mut self.lock().unwrap())
-        }
-    }
-
     /// The order of `Target::drain`: first the mark, then the pool. Each core takes a connection, or makes one, for a request, and
     /// gives it back at the request's end.
     #[test]
@@ -182,7 +172,7 @@ mod tests {
         model.preemption_bound = Some(3);
         model.check(|| {
             let word = Arc::new(Word::<Model>::new());
-            let pool = Arc::new(Stacks::<_, Mutex<Vec<usize>>>::new(2, 1));
+            let pool = Arc::new(Stacks::<Mutex<Vec<usize>>>::new(2, 1));
             pool.put(0, 0, || word.is_draining());
             let cores = [0, 1].map(|core| {
                 let (word, pool) = (Arc::clone(&word), Arc::clone(&pool));
@@ -202,28 +192,6 @@ mod tests {
             for core in [0, 1] {
                 assert_eq!(pool.with(core, |stack| stack.len()), 0, "of core {core}");
             }
-        });
-    }
-
-    #[test]
-    fn in_every_order_a_connection_has_one_request_at_a_time_and_no_stack_too_many() {
-        loom::model(|| {
-            let pool = Arc::new(Stacks::<_, Mutex<Vec<usize>>>::new(1, 1));
-            pool.put(0, 7, || false);
-            let takers = [(), ()].map(|()| {
-                let pool = Arc::clone(&pool);
-                thread::spawn(move || pool.with(0, Vec::pop))
-            });
-            let taken = takers.map(|taker| taker.join().unwrap());
-            assert_eq!(taken.iter().flatten().count(), 1);
-            let givers = [1, 2].map(|one| {
-                let pool = Arc::clone(&pool);
-                thread::spawn(move || pool.put(0, one, || false))
-            });
-            for giver in givers {
-                giver.join().unwrap();
-            }
-            assert_eq!(pool.with(0, |stack| stack.len()), 1);
         });
     }
 }

@@ -42,7 +42,7 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// The connections to one target, for each worker.
 #[derive(Debug)]
-pub(crate) struct Http2Pool(Stacks<Connection>);
+pub(crate) struct Http2Pool(Stacks<Mutex<Vec<Connection>>>);
 
 #[derive(Debug, Clone)]
 struct Connection {
@@ -61,7 +61,7 @@ struct Usage {
 
 impl Http2Pool {
     pub(crate) fn new(workers: usize) -> Self {
-        // There are no more than the requests that are under way need.
+        // As many as the requests of the last minute needed, which are bounded.
         Self(Stacks::new(workers, usize::MAX))
     }
 

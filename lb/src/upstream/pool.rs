@@ -1,13 +1,17 @@
 //! The unused connections to one target that speaks HTTP/1.1. They never cross cores.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::Wire;
 use super::stacks::Stacks;
 
-/// Connections that wait for their next request; boxed, for one goes in and out with each request.
+/// Boxed, for a connection goes in and out with each request.
+type Kept = Box<Wire>;
+
+/// Connections that wait for their next request.
 #[derive(Debug)]
-pub(crate) struct Pool(Stacks<Box<Wire>>);
+pub(crate) struct Pool(Stacks<Mutex<Vec<Kept>>>);
 
 impl Pool {
     /// Returns a pool that keeps at most `most` connections for each worker.

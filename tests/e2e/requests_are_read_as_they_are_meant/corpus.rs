@@ -21,7 +21,7 @@ pub(crate) const CORPUS: &[Attempt] = &[
     attempt(
         "two lengths",
         Refused,
-        "POST PATH HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 44\r\n\r\n",
+        "POST PATH HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 46\r\n\r\n",
         "HIDDEN",
     ),
     attempt(
@@ -39,7 +39,7 @@ pub(crate) const CORPUS: &[Attempt] = &[
     attempt(
         "a list of lengths",
         Refused,
-        "POST PATH HTTP/1.1\r\nHost: a\r\nContent-Length: 0, 44\r\n\r\n",
+        "POST PATH HTTP/1.1\r\nHost: a\r\nContent-Length: 0, 46\r\n\r\n",
         "HIDDEN",
     ),
     attempt(

@@ -153,6 +153,15 @@ async fn nothing_hides_from(name: &'static str) -> anyhow::Result<()> {
         !expected.iter().any(|one| one.contains("smuggled")),
         "{expected:?}"
     );
+    let verdicts = CORPUS.iter().map(|attempt| attempt.verdict);
+    let verdicts = verdicts.chain(http2::CORPUS.iter().map(|attempt| attempt.verdict));
+    let accepted = verdicts.filter(|verdict| *verdict == Verdict::Accepted);
+    let attempts = expected.iter().filter(|one| one.ends_with("/attempt"));
+    ensure!(
+        attempts.clone().count() == accepted.count(),
+        "what is refused was passed on: {:?}",
+        attempts.collect::<Vec<_>>()
+    );
     let but = |all: &[String], others: &[String]| -> Vec<String> {
         let unknown = all.iter().filter(|one| !others.contains(one));
         unknown.cloned().collect()

@@ -139,9 +139,10 @@ pub(super) async fn health(
         .into_iter()
         .find(|one| one.group.name == name);
     let targets = found.map(|one| one.targets).unwrap_or_default();
+    let in_use = state.target_group_in_use(&name);
     let described = targets
         .iter()
-        .map(|target| target_health(&state, &name, target))
+        .map(|target| target_health(&state, &name, in_use, target))
         .collect();
     Ok(DescribeTargetHealthResponse {
         target_health_descriptions: described,
@@ -151,6 +152,7 @@ pub(super) async fn health(
 fn target_health(
     state: &ClusterState,
     group: &TargetGroupName,
+    group_in_use: bool,
     target: &Target,
 ) -> elb::TargetHealthDescription {
     let task = state.tasks.get(&target.task);
@@ -162,11 +164,7 @@ fn target_health(
             id: instance.map(|instance| instance.id.to_string()),
             port: Some(i32::from(target.port)),
         }),
-        target_health: Some(convert::health(
-            target,
-            verdict,
-            state.target_group_in_use(group),
-        )),
+        target_health: Some(convert::health(target, verdict, group_in_use)),
         task_arn: task.map(|task| state.arns().task(&task.cluster, &task.id)),
         last_probes: Vec::new(),
     }

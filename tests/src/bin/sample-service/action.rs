@@ -7,6 +7,8 @@ pub(crate) enum Action {
     Greet,
     /// Show the request's headers.
     Headers,
+    /// Begin a session.
+    LogIn,
     Wait(Duration),
     TakeMemory {
         mib: usize,
@@ -19,6 +21,7 @@ pub(crate) fn action(path: &str, query: &str) -> Action {
     match path {
         "/" | "/health" => Action::Greet,
         "/headers" => Action::Headers,
+        "/login" => Action::LogIn,
         "/slow" => number(query, "ms").map_or(Action::Unknown, |ms| {
             Action::Wait(Duration::from_millis(u64::from(ms)))
         }),
@@ -48,7 +51,7 @@ pub(crate) async fn carry_out(action: Action) {
             let _kept = vec![1_u8; mib << 20].leak();
         }
         Action::Exit(code) => std::process::exit(code),
-        Action::Greet | Action::Headers | Action::Unknown => {}
+        Action::Greet | Action::Headers | Action::LogIn | Action::Unknown => {}
     }
 }
 
@@ -60,6 +63,7 @@ mod tests {
     fn paths_say_what_to_do() {
         assert_eq!(action("/", ""), Action::Greet);
         assert_eq!(action("/headers", ""), Action::Headers);
+        assert_eq!(action("/login", ""), Action::LogIn);
         assert_eq!(
             action("/slow", "ms=250"),
             Action::Wait(Duration::from_millis(250))

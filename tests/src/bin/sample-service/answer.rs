@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::{
     CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    UPGRADE,
+    SET_COOKIE, UPGRADE,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -26,6 +26,8 @@ type Body = BoxBody<Bytes, Infallible>;
 /// and two bytes long.
 const SERVING: &[u8] = &[0, 0, 0, 0, 2, 8, 1];
 
+const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+
 pub(crate) async fn answer(
     request: Request<Incoming>,
     greeting: Bytes,
@@ -40,6 +42,12 @@ pub(crate) async fn answer(
     let response = match action(uri.path(), uri.query().unwrap_or("")) {
         Action::Greet => text(StatusCode::OK, greeting),
         Action::Headers => text(StatusCode::OK, shown(request.headers()).into()),
+        Action::LogIn => {
+            let mut response = text(StatusCode::OK, greeting);
+            let session = HeaderValue::from_static("SESSION=1; Path=/");
+            response.headers_mut().insert(SET_COOKIE, session);
+            response
+        }
         Action::Unknown => text(StatusCode::NOT_FOUND, "not found\n".into()),
         other => {
             carry_out(other).await;
@@ -82,9 +90,12 @@ fn serving() -> Response<Body> {
 /// Becomes a WebSocket (RFC 6455 4.2.2) that sends back what it gets.
 fn chat(mut request: Request<Incoming>) -> Response<Body> {
     let Some(key) = request.headers().get(SEC_WEBSOCKET_KEY) else {
-        return text(StatusCode::UPGRADE_REQUIRED, "a WebSocket\n".into());
+        let mut response = text(StatusCode::UPGRADE_REQUIRED, "a WebSocket\n".into());
+        response.headers_mut().insert(UPGRADE, WEBSOCKET);
+        return response;
     };
-    let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()));
+    let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()))
+        .expect("what is encoded as base64 is a value");
     tokio::spawn(async move {
         let upgraded = match hyper::upgrade::on(&mut request).await {
             Ok(upgraded) => TokioIo::new(upgraded),
@@ -100,10 +111,7 @@ fn chat(mut request: Request<Incoming>) -> Response<Body> {
     let mut response = text(StatusCode::SWITCHING_PROTOCOLS, Bytes::new());
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(
-        SEC_WEBSOCKET_ACCEPT,
-        accept.expect("what is encoded as base64 is a value"),
-    );
+    headers.insert(UPGRADE, WEBSOCKET);
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     response
 }

@@ -1,9 +1,10 @@
 //! The service that the demo and the tests roll out: a tiny server of HTTP that can also misbehave on request.
 //!
-//! `GET /` says who answers, `/health` is for probes, `/headers` shows the request's, `/slow?ms=N` takes its time, `/memory?mib=N` takes
-//! memory and keeps it, `/exit?code=N` ends the process, `/chat` is a WebSocket that says what it hears, and gRPC's health service says that
-//! it serves. All on one port, in HTTP/1.1 and HTTP/2, with and without TLS, by how a client begins. On SIGTERM it accepts nothing more, finishes what it has (unless it is
-//! hasty) and exits with 0. It is built statically, and `sample-service image` wraps the running binary itself into an image.
+//! `GET /` says who answers, `/health` is for probes, `/headers` shows the request's, `/login` sets a cookie, `/slow?ms=N` takes its time,
+//! `/memory?mib=N` takes memory and keeps it, `/exit?code=N` ends the process, `/chat` is a WebSocket that says what it hears, and gRPC's
+//! health service says that it serves. All on one port, in HTTP/1.1 and HTTP/2, with and without TLS, by how a client begins. On SIGTERM it
+//! accepts nothing more, finishes what it has but for WebSockets (unless it is hasty) and exits with 0. It is built statically, and
+//! `sample-service image` wraps the running binary itself into an image.
 
 mod action;
 mod answer;
@@ -25,7 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use action::{action, carry_out};
 use answer::answer;
-use tls::Tls;
+use tls::{Begun, Tls};
 
 #[derive(Debug, Parser)]
 struct Args {
@@ -106,16 +107,13 @@ async fn serve(args: Args) -> anyhow::Result<()> {
 
 async fn meet(stream: TcpStream, tls: Tls, greeting: Bytes, stop: CancellationToken) {
     let begun = tokio::select! {
-        begun = tls::is_begun(&stream) => begun,
+        begun = tls.begin(stream) => begun,
         () = stop.cancelled() => return,
     };
     match begun {
-        Ok(true) => match tls.accept(stream).await {
-            Ok(stream) => converse(stream, greeting, stop).await,
-            Err(error) => eprintln!("a client did not shake hands: {error}"),
-        },
-        Ok(false) => converse(stream, greeting, stop).await,
-        Err(error) => eprintln!("a connection broke: {error}"),
+        Ok(Begun::Plain(stream)) => converse(stream, greeting, stop).await,
+        Ok(Begun::Tls(stream)) => converse(*stream, greeting, stop).await,
+        Err(error) => eprintln!("a connection broke at its beginning: {error}"),
     }
 }
 

@@ -16,6 +16,12 @@ const HANDSHAKE: u8 = 22;
 #[derive(Clone)]
 pub(crate) struct Tls(TlsAcceptor);
 
+/// A connection of which it is known what it speaks.
+pub(crate) enum Begun {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
 impl Tls {
     pub(crate) fn new() -> anyhow::Result<Self> {
         let made = rcgen::generate_simple_self_signed(["sample.example".to_owned()])
@@ -30,14 +36,14 @@ impl Tls {
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 
-    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        self.0.accept(stream).await
+    /// Waits for a client's first byte, and shakes hands if that begins TLS.
+    pub(crate) async fn begin(&self, stream: TcpStream) -> io::Result<Begun> {
+        let mut first = [0];
+        stream.peek(&mut first).await?;
+        if first != [HANDSHAKE] {
+            return Ok(Begun::Plain(stream));
+        }
+        let stream = self.0.accept(stream).await?;
+        Ok(Begun::Tls(Box::new(stream)))
     }
-}
-
-/// Waits for a client's first byte, and returns whether it begins TLS.
-pub(crate) async fn is_begun(stream: &TcpStream) -> io::Result<bool> {
-    let mut first = [0];
-    stream.peek(&mut first).await?;
-    Ok(first == [HANDSHAKE])
 }

@@ -247,6 +247,7 @@ pub(crate) fn health(
             "Target deregistration is in progress",
         );
     }
+    // Of a service that is being deleted, for no other loses its listener.
     if !group_in_use {
         return standing(
             "unused",
