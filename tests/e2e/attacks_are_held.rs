@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use roadstead_tests::http::{self, Url};
+use roadstead_tests::http::Url;
 use roadstead_tests::load::{Load, Options};
 use roadstead_tests::web::free_port;
 use roadstead_tests::{Process, eventually, front};
@@ -23,14 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SERVICE: &str = "const service = require('http').createServer((request, response) => \
     request.on('end', () => response.end('x'.repeat(request.url.length > 1 ? 1 << 20 : 10))).resume()); \
     service.requestTimeout = 0; service.listen(process.argv[2], '127.0.0.1');";
-
-/// Returns how many client connections the load balancer has.
-async fn connections(page: &Url) -> anyhow::Result<usize> {
-    let page = http::get(page, DEADLINE).await?.text();
-    let mut lines = page.lines();
-    let open = lines.find_map(|line| line.strip_prefix("roadstead_lb_connections "));
-    Ok(open.context("there is such a metric")?.parse()?)
-}
 
 /// Slow clients come; meanwhile others are served, and the slow ones lose their connections long before they give up.
 async fn is_held(path: &str, attack: &[&str]) -> anyhow::Result<()> {
@@ -68,12 +60,12 @@ async fn is_held(path: &str, attack: &[&str]) -> anyhow::Result<()> {
         .context("slowhttptest is installed by tests/setup.sh test")?;
     let page: Url = format!("http://{metrics_at}/metrics").parse()?;
     eventually(DEADLINE, "the attackers are there", async || {
-        Ok((connections(&page).await? > ATTACKERS / 2).then_some(()))
+        Ok((front::connections(&page).await? > ATTACKERS / 2).then_some(()))
     })
     .await?;
     eventually(PATIENCE, "they have lost their connections", async || {
         // Those of the others are fewer.
-        Ok((connections(&page).await? < ATTACKERS / 4).then_some(()))
+        Ok((front::connections(&page).await? < ATTACKERS / 4).then_some(()))
     })
     .await?;
     attacker.kill().await?;
@@ -116,15 +108,10 @@ fn is_a_race_of_the_scanner(id: &str) -> bool {
 async fn tls_has_no_weakness_above_low() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let port = free_port()?;
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-    fs::write(folder.path().join("own.pem"), made.cert.pem())?;
-    fs::write(
-        folder.path().join("own.key"),
-        made.signing_key.serialize_pem(),
-    )?;
+    let certificate = front::own_certificate(folder.path())?;
     let table = format!(
-        "[[certificate]]\nname = \"own\"\nchain = \"own.pem\"\nkey = \"own.key\"\n[[listener]]\nport = {port}\n\
-         certificates = [\"own\"]\n[[listener.rule]]\nfixed_response = {{ status = 200, body = \"hello\" }}\n"
+        "{certificate}[[listener]]\nport = {port}\ncertificates = [\"own\"]\n\
+         [[listener.rule]]\nfixed_response = {{ status = 200, body = \"hello\" }}\n"
     );
     let _front = front::start(folder.path(), port, &table, &[]).await?;
     let findings = folder.path().join("findings.json");

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpStream;
 
+use crate::http::{self, Url};
 use crate::{Process, binaries, eventually};
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -19,6 +20,29 @@ pub fn table(port: u16, target: u16) -> String {
         "[[listener]]\nport = {port}\n[[listener.rule]]\nforward = \"origin\"\n\n[[target_group]]\nname = \"origin\"\n\
          targets = [\"127.0.0.1:{target}\"]\nhealth_check = false\n"
     )
+}
+
+/// Makes a certificate for `localhost` in the folder, and returns what of a table names it `own`.
+///
+/// # Errors
+/// Fails when a file cannot be written.
+pub fn own_certificate(folder: &Path) -> anyhow::Result<String> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    fs::write(folder.join("own.pem"), made.cert.pem())?;
+    fs::write(folder.join("own.key"), made.signing_key.serialize_pem())?;
+    let table = "[[certificate]]\nname = \"own\"\nchain = \"own.pem\"\nkey = \"own.key\"\n";
+    Ok(table.to_owned())
+}
+
+/// Returns how many client connections a load balancer has, by its metrics.
+///
+/// # Errors
+/// Fails when the page does not say so.
+pub async fn connections(metrics: &Url) -> anyhow::Result<usize> {
+    let page = http::get(metrics, DEADLINE).await?.text();
+    let mut lines = page.lines();
+    let open = lines.find_map(|line| line.strip_prefix("roadstead_lb_connections "));
+    Ok(open.context("there is such a metric")?.parse()?)
 }
 
 /// Starts a load balancer with this table and these flags; returns when it listens on `port`.

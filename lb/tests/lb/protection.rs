@@ -310,14 +310,19 @@ async fn nobody_waits_longer_than_the_group_says() {
     lb.until_counts([0, 0, 1, 0]).await;
 }
 
+/// Returns when a pause ends that begins now, as tables have it: in milliseconds since the epoch.
+fn pause(duration: Duration) -> i64 {
+    let end = std::time::SystemTime::now() + duration;
+    let end = end.duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(end.as_millis()).unwrap()
+}
+
 #[tokio::test]
 async fn a_paused_group_holds_its_requests_until_it_goes_on() {
     let backend = Backend::text("hello").await;
-    let hour = std::time::SystemTime::now() + Duration::from_secs(3600);
-    let hour = hour.duration_since(std::time::UNIX_EPOCH).unwrap();
     let change = |group: &mut lb::TargetGroup| {
         group.waiting = 10;
-        group.paused_until = i64::try_from(hour.as_millis()).unwrap();
+        group.paused_until = pause(Duration::from_secs(3600));
     };
     let mut lb = with_group(change, &[target("b", backend.address)]).await;
     let mut held = lb.connect().await;
@@ -330,4 +335,37 @@ async fn a_paused_group_holds_its_requests_until_it_goes_on() {
     lb.until(|report| report.table_revision == revision).await;
     assert_eq!(held.answer().await.status, 200);
     assert_eq!(second.answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn of_a_paused_group_no_more_requests_wait_than_may() {
+    let backend = Backend::text("hello").await;
+    let change = |group: &mut lb::TargetGroup| {
+        group.waiting = 1;
+        group.paused_until = pause(Duration::from_secs(3600));
+    };
+    let lb = with_group(change, &[target("b", backend.address)]).await;
+    let (mut first, mut second) = (lb.connect().await, lb.connect().await);
+    first.send(GET).await;
+    second.send(GET).await;
+    let answer = tokio::select! {
+        answer = first.answer() => answer,
+        answer = second.answer() => answer,
+    };
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert_eq!(backend.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_pause_ends_by_itself() {
+    let backend = Backend::text("hello").await;
+    let until = pause(Duration::from_millis(300));
+    let change = |group: &mut lb::TargetGroup| {
+        group.waiting = 10;
+        group.paused_until = until;
+    };
+    let lb = with_group(change, &[target("b", backend.address)]).await;
+    assert_eq!(get(lb.address, "/").await.status, 200);
+    assert!(pause(Duration::ZERO) >= until, "it was sent on too early");
 }
