@@ -187,6 +187,32 @@ table() {
         }'
 }
 
+# compared WORK FILE: keeps how `ctl lb` compares, by the lines of NAME VALUE there, for the last table.
+compared() {
+    sort -k1,1 -k2,2g "$2" | awk -v work="$1" '
+        { value[$1, ++count[$1]] = $2 }
+        function median(name) { return value[name, int((count[name] + 1) / 2)] }
+        END { print work, median("roadstead") / median("nginx"), median("roadstead") / median("haproxy") }' >>"$work/compared"
+}
+
+# All that was compared, beside what it shall be at most.
+goals() {
+    [ -e "$work/compared" ] || return 0
+    printf '\n| work | times nginx | at most | times HAProxy | at most |\n|---|---|---|---|---|\n'
+    awk '
+        NR == FNR { nginx[$1] = $2; haproxy[$1] = $3; next }
+        { printf "| %s | %.2f | %s | %.2f | %s |\n", $1, $2, nginx[$1], $3, haproxy[$1] }' - "$work/compared" <<'GOALS'
+h1-64 0.95 0.85
+h1-512 0.95 0.85
+h1-100k 1.00 0.70
+https 0.85 0.75
+handshakes 0.55 0.50
+http2 0.95 1.15
+p50 1.00 1.00
+p99 1.00 1.00
+GOALS
+}
+
 # measured NAME SESSION PER COMMAND...: adds to the results what CPU time, in seconds, a session spends on PER of the requests that COMMAND
 # makes; it tells how many they are.
 measured() {
@@ -210,6 +236,7 @@ cpu() {
         done
     done
     table "$1" "CPU s per 100,000"
+    compared "$1" "$work/results"
 }
 
 # Latency differs more from round to round than from proxy to proxy: many short rounds, each in an order of its own, and a second nginx that
@@ -232,6 +259,7 @@ latency() {
     wait "${session[again]}" || true
     for quantile in p50 p99; do
         python3 "$(dirname "$0")/ratios.py" "3,000 requests/s, $quantile in ms" "$work/$quantile"
+        compared "$quantile" "$work/$quantile"
     done
 }
 
@@ -323,3 +351,4 @@ for kind in "$@"; do
         *) cpu "$kind" ;;
     esac
 done
+goals
