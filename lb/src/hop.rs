@@ -62,6 +62,13 @@ pub(crate) fn may_trail(name: &HeaderName) -> bool {
     !is_hop_by_hop(name) && *name != CONTENT_LENGTH && *name != HOST
 }
 
+/// Leaves out of trailers what may not be among them.
+pub(crate) fn keep_trailing(trailers: &mut HeaderMap) {
+    for name in ALWAYS.iter().chain([&CONTENT_LENGTH, &HOST]) {
+        trailers.remove(name);
+    }
+}
+
 /// Returns whether an `Expect` header's value says that its client waits to be told to send the body (RFC 9110 10.1.1).
 pub(crate) fn expects_continue(value: &[u8]) -> bool {
     elements(value).any(|expected| expected.eq_ignore_ascii_case(b"100-continue"))

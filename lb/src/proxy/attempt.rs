@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use http::request;
+use http::{Method, request};
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -11,6 +11,7 @@ use super::Answered;
 use super::refusal::Refusal;
 use super::tried::Tried;
 use crate::client::{Client, Interrupted};
+use crate::framing;
 use crate::io::Received;
 use crate::target::{Target, Ticket};
 use crate::upstream::{
@@ -172,8 +173,10 @@ impl Way<'_> {
         match client.link.guard(target, sent).await {
             Ok(Ok(response)) => {
                 let (head, body) = response.into_parts();
+                let is_bodiless =
+                    self.head.method == Method::HEAD || framing::has_no_body(head.status);
+                let rest = Rest::Http2(Box::new(CallAnswer::new(body, is_bodiless, slot)));
                 let head = Box::new(head.into());
-                let rest = Rest::Http2(Box::new(CallAnswer::new(body, slot)));
                 Ok(Some(Answered { head, rest, ticket }))
             }
             Ok(Err(failure)) => {

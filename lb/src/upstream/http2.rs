@@ -8,13 +8,13 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE, HOST, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Request, Response, Uri, Version, request};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, request};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -188,7 +188,11 @@ impl Slot {
         let scheme = self.connection.scheme.clone();
         let request = call.request(head, scheme, forwarded);
         let sent = self.connection.requests.try_send_request(request);
-        sent.await.map_err(|mut failure| {
+        let answer = sent.await.map(|mut answer| {
+            mend(answer.headers_mut());
+            answer
+        });
+        answer.map_err(|mut failure| {
             let unsent = failure.take_message();
             let error = failure.into_error();
             let untouched = match unsent {
@@ -205,6 +209,21 @@ impl Slot {
                 answered,
             }
         })
+    }
+}
+
+/// Takes out of an answer's headers what h2 lets through and RFC 9113 does not: a field of requests (8.2.2), and white space around
+/// values (8.2.1).
+fn mend(headers: &mut HeaderMap) {
+    headers.remove(TE);
+    for value in headers.values_mut() {
+        let trimmed = value.as_bytes().trim_ascii();
+        if trimmed.len() < value.len()
+            && let Ok(mut mended) = HeaderValue::from_bytes(trimmed)
+        {
+            mended.set_sensitive(value.is_sensitive());
+            *value = mended;
+        }
     }
 }
 
@@ -314,10 +333,16 @@ impl Body for OutgoingBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
-        match &mut self.0 {
-            Some(body) => Pin::new(body).poll_frame(cx),
-            None => Poll::Ready(None),
+        let Some(body) = &mut self.0 else {
+            return Poll::Ready(None);
+        };
+        let mut frame = ready!(Pin::new(body).poll_frame(cx));
+        if let Some(Ok(frame)) = &mut frame
+            && let Some(trailers) = frame.trailers_mut()
+        {
+            hop::keep_trailing(trailers);
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -334,12 +359,18 @@ impl Body for OutgoingBody {
 #[derive(Debug)]
 pub(crate) struct CallAnswer {
     pub(super) body: Incoming,
+    /// It ends with its head; h2 does not hold a target to that (RFC 9110 6.4.1).
+    pub(super) is_bodiless: bool,
     /// Others may have it when this is over.
     _slot: Slot,
 }
 
 impl CallAnswer {
-    pub(crate) fn new(body: Incoming, slot: Slot) -> Self {
-        Self { body, _slot: slot }
+    pub(crate) fn new(body: Incoming, is_bodiless: bool, slot: Slot) -> Self {
+        Self {
+            body,
+            is_bodiless,
+            _slot: slot,
+        }
     }
 }

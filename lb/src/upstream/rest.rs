@@ -21,7 +21,7 @@ impl Rest {
     pub(crate) fn is_complete(&self) -> bool {
         match self {
             Self::Http1(wire) => wire.is_complete(),
-            Self::Http2(answer) => answer.body.is_end_stream(),
+            Self::Http2(answer) => answer.is_bodiless || answer.body.is_end_stream(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! in trailers are dropped, where they are malformed (8.1); neither reaches a target. And h2 does not say which fields must never be
 //! indexed (RFC 7541 6.2.3), so that towards targets of HTTP/2 only `Authorization` and `Cookie` never are.
 
+mod answers;
 mod connection_errors;
 mod malformed;
 

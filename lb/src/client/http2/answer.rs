@@ -8,10 +8,11 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http::header::{CONTENT_LENGTH, DATE};
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, StatusCode};
 use http_body::Body as _;
 
 use crate::client::Client;
+use crate::hop;
 use crate::proxy::{BodyError, ResponseBody};
 use crate::response::ResponseHead;
 
@@ -31,6 +32,9 @@ pub(super) enum Broken {
 /// Returns a head as a client gets it, with what it must say of its body and of the time (RFC 9110 6.6.1 and 8.6).
 pub(super) fn head(head: ResponseHead, body: &ResponseBody) -> Response<()> {
     let mut parts = head.into_parts();
+    if parts.status == StatusCode::NO_CONTENT {
+        parts.headers.remove(CONTENT_LENGTH);
+    }
     if !body.is_end_stream()
         && let Some(length) = body.size_hint().exact()
     {
@@ -98,7 +102,8 @@ impl Sending {
                     }
                 }
                 Ok(Err(frame)) => {
-                    let trailers = frame.into_trailers().unwrap_or_default();
+                    let mut trailers = frame.into_trailers().unwrap_or_default();
+                    hop::keep_trailing(&mut trailers);
                     self.stream.send_trailers(trailers)?;
                     return Poll::Ready(Ok(()));
                 }

@@ -30,6 +30,7 @@ pub(crate) const PADDED: u8 = 8;
 pub(crate) const OK: &[u8] = &[0x88];
 pub(crate) const CONTINUE: &[u8] = &[0x48, 0x82, 0x08, 0x01];
 pub(crate) const EARLY_HINTS: &[u8] = &[0x48, 0x82, 0x08, 0x19];
+pub(crate) const BAD_GATEWAY: &[u8] = &[0x48, 0x82, 0x6c, 0x02];
 pub(crate) const SERVICE_UNAVAILABLE: &[u8] = &[0x48, 0x83, 0x6c, 0x0c, 0xff];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +117,16 @@ impl Frames {
     pub(crate) async fn begin(&mut self) {
         self.send(PREFACE).await;
         self.send(frame(SETTINGS, 0, 0, []).bytes()).await;
+    }
+
+    /// Takes a connection as a server must; `None` if its client does not begin.
+    pub(crate) async fn accept(mut stream: TcpStream) -> Option<Self> {
+        let mut preface = [0; PREFACE.len()];
+        stream.read_exact(&mut preface).await.ok()?;
+        assert_eq!(preface, PREFACE);
+        let mut frames = Self { stream };
+        frames.send(frame(SETTINGS, 0, 0, []).bytes()).await;
+        Some(frames)
     }
 
     /// Connects, and says nothing yet.
