@@ -7,6 +7,7 @@
 mod answers;
 mod connection_errors;
 mod malformed;
+mod stream_errors;
 
 use http_body_util::{BodyExt as _, Collected};
 use tokio::io::AsyncReadExt as _;
@@ -24,12 +25,15 @@ const PROTOCOL_ERROR: u32 = 1;
 const FLOW_CONTROL_ERROR: u32 = 3;
 const STREAM_CLOSED: u32 = 5;
 const FRAME_SIZE_ERROR: u32 = 6;
+const REFUSED_STREAM: u32 = 7;
 const COMPRESSION_ERROR: u32 = 9;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// The first byte of an answer with 200, and of one with 400: an index of the static table (RFC 7541 A).
 const OK: u8 = 0x88;
 const BAD_REQUEST: u8 = 0x8c;
+/// How one with 405 begins, in Huffman's code (B).
+const METHOD_NOT_ALLOWED: &[u8] = &[0x48, 0x83, 0x68, 0x0d, 0xff];
 
 async fn served() -> (Lb, Backend) {
     let backend = Backend::http(|request| async move {
@@ -93,6 +97,26 @@ async fn a_malformed_request_is_refused_and_the_next_one_served() {
             let next = connection.next_of(&[HEADERS, GOAWAY], name).await;
             assert_eq!((next.kind, next.stream), (HEADERS, 3), "{name}");
         }
+    }
+}
+
+#[tokio::test]
+async fn connect_is_not_for_a_proxy_of_none() {
+    for flags in [END_HEADERS, END_HEADERS | END_STREAM] {
+        let (lb, backend) = served().await;
+        let mut connection = Frames::open(lb.address).await;
+        let block = literals(&[(":method", "CONNECT"), (":authority", "a:80")]);
+        connection
+            .send(frame(HEADERS, flags, 1, block).bytes())
+            .await;
+        let answer = connection
+            .next_of(&[HEADERS, RST_STREAM, GOAWAY], "CONNECT")
+            .await;
+        assert!(answer.payload.starts_with(METHOD_NOT_ALLOWED), "{answer:?}");
+        assert_eq!(backend.connections(), 0, "no target hears of it");
+        connection.send(get(3).bytes()).await;
+        let next = connection.next_of(&[HEADERS, GOAWAY], "the next").await;
+        assert_eq!((next.kind, next.payload[0]), (HEADERS, OK));
     }
 }
 

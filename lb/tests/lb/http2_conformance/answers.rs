@@ -21,7 +21,7 @@ const OK: (&str, &str) = (":status", "200");
 
 /// What a target does with each request: its frames are of the stream 1 of the table, whichever stream the request is.
 #[derive(Clone, Default)]
-struct Script(Arc<Mutex<Vec<Frame>>>);
+pub(super) struct Script(Arc<Mutex<Vec<Frame>>>);
 
 impl Script {
     fn set(&self, frames: &[Frame]) {
@@ -40,7 +40,7 @@ impl Script {
 }
 
 /// A target that speaks HTTP/2 frame by frame, as its script says, and a load balancer before it.
-async fn scripted() -> (Lb, Backend, Script) {
+pub(super) async fn scripted() -> (Lb, Backend, Script) {
     let script = Script::default();
     let own = script.clone();
     let backend = Backend::raw(move |stream, _number| {
