@@ -4,7 +4,7 @@ SHELL := /bin/bash
 machine := $(shell uname -m)-unknown-linux-gnu
 binaries := $(CURDIR)/target/$(machine)/release
 
-.PHONY: build demo demo-down test test-systemd check bench bench-lb
+.PHONY: build demo demo-down test test-systemd fuzz check bench bench-lb
 
 # Static, so that the same file runs on every host, and so that the sample service can be an image of its own.
 build:
@@ -31,6 +31,12 @@ test-systemd:
 	tests/setup.sh build run test
 	$(MAKE) build
 	tests/systemd.sh $(binaries)
+
+# The load balancer's parsers and rules on this much random input each; `make test` has 256 of each.
+CASES := 200000
+fuzz:
+	tests/setup.sh build test
+	PROPTEST_CASES=$(CASES) cargo nextest run -p roadstead-lb --locked --lib --profile fuzz -E 'test(/::fuzz::/)' --no-fail-fast
 
 # Advisories need the network; they are checked where there is one, by `cargo deny check`.
 check:

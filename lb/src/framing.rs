@@ -2,6 +2,8 @@
 
 mod chunked;
 mod encode;
+#[cfg(test)]
+mod fuzz;
 mod read;
 
 use bytes::{Bytes, BytesMut};

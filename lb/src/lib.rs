@@ -22,6 +22,8 @@ mod hop;
 mod io;
 mod lock;
 mod metrics;
+#[cfg(test)]
+mod mutation;
 mod proxy;
 mod registry;
 mod response;

@@ -98,3 +98,6 @@ async fn server_name<S: AsyncRead + Unpin>(
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz;

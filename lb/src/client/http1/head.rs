@@ -231,4 +231,6 @@ impl Fields {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

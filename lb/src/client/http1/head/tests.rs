@@ -1,6 +1,3 @@
-use proptest::collection::vec;
-use proptest::prelude::*;
-
 use super::*;
 
 const MOST: usize = 64 * 1024;
@@ -186,36 +183,4 @@ fn only_since_http_1_1_there_is_an_expectation() {
         .expects_continue
     };
     assert!(expects("1.1") && !expects("1.0"));
-}
-
-proptest! {
-    /// As `read` asserts, wherever it is cut.
-    #[test]
-    fn what_is_read_does_not_depend_on_how_it_is_cut(
-        lines in vec("(GET / HTTP/1.1|content-length: 1|Transfer-Encoding: chunked|x: y|\\PC{0,5})?(\r\n|\n|\r|)", 0..6)
-    ) {
-        let text = lines.concat();
-        let _any = read(&text);
-        let _any = read(&format!("GET / HTTP/1.1\r\n{text}\r\n\r\n"));
-    }
-
-    /// Whoever reads a head by its lines finds no other end, length or coding than we do.
-    #[test]
-    fn what_is_taken_can_be_read_in_one_way_only(
-        lines in vec("(content-length:|content-length|Transfer-Encoding|x|\\s)?[:; ]?(1|2|chunked|,|\\PC{0,3})(\r\n|\n|\r|\r\n )?", 0..5)
-    ) {
-        let text = format!("POST / HTTP/1.1\r\nHost: a\r\n{}\r\n\r\n", lines.concat());
-        if let Ok(Some((head, left))) = read(&text) {
-            let taken = &text[..text.len() - left.len()];
-            prop_assert!(taken.ends_with("\r\n\r\n") && taken.matches("\r\n\r\n").count() == 1);
-            prop_assert!(!taken.replace("\r\n", "").contains(['\r', '\n']));
-            let names: Vec<String> = taken.split("\r\n").map(|line| line.split(':').next().unwrap().to_lowercase()).collect();
-            let count = |name: &str| names.iter().filter(|other| *other == name).count();
-            match head.body.length() {
-                None => prop_assert_eq!((count("transfer-encoding"), count("content-length")), (1, 0)),
-                Some(0) => prop_assert_eq!(count("transfer-encoding"), 0),
-                Some(_) => prop_assert_eq!((count("transfer-encoding"), count("content-length")), (0, 1)),
-            }
-        }
-    }
 }
