@@ -64,26 +64,6 @@ fn a_sound_file_becomes_a_table() {
 }
 
 #[test]
-fn the_file_of_the_guide_is_sound() {
-    let guide = include_str!("../../../../docs/load-balancer.md");
-    let (_, rest) = guide.split_once("```toml\n").unwrap();
-    let (example, _) = rest.split_once("```").unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let key = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
-    let pairs = [
-        ("shop.pem", key.cert.pem()),
-        ("shop.key", key.signing_key.serialize_pem()),
-        ("table.toml", example.to_owned()),
-    ];
-    for (name, text) in pairs {
-        std::fs::write(directory.path().join(name), text).unwrap();
-    }
-    let table = load(&directory.path().join("table.toml")).unwrap();
-    assert_eq!(table.listeners[0].rules.len(), 2);
-    assert_eq!(table.target_groups.len(), 2);
-}
-
-#[test]
 fn an_unknown_key_is_named() {
     assert!(refused(&SOUND.replace("port = 80", "port = 80\ntls = true")).contains("`tls`"));
     assert!(refused(&SOUND.replace("interval", "every")).contains("`every`"));
