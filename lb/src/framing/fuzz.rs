@@ -55,7 +55,8 @@ fn line<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = bytes.windows(2).position(|two| two == b"\r\n")?;
     let (line, rest) = bytes.split_at(end);
     *bytes = &rest[2..];
-    Some(line)
+    // Another reader's line may end there.
+    (!line.iter().any(|byte| b"\r\n".contains(byte))).then_some(line)
 }
 
 /// Returns the data of a whole body, and what is behind it.
