@@ -1,6 +1,6 @@
 //! What RFC 9113 and RFC 7541 make an error, frame by frame.
 //!
-//! Three rules are not kept by h2, and by us with it: a client that does not begin with SETTINGS is served (3.4), and pseudo-headers
+//! Three rules for requests are not kept by h2, and by us with it: a client that does not begin with SETTINGS is served (3.4), and pseudo-headers
 //! in trailers are dropped, where they are malformed (8.1); neither reaches a target. And h2 does not say which fields must never be
 //! indexed (RFC 7541 6.2.3), so that towards targets of HTTP/2 only `Authorization` and `Cookie` never are.
 

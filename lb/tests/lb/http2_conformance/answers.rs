@@ -10,11 +10,11 @@ use http_body_util::{BodyExt as _, Empty};
 use tokio::io::AsyncReadExt as _;
 
 use crate::harness::frames::{
-    ACK, BAD_GATEWAY, DATA, END_HEADERS, END_STREAM, Frame, Frames, GOAWAY, HEADERS, RST_STREAM,
-    SETTINGS, frame, get, literals,
+    self, ACK, BAD_GATEWAY, DATA, END_HEADERS, END_STREAM, Frame, Frames, GOAWAY, HEADERS,
+    RST_STREAM, SETTINGS, frame, get, literals,
 };
 use crate::harness::{Backend, Http2, Lb, http2, target, within};
-use mended::mended;
+use mended::{mended, odd};
 use refused::{breaking, malformed};
 
 const OK: (&str, &str) = (":status", "200");
@@ -86,7 +86,8 @@ enum Outcome {
     BadGateway,
     /// It has no end: the connection is closed, or the stream is reset.
     BrokenOff,
-    Whole(String),
+    /// With its status and its body.
+    Whole(u16, String),
 }
 
 async fn outcome_of_http1(lb: &Lb) -> Outcome {
@@ -95,7 +96,7 @@ async fn outcome_of_http1(lb: &Lb) -> Outcome {
     match connection.try_answer().await {
         None => Outcome::BrokenOff,
         Some(answer) if answer.status == 502 => Outcome::BadGateway,
-        Some(answer) => Outcome::Whole(format!("{answer:?}")),
+        Some(answer) => Outcome::Whole(answer.status, answer.text().to_owned()),
     }
 }
 
@@ -114,10 +115,14 @@ async fn outcome_of_http2(lb: &Lb) -> Outcome {
             Some(_) | None => return Outcome::BrokenOff,
         }
     }
-    match answer[0].payload.starts_with(BAD_GATEWAY) {
-        true => Outcome::BadGateway,
-        false => Outcome::Whole(format!("{answer:?}")),
-    }
+    let status = match &answer[0].payload {
+        head if head.starts_with(BAD_GATEWAY) => return Outcome::BadGateway,
+        head if head.starts_with(frames::OK) => 200,
+        _ => 0,
+    };
+    let data = answer.iter().filter(|frame| frame.kind == DATA);
+    let data: Vec<u8> = data.flat_map(|frame| frame.payload.clone()).collect();
+    Outcome::Whole(status, String::from_utf8_lossy(&data).into_owned())
 }
 
 #[tokio::test]
@@ -127,13 +132,13 @@ async fn an_answer_that_is_malformed_is_a_502_or_breaks_off_and_the_next_one_is_
     for (name, frames) in malformed().into_iter().chain(breaking()) {
         script.set(&frames);
         for outcome in [outcome_of_http1(&lb).await, outcome_of_http2(&lb).await] {
-            if matches!(outcome, Outcome::Whole(_)) {
+            if matches!(outcome, Outcome::Whole(..)) {
                 failures.push(format!("{name}: {outcome:?}"));
             }
         }
         script.set(&[head(&[OK]), last_data("good")]);
         for outcome in [outcome_of_http1(&lb).await, outcome_of_http2(&lb).await] {
-            if !matches!(outcome, Outcome::Whole(_)) {
+            if outcome != Outcome::Whole(200, "good".to_owned()) {
                 failures.push(format!("behind {name}: {outcome:?}"));
             }
         }
@@ -163,10 +168,13 @@ async fn text_of_http2(lb: &Lb) -> hyper::Result<String> {
         let lines = lines.map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()));
         lines.collect::<String>()
     };
+    let status = head.status.as_u16();
     let (head, trailers) = (lines(&head.headers), body.trailers().map(lines));
     let data = String::from_utf8(body.to_bytes().to_vec()).unwrap();
     let trailers = trailers.unwrap_or_default();
-    Ok(format!("{head}\r\n{data}{trailers}\r\n\r\n"))
+    Ok(format!(
+        "HTTP/1.1 {status}\r\n{head}\r\n{data}{trailers}\r\n\r\n"
+    ))
 }
 
 #[tokio::test]
@@ -188,13 +196,18 @@ async fn an_answer_to_head_ends_with_its_head() {
 async fn what_is_let_through_comes_without_what_is_wrong_with_it() {
     let (lb, _backend, script) = scripted().await;
     let mut failures = Vec::new();
-    for (name, frames, sound, wrong) in mended() {
+    let mended = mended().into_iter();
+    let mended = mended.map(|(name, frames, sound, wrong)| (name, frames, sound, Some(wrong)));
+    let odd = odd()
+        .into_iter()
+        .map(|(name, frames)| (name, frames, "data", None));
+    for (name, frames, sound, wrong) in mended.chain(odd) {
         script.set(&frames);
         let of_http2 = text_of_http2(&lb).await;
         let of_http2 = of_http2.unwrap_or_else(|error| format!("{error:?}"));
         for text in [text_of_http1(&lb).await, of_http2] {
             let is_whole = text.contains(sound) && text.ends_with("\r\n\r\n");
-            if !is_whole || text.contains(wrong) {
+            if !is_whole || wrong.is_some_and(|wrong| text.contains(wrong)) {
                 failures.push(format!("{name}: {text:?}"));
             }
         }
