@@ -56,16 +56,34 @@ pub(crate) fn going_on(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName
     headers.iter().filter(move |(name, _)| !stays(name))
 }
 
-/// Returns whether a field may come after the body: framing and routing must be known before
-/// (RFC 9110 6.5.1).
-pub(crate) fn may_trail(name: &HeaderName) -> bool {
-    !is_hop_by_hop(name) && *name != CONTENT_LENGTH && *name != HOST
+/// What may not come after the body: framing and routing must be known before (RFC 9110 6.5.1).
+fn never_trailing() -> impl Iterator<Item = &'static HeaderName> {
+    ALWAYS.iter().chain([&CONTENT_LENGTH, &HOST])
 }
 
-/// Leaves out of trailers what may not be among them.
-pub(crate) fn keep_trailing(trailers: &mut HeaderMap) {
-    for name in ALWAYS.iter().chain([&CONTENT_LENGTH, &HOST]) {
+/// Returns whether a field may come after the body.
+pub(crate) fn may_trail(name: &HeaderName) -> bool {
+    never_trailing().all(|never| never != name)
+}
+
+/// Mends trailers of HTTP/2, as [`trim`] does, and leaves out what may not be among them.
+pub(crate) fn mend_trailers(trailers: &mut HeaderMap) {
+    for name in never_trailing() {
         trailers.remove(name);
+    }
+    trim(trailers);
+}
+
+/// Takes away white space around values, which h2 lets through and RFC 9113 8.2.1 does not.
+pub(crate) fn trim(headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        let trimmed = value.as_bytes().trim_ascii();
+        if trimmed.len() < value.len()
+            && let Ok(mut mended) = HeaderValue::from_bytes(trimmed)
+        {
+            mended.set_sensitive(value.is_sensitive());
+            *value = mended;
+        }
     }
 }
 

@@ -19,13 +19,13 @@ pub(super) fn check(head: &request::Parts) -> Result<(), Refusal> {
     if head.method == Method::CONNECT {
         return Err(Refusal::Connect);
     }
-    check_proxies(&head.headers)?;
     // Of HTTP/1.1 that was seen when the head was read.
     if head.version == Version::HTTP_2 {
         check_length(&head.headers)?;
     }
     check_authority(head)?;
-    check_host(head)
+    check_host(head)?;
+    check_proxies(&head.headers)
 }
 
 /// As ALB: a request that has come so far mostly goes round in a circle.
@@ -174,6 +174,12 @@ mod tests {
         );
         let too_many = through(&format!("{most}, 192.0.2.1"));
         assert_eq!(too_many, Err(Refusal::TooManyProxies));
+        let two_hosts = [
+            ("host", "a"),
+            ("host", "b"),
+            ("x-forwarded-for", &format!("{most}, a, b")),
+        ];
+        assert!(matches!(checked(&two_hosts), Err(Refusal::BadRequest(_))));
     }
 
     #[test]

@@ -71,6 +71,7 @@ fn look(
     let shared = &client.shared;
     let mut measured = turn.has_waited() || tried.attempts > 0;
     loop {
+        tried.rule = None;
         let table = shared.table.load();
         let listener = table.listener(client.door.port).ok_or(Refusal::NoTarget)?;
         if let Some(meter) = listener.meter.as_ref().filter(|_| !measured) {

@@ -8,13 +8,13 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE, HOST, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, request};
+use http::{HeaderValue, Request, Response, Uri, Version, request};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -189,7 +189,9 @@ impl Slot {
         let request = call.request(head, scheme, forwarded);
         let sent = self.connection.requests.try_send_request(request);
         let answer = sent.await.map(|mut answer| {
-            mend(answer.headers_mut());
+            // Of requests alone (RFC 9113 8.2.2); h2 lets it through.
+            answer.headers_mut().remove(TE);
+            hop::trim(answer.headers_mut());
             answer
         });
         answer.map_err(|mut failure| {
@@ -209,21 +211,6 @@ impl Slot {
                 answered,
             }
         })
-    }
-}
-
-/// Takes out of an answer's headers what h2 lets through and RFC 9113 does not: a field of requests (8.2.2), and white space around
-/// values (8.2.1).
-fn mend(headers: &mut HeaderMap) {
-    headers.remove(TE);
-    for value in headers.values_mut() {
-        let trimmed = value.as_bytes().trim_ascii();
-        if trimmed.len() < value.len()
-            && let Ok(mut mended) = HeaderValue::from_bytes(trimmed)
-        {
-            mended.set_sensitive(value.is_sensitive());
-            *value = mended;
-        }
     }
 }
 
@@ -333,16 +320,10 @@ impl Body for OutgoingBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
-        let Some(body) = &mut self.0 else {
-            return Poll::Ready(None);
-        };
-        let mut frame = ready!(Pin::new(body).poll_frame(cx));
-        if let Some(Ok(frame)) = &mut frame
-            && let Some(trailers) = frame.trailers_mut()
-        {
-            hop::keep_trailing(trailers);
+        match &mut self.0 {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
         }
-        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hyper::body::{Body as _, Frame};
 
 use super::{CallAnswer, ExchangeError, Wire};
+use crate::hop;
 
 /// What is still to come of an answer, and of the request that it answers.
 #[derive(Debug)]
@@ -46,7 +47,13 @@ impl Rest {
                 if frame.is_none() && !answer.body.is_end_stream() {
                     return Poll::Ready(Some(Err(ExchangeError::Closed)));
                 }
-                Poll::Ready(frame.map(|frame| frame.map_err(ExchangeError::Call)))
+                Poll::Ready(frame.map(|frame| {
+                    let mut frame = frame.map_err(ExchangeError::Call)?;
+                    if let Some(trailers) = frame.trailers_mut() {
+                        hop::mend_trailers(trailers);
+                    }
+                    Ok(frame)
+                }))
             }
         }
     }

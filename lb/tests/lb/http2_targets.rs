@@ -112,6 +112,31 @@ async fn a_request_is_a_call_with_all_that_it_has() {
 }
 
 #[tokio::test]
+async fn white_space_around_values_ends_with_us() {
+    let shown = |request: Request<Incoming>| async move {
+        let own = request.headers()["x-own"].to_str().unwrap().to_owned();
+        let body = request.into_body().collect().await.unwrap();
+        let sum = body.trailers().unwrap()["x-sum"].to_str().unwrap();
+        text(format!("[{own}] [{sum}]"))
+    };
+    let backend = Backend::http2(usize::MAX, shown).await;
+    let lb = start(&[target("b", backend.address)], |_config| {}).await;
+    let odd = HeaderValue::from_static(" \t1 ");
+    let trailers = HeaderMap::from_iter([("x-sum".parse().unwrap(), odd.clone())]);
+    let frames = [
+        Ok(Frame::data("body".into())),
+        Ok(Frame::trailers(trailers)),
+    ];
+    let (mut head, _) = http2::post("/", "").into_parts();
+    head.headers.insert("x-own", odd);
+    let body = StreamBody::new(stream::iter(frames)).boxed_unsync();
+    let mut client = Http2::connect(lb.address).await;
+    let answer = within(client.send(Request::from_parts(head, body))).await;
+    let body = within(answer.unwrap().into_body().collect()).await.unwrap();
+    assert_eq!(body.to_bytes(), "[1] [1]");
+}
+
+#[tokio::test]
 async fn bodies_stream_both_ways_from_either_kind_of_client() {
     let backend = Backend::http2(usize::MAX, echo).await;
     let mut lb = start(&[target("b", backend.address)], |_config| {}).await;

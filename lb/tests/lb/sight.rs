@@ -188,6 +188,23 @@ async fn a_line_of_json_tells_how_a_request_fared() {
 }
 
 #[tokio::test]
+async fn a_refused_request_has_the_rule_in_its_line_by_which_it_came_there() {
+    let (mut lb, _backend, directory) = logged(AccessLogFormat::Json).await;
+    let revision = lb.change(|table| table.target_groups[0].protocol_version = "GRPC".to_owned());
+    lb.until(|report| report.table_revision == revision).await;
+    assert_eq!(get(lb.address, "/").await.status, 464);
+    let line: serde_json::Value = serde_json::from_str(&first_line(&directory).await).unwrap();
+    for (field, value) in [
+        ("rule", 0.into()),
+        ("action", "forward".into()),
+        ("status", 464.into()),
+        ("target", serde_json::Value::Null),
+    ] {
+        assert_eq!(line[field], value, "{field}: {line}");
+    }
+}
+
+#[tokio::test]
 async fn a_line_can_be_as_alb_writes_it() {
     let (lb, backend, directory) = logged(AccessLogFormat::Alb).await;
     let mut connection = Connection::open(lb.address).await;

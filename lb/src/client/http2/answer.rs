@@ -12,7 +12,6 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body::Body as _;
 
 use crate::client::Client;
-use crate::hop;
 use crate::proxy::{BodyError, ResponseBody};
 use crate::response::ResponseHead;
 
@@ -32,6 +31,7 @@ pub(super) enum Broken {
 /// Returns a head as a client gets it, with what it must say of its body and of the time (RFC 9110 6.6.1 and 8.6).
 pub(super) fn head(head: ResponseHead, body: &ResponseBody) -> Response<()> {
     let mut parts = head.into_parts();
+    // RFC 9110 8.6: there is none, and none is told.
     if parts.status == StatusCode::NO_CONTENT {
         parts.headers.remove(CONTENT_LENGTH);
     }
@@ -102,8 +102,7 @@ impl Sending {
                     }
                 }
                 Ok(Err(frame)) => {
-                    let mut trailers = frame.into_trailers().unwrap_or_default();
-                    hop::keep_trailing(&mut trailers);
+                    let trailers = frame.into_trailers().unwrap_or_default();
                     self.stream.send_trailers(trailers)?;
                     return Poll::Ready(Ok(()));
                 }

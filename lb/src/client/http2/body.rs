@@ -11,6 +11,7 @@ use http_body::{Frame, SizeHint};
 
 use super::streams::Stream;
 use crate::framing;
+use crate::hop;
 
 /// What of a request's body is still to come.
 #[derive(Debug)]
@@ -55,7 +56,11 @@ impl Http2Body {
             }
         }
         let trailers = ready!(self.stream.poll_trailers(cx)).transpose();
-        Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)))
+        Poll::Ready(trailers.map(|trailers| {
+            let mut trailers = trailers?;
+            hop::mend_trailers(&mut trailers);
+            Ok(Frame::trailers(trailers))
+        }))
     }
 
     /// Lets the client send as much again.

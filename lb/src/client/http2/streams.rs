@@ -115,7 +115,8 @@ impl Streams {
         };
         tokio::spawn(async move {
             let _under_way = under_way;
-            let (head, body) = request.into_parts();
+            let (mut head, body) = request.into_parts();
+            hop::trim(&mut head.headers);
             let mut expectations = head.headers.get_all(EXPECT).iter();
             let waits = expectations.any(|value| hop::expects_continue(value.as_bytes()));
             let waits = waits.then(|| Arc::clone(&stream));

@@ -67,6 +67,12 @@ pub(super) fn mended() -> Vec<(&'static str, Vec<Frame>, &'static str, &'static 
             "x: \r\n",
             "x:  ",
         ),
+        (
+            "white space in trailers",
+            with_trailers(("x", " 1\t"), sound),
+            "x: 1\r\n",
+            "x:  ",
+        ),
         // RFC 9110 6.5.1: too late.
         (
             "a length in trailers",
