@@ -223,6 +223,10 @@ describe_has() { on s1 ctl service describe web --output json | grep -q "$1"; }
 has_voters() { [ "$(on s1 ctl status --output json | grep -c '"voter": true')" = "$1" ]; }
 answers() { [[ $(curl --silent --max-time 5 "http://$(address "$1")/") == "$2 "* ]]; }
 
+# How many sockets systemd keeps for the load balancer.
+kept() { on "$1" systemctl show --property NFileDescriptorStore --value roadstead-lb; }
+keeps() { [ "$(kept "$1")" = "$2" ]; }
+
 is_another() { [ "$(main_pid "$1" lb)" != "$2" ]; }
 
 # Two clients for each of these hosts' load balancers, one of which opens a connection for each request; none may lose a
@@ -397,12 +401,36 @@ for host in "${hosts[@]}"; do
     says "nothing to do" provision "$host" --binary /files/ctl-next server agent
 done
 
-say "A successor that dies is started again, as any main process"
+say "A restart refuses nobody, and loses nothing"
+start_load s1
 before=$(main_pid s1 lb)
-on s1 kill -KILL "$before"
-await 30 "the death of the load balancer on s1" is_another s1 "$before"
-await 30 "an answer from the load balancer on s1" answers s1 v1
+on s1 systemctl restart roadstead-lb
+is_another s1 "$before" || fail "the load balancer on s1 was not restarted"
+end_load s1
+
+say "A successor that dies is started again, as any main process; who connects meanwhile waits for the next one"
+is_alone() { [ "$(on s1 pgrep --count --uid roadstead-lb)" = 1 ]; }
+before=$(main_pid s1 lb)
+on s1 systemctl reload roadstead-lb
+await 60 "a successor on s1" is_another s1 "$before"
+await 60 "the end of its predecessor" is_alone
+before=$(main_pid s1 lb)
+on s1 sh -c "kill -KILL $before; while [ -e /proc/$before ]; do :; done"
+answers s1 v1 || fail "the load balancer on s1 was not waited for"
+is_another s1 "$before" || fail "the load balancer on s1 was not killed"
 says "nothing to do" provision s1 lb
+
+say "systemd keeps no socket of a listener that is gone, and none of a load balancer that is stopped"
+refuses_connections() { [ "$(curl --silent --max-time 5 --output "$work/nothing" --write-out '%{exitcode}' "http://$(address "$1"):$2/")" = 7 ]; }
+sockets=$(kept s1)
+on s1 ctl listener create --load-balancer web --port 81 --target-group web
+await 30 "sockets of port 81 with systemd on s1" keeps s1 $((sockets * 2))
+on s1 ctl listener delete web:81
+await 30 "port 81 closed on s1" refuses_connections s1 81
+keeps s1 "$sockets" || fail "systemd keeps $(kept s1) sockets on s1, not $sockets"
+on s1 systemctl stop roadstead-lb
+refuses_connections s1 80 || fail "port 80 is open on s1 and nobody serves there"
+on s1 systemctl start roadstead-lb
 
 say "A role that does not come up is told, with its journal"
 on s2 sh -c 'echo "addres = 1" >>/etc/roadstead/agent.toml; systemctl restart roadstead-agent' || true

@@ -75,7 +75,7 @@ pub(crate) enum Command {
     /// Run the agent of this host.
     Agent(Box<agent::Args>),
     /// Run a load balancer.
-    Lb(lb::Args),
+    Lb(Box<lb::Args>),
     /// Put images into the containerd of this host's agent.
     #[command(subcommand)]
     Image(image::Command),

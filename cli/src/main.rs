@@ -54,7 +54,7 @@ fn run(cli: Cli) -> Result<(), Error> {
         Command::Dev(args) => daemon::dev::run(args),
         Command::Controlplane(args) => daemon::controlplane::run(args),
         Command::Agent(args) => daemon::agent::run(*args, &globals, &environment),
-        Command::Lb(args) => daemon::lb::run(args, &globals, &environment),
+        Command::Lb(args) => daemon::lb::run(*args, &globals, &environment),
         Command::Image(command) => daemon::image::run(command, globals.output),
         Command::ContainerLogger { directory } => daemon::container_logger(&directory),
         Command::Completions { shell } => command::completions(shell),

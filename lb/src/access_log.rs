@@ -6,19 +6,20 @@
 mod alb;
 mod entry;
 mod line;
+mod writer;
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use tracing::warn;
 
 pub(crate) use entry::Entry;
 use line::Line;
+use writer::Output;
 
 const QUEUE: usize = 8192;
 
@@ -35,41 +36,96 @@ pub enum AccessLogFormat {
 /// Takes entries; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct AccessLog {
-    /// `None` is the end.
-    lines: SyncSender<Option<Box<Line>>>,
-    dropped: Arc<AtomicU64>,
-    lost: Arc<AtomicU64>,
+    messages: SyncSender<Message>,
+    lost: Lost,
+}
+
+/// What the writer is told.
+#[derive(Debug)]
+enum Message {
+    Line(Box<Line>),
+    /// The file may have been moved away.
+    Reopen,
+    End,
+}
+
+/// Counts lines that are not written.
+#[derive(Debug, Clone, Default)]
+struct Lost(Arc<LostCounts>);
+
+#[derive(Debug, Default)]
+struct LostCounts {
+    ever: AtomicU64,
+    /// Not told in the journal yet.
+    untold: AtomicU64,
+}
+
+impl Lost {
+    fn add(&self, lines: u64) {
+        self.0.ever.fetch_add(lines, Relaxed);
+        self.0.untold.fetch_add(lines, Relaxed);
+    }
+
+    fn since_the_last_time(&self) -> u64 {
+        self.0.untold.swap(0, Relaxed)
+    }
 }
 
 /// The thread that writes.
 #[derive(Debug)]
 pub(crate) struct Writer {
     thread: JoinHandle<()>,
-    lines: SyncSender<Option<Box<Line>>>,
+    messages: SyncSender<Message>,
 }
 
 impl AccessLog {
-    /// Opens `path` to append lines of that form to it, and starts the thread.
-    pub(crate) fn open(path: &Path, format: AccessLogFormat) -> io::Result<(Self, Writer)> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        let (lines, queue) = sync_channel(QUEUE);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let log = Self {
-            lines: lines.clone(),
-            dropped: Arc::clone(&dropped),
-            lost: Arc::default(),
+    /// Starts to append lines of that form to the file. One that cannot be opened is tried again, and lines are lost meanwhile.
+    ///
+    /// # Errors
+    /// Fails when it cannot be opened now and `at_once` asks for that, or when there is no thread for it.
+    pub(crate) fn open(
+        path: &Path,
+        format: AccessLogFormat,
+        at_once: bool,
+    ) -> io::Result<(Self, Writer)> {
+        let file = match writer::open(path) {
+            Ok(file) => Some(file),
+            Err(error) if at_once => return Err(error),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                warn!(path = %path.display(), error, "serving without the access log until it can be opened");
+                None
+            }
         };
+        let (messages, queue) = sync_channel(QUEUE);
+        let lost = Lost::default();
+        let output = Output::new(path, format, file, lost.clone());
         let thread = std::thread::Builder::new()
             .name("access-log".to_owned())
-            .spawn(move || write(file, format, &queue, &dropped))?;
-        Ok((log, Writer { thread, lines }))
+            .spawn(move || output.run(&queue))?;
+        let log = Self {
+            messages: messages.clone(),
+            lost,
+        };
+        Ok((log, Writer { thread, messages }))
     }
-}
 
-impl AccessLog {
+    /// Takes a line, or counts it as lost.
+    fn take(&self, line: Box<Line>) {
+        if self.messages.try_send(Message::Line(line)).is_err() {
+            self.lost.add(1);
+        }
+    }
+
     /// Returns how many lines were lost since the start.
     pub(crate) fn lost(&self) -> u64 {
-        self.lost.load(Relaxed)
+        self.lost.0.ever.load(Relaxed)
+    }
+
+    /// Lets the file be opened anew, behind the lines that wait; blocks while the queue is full.
+    pub(crate) fn reopen(&self) {
+        // An error means that the writer has ended.
+        self.messages.send(Message::Reopen).ok();
     }
 }
 
@@ -77,60 +133,8 @@ impl Writer {
     /// Writes what is in the queue and ends the thread; blocks until then.
     pub(crate) fn finish(self) {
         // An error means that the thread has ended already.
-        if self.lines.send(None).is_ok() && self.thread.join().is_err() {
+        if self.messages.send(Message::End).is_ok() && self.thread.join().is_err() {
             warn!("the access log's writer panicked");
         }
-    }
-}
-
-fn write(
-    file: File,
-    format: AccessLogFormat,
-    queue: &Receiver<Option<Box<Line>>>,
-    dropped: &AtomicU64,
-) {
-    let mut out = BufWriter::new(file);
-    let mut healthy = true;
-    loop {
-        let next = queue.try_recv().or_else(|empty| match empty {
-            TryRecvError::Empty => {
-                report(out.flush(), dropped, &mut healthy);
-                queue.recv().map_err(|_| TryRecvError::Disconnected)
-            }
-            TryRecvError::Disconnected => Err(empty),
-        });
-        let Ok(Some(line)) = next else {
-            report(out.flush(), dropped, &mut healthy);
-            return;
-        };
-        // Whole, so that the buffer is never written in the middle of a line: another process may append to the file too.
-        let whole = match format {
-            AccessLogFormat::Json => serde_json::to_vec(&line).map_err(io::Error::from),
-            AccessLogFormat::Alb => Ok(alb::text(&line).into_bytes()),
-        };
-        let written = whole.and_then(|mut text| {
-            text.push(b'\n');
-            out.write_all(&text)
-        });
-        report(written, dropped, &mut healthy);
-    }
-}
-
-/// Says what was lost since the last time, and once that writing fails.
-fn report(written: io::Result<()>, dropped: &AtomicU64, healthy: &mut bool) {
-    match written {
-        Ok(()) => *healthy = true,
-        Err(error) => {
-            if std::mem::replace(healthy, false) {
-                warn!(
-                    error = &error as &dyn std::error::Error,
-                    "cannot write the access log"
-                );
-            }
-        }
-    }
-    let lost = dropped.swap(0, Relaxed);
-    if lost > 0 {
-        warn!(lost, "the access log cannot keep up; lines are lost");
     }
 }

@@ -20,10 +20,12 @@ pub(crate) enum Standing {
     Far,
     /// Healthy by its probes, but requests have failed there: for want of anything better.
     Ejected,
-    /// Initial or unhealthy: only for want of those three.
+    /// Initial or unhealthy: only for want of all of those.
     Doubtful,
-    /// It has as many requests as it gets at once: not now.
+    /// Healthy, but it has as many requests as it gets at once: not now.
     Full,
+    /// As that, and ejected or doubtful.
+    Crowded,
     /// Draining, or it refused this very request: never.
     Out,
 }
@@ -63,29 +65,34 @@ pub(crate) fn pick(
         }
     };
     // Another core changed a target meanwhile: any that is still fit will do.
-    let fit = |index: &usize| ![Standing::Full, Standing::Out].contains(&targets.standing(*index));
+    let unfit = [Standing::Full, Standing::Crowded, Standing::Out];
+    let fit = |index: &usize| !unfit.contains(&targets.standing(*index));
     chosen.or_else(|| (0..targets.count()).find(fit))
 }
 
 /// Returns the standing that a target must have, and how many have it.
 fn fit(targets: &impl Targets) -> Option<(Standing, usize)> {
-    let (mut healthy, mut far, mut ejected, mut doubtful) = (0, 0, 0, 0);
+    let (mut healthy, mut far, mut full, mut ejected, mut doubtful) = (0, 0, 0, 0, 0);
     for index in 0..targets.count() {
         match targets.standing(index) {
             Standing::Healthy => healthy += 1,
             Standing::Far => far += 1,
             Standing::Ejected => ejected += 1,
             Standing::Doubtful => doubtful += 1,
-            Standing::Full | Standing::Out => {}
+            Standing::Full => full += 1,
+            Standing::Crowded | Standing::Out => {}
         }
     }
     let best_first = [
         (Standing::Healthy, healthy),
         (Standing::Far, far),
+        // Better than the rest, though not now: what overflows does not go where it most likely fails.
+        (Standing::Full, full),
         (Standing::Ejected, ejected),
         (Standing::Doubtful, doubtful),
     ];
-    best_first.into_iter().find(|(_, count)| *count > 0)
+    let best = best_first.into_iter().find(|(_, count)| *count > 0);
+    best.filter(|(standing, _)| *standing != Standing::Full)
 }
 
 fn of_standing(targets: &impl Targets, wanted: Standing) -> impl Iterator<Item = usize> + Clone {
@@ -120,7 +127,7 @@ pub(crate) fn drawn<T>(draw: u32, mut each: impl Iterator<Item = (T, u32)> + Clo
 #[cfg(test)]
 mod tests {
     use super::Algorithm::{LeastOutstandingRequests, RoundRobin, WeightedRandom};
-    use super::Standing::{Doubtful, Ejected, Healthy, Out};
+    use super::Standing::{Crowded, Doubtful, Ejected, Full, Healthy, Out};
     use super::*;
 
     /// Standing, weight and requests of each.
@@ -193,6 +200,22 @@ mod tests {
             assert_eq!(pick(&standing(&[Out, Out]), algorithm, 1, 1), None);
             assert_eq!(pick(&standing(&[]), algorithm, 1, 1), None);
         }
+    }
+
+    #[test]
+    fn what_overflows_a_healthy_target_goes_to_no_worse_one() {
+        for worse in [Ejected, Doubtful, Crowded, Out] {
+            assert_eq!(
+                pick(&standing(&[Full, worse]), RoundRobin, 0, 0),
+                None,
+                "{worse:?}"
+            );
+        }
+        assert_eq!(picks(&standing(&[Full, Healthy]), 2), [Some(1), Some(1)]);
+        assert_eq!(
+            picks(&standing(&[Crowded, Doubtful]), 2),
+            [Some(1), Some(1)]
+        );
     }
 
     #[test]

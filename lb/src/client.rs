@@ -40,6 +40,9 @@ pub(crate) use tunnel::Tunnel;
 /// How long a handshake may take, even where a client may take longer for a request.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 
+/// So many headers may a request have.
+pub(crate) const MOST_HEADERS: usize = 100;
+
 /// A client connection, as its requests see it. With HTTP/2 each request has its own.
 #[derive(Debug)]
 pub(crate) struct Client {

@@ -59,6 +59,8 @@ pub struct Config {
     pub pool_size: usize,
     /// How long requests may go on after `stop`. Default 30 s.
     pub stop_timeout: Duration,
+    /// How long requests and tunnels may go on beside a successor. Default 5 min, as long as a target that is deregistered has.
+    pub handover_timeout: Duration,
 }
 
 impl Default for Config {
@@ -86,6 +88,7 @@ impl Default for Config {
             pool_timeout: Duration::from_secs(4),
             pool_size: 512,
             stop_timeout: Duration::from_secs(30),
+            handover_timeout: Duration::from_secs(300),
         }
     }
 }

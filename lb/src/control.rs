@@ -7,28 +7,33 @@
 //! so is also on disk: a load balancer that is killed would otherwise come back with the one before, and send
 //! requests to a task that was told to stop. And none does while another process of this node serves, or may soon.
 
+mod end;
+mod sockets;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roadstead_proto::lb::{NodeReport, Table};
-use tokio::pin;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::health::UNPROBED;
+use crate::lock::lock;
 use crate::registry::Registry;
 use crate::session::Identity;
 use crate::shared::{Door, Shared};
-use crate::succession::{Phase, Place, Progress, share};
+use crate::succession::{Phase, Place, Progress, TargetName, share};
 use crate::table::disk::InForce;
 use crate::table::{Draft, Listener, TableError};
 use crate::tls::Keyring;
 use crate::traffic::BOUNDS;
-use crate::worker::{BindError, Worker, WorkerError, listener};
+use crate::trouble::told;
+use crate::worker::{Worker, WorkerError};
+use sockets::{Open, bind, bind_error, by_port};
 
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 const LONGEST_SAVE: Duration = Duration::from_secs(2);
@@ -53,7 +58,7 @@ pub(crate) struct Control {
     keyring: Keyring,
     changed: Arc<Notify>,
     open: BTreeMap<u16, Open>,
-    /// A predecessor's sockets, by their ports, until the first table is in force.
+    /// Sockets of processes before this one, by their ports, until the first table is in force.
     inherited: BTreeMap<u16, Vec<Arc<TcpListener>>>,
     /// The newest table; `revision` says whether it is in force.
     table: Option<Arc<Table>>,
@@ -65,18 +70,12 @@ pub(crate) struct Control {
     /// The number of the table that is on disk.
     saved: watch::Receiver<u64>,
     phase: watch::Receiver<Phase>,
+    /// Where the predecessor still has requests.
+    held: watch::Receiver<Option<BTreeSet<TargetName>>>,
     progress: watch::Sender<Progress>,
     born: Instant,
     /// When the first table was in force, as far as it can be.
     started: Option<Instant>,
-}
-
-/// A listener of the newest table.
-#[derive(Debug)]
-struct Open {
-    door: Arc<Door>,
-    /// What the workers accept from, kept for a successor.
-    sockets: Vec<Arc<TcpListener>>,
 }
 
 impl Control {
@@ -106,6 +105,7 @@ impl Control {
             newest,
             saved,
             phase: place.phase,
+            held: place.held,
             progress: place.progress,
             born: Instant::now(),
             started: None,
@@ -131,6 +131,7 @@ impl Control {
                 () = changed.notified() => {}
                 Ok(()) = self.saved.changed() => {}
                 Ok(()) = self.phase.changed() => {}
+                Ok(()) = self.held.changed() => {}
                 _ = tick.tick() => {
                     self.shared.table.load().forget_idle(Instant::now());
                     self.catch_up().await;
@@ -148,8 +149,8 @@ impl Control {
         }
     }
 
-    /// The first table is in force, as far as it can be, or there is none. What it has not taken of a predecessor's sockets
-    /// is closed.
+    /// The first table is in force, as far as it can be, or there is none. What it has not taken of the sockets of processes
+    /// before this one is closed.
     pub(crate) fn start(&mut self) {
         self.inherited.clear();
         self.started = Some(Instant::now());
@@ -160,19 +161,26 @@ impl Control {
     pub(crate) fn report(&self) {
         let phase = *self.phase.borrow();
         let saved = *self.saved.borrow();
-        // To another process of this node no table is known to say that a target drains.
-        let known = if phase.is_alone() { saved } else { 0 };
+        let held = self.held.borrow();
+        // To another process of this node no table is known to say that a target drains. But one that begins no requests has none where it
+        // says so.
+        let drains = |target: &TargetName| match &*held {
+            _ if phase.is_alone() => true,
+            Some(held) if phase == Phase::Joined => !held.contains(target),
+            Some(_) | None => false,
+        };
         let table = self.shared.table.load();
         let groups = table.groups.iter();
         let report = NodeReport {
             node_id: self.identity.node_id.clone(),
             incarnation: self.identity.incarnation.clone(),
             table_revision: self.revision,
-            targets: self.registry.report(Instant::now(), known),
+            targets: self.registry.report(Instant::now(), saved, drains),
             counts: self.registry.counts(),
             listeners: table.listeners.iter().map(Listener::report).collect(),
             target_groups: groups.map(|group| group.report()).collect(),
             bucket_bounds: BOUNDS.to_vec(),
+            trouble: lock(&self.shared.trouble).to_string(),
             uptime_milliseconds: u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX),
         };
         let probed = || report.targets.iter().all(|one| one.reason != UNPROBED);
@@ -184,10 +192,8 @@ impl Control {
             phase,
             ready,
             saved: self.newest.borrow().number <= saved,
-            sockets: match phase {
-                Phase::HandingOver => self.sockets(),
-                Phase::Waiting | Phase::Joined | Phase::Alone | Phase::Leaving => Vec::new(),
-            },
+            sockets: self.sockets(),
+            busy: None,
         });
     }
 
@@ -211,7 +217,18 @@ impl Control {
             }
         }
         let revision = table.revision;
-        match self.apply(table).await {
+        let applied = self.apply(table).await;
+        let refused = match &applied {
+            Err(ApplyError::Table(error)) => {
+                let why = told(error);
+                Some(format!(
+                    "routing table {revision} cannot be followed: {why}"
+                ))
+            }
+            Ok(()) | Err(ApplyError::Worker(_)) => None,
+        };
+        lock(&self.shared.trouble).refused = refused;
+        match applied {
             Ok(()) => info!(revision, "routing table in force"),
             Err(error) => {
                 warn!(
@@ -253,37 +270,56 @@ impl Control {
     /// Tries again what did not succeed.
     async fn catch_up(&mut self) {
         let wanted = self.table.as_ref().map(|table| table.revision);
-        if self.phase.borrow().follows_tables()
-            && wanted.is_some_and(|revision| revision != self.revision)
-            && let Err(error) = self.enforce().await
-        {
-            warn!(
-                error = &error as &dyn std::error::Error,
-                "routing table still not in force"
-            );
+        if !self.phase.borrow().follows_tables() || wanted.is_none_or(|it| it == self.revision) {
+            return;
+        }
+        let before = lock(&self.shared.trouble).clone();
+        let enforced = self.enforce().await;
+        // Not once a second.
+        let is_news = before != *lock(&self.shared.trouble);
+        match enforced {
+            Ok(()) => info!(revision = self.revision, "routing table in force after all"),
+            Err(error) if is_news => {
+                let error = &error as &dyn std::error::Error;
+                warn!(error, "routing table still not in force");
+            }
+            Err(_known) => {}
         }
     }
 
     /// Makes the workers' listeners those of the table; then the table is in force.
     async fn enforce(&mut self) -> Result<(), WorkerError> {
         let table = self.shared.table.load_full();
-        let ports: BTreeSet<u16> = table
-            .listeners
-            .iter()
-            .map(|listener| listener.port)
+        let listeners = table.listeners.iter();
+        let listeners: BTreeMap<u16, &str> = listeners
+            .map(|listener| (listener.port, listener.arn.as_str()))
             .collect();
-        let closing = self.open.extract_if(.., |port, _| !ports.contains(port));
-        if closing.inspect(|(_, open)| open.door.close()).count() > 0 {
+        let is_another =
+            |port: &u16, open: &mut Open| listeners.get(port) != Some(&&*open.door.arn);
+        let closing: Vec<_> = self.open.extract_if(.., is_another).collect();
+        for (port, open) in &closing {
+            open.door.close();
+            if listeners.contains_key(port) {
+                // A new listener on the port of one that is gone: who connects just now is its client.
+                self.inherited.insert(*port, open.sockets.clone());
+            }
+        }
+        if !closing.is_empty() {
             self.shared.alarm.ring();
         }
+        // A socket that is kept would outlive its listener.
+        drop(closing);
         let mut failure = None;
+        let mut closed = BTreeMap::new();
         for listener in &table.listeners {
             if !self.open.contains_key(&listener.port)
                 && let Err(error) = self.open(listener).await
             {
+                closed.insert(listener.port, told(&error));
                 failure.get_or_insert(error);
             }
         }
+        lock(&self.shared.trouble).closed = closed;
         for worker in &self.workers {
             worker.pass().await?;
         }
@@ -324,65 +360,6 @@ impl Control {
         self.open.insert(port, Open { door, sockets });
         Ok(())
     }
-
-    /// Closes every listener; returns the workers' threads, which end with their last requests.
-    pub(crate) fn stop(&mut self) -> Vec<std::thread::JoinHandle<()>> {
-        // A socket that is kept here would be one from which nobody accepts.
-        self.open.clear();
-        self.progress.send_replace(Progress::default());
-        let workers = std::mem::take(&mut self.workers);
-        workers.into_iter().map(Worker::stop).collect()
-    }
-
-    /// After `stop`, still cuts at deadlines; returns what `ended` does.
-    pub(crate) async fn finish<T>(&self, ended: impl Future<Output = T>) -> T {
-        pin!(ended);
-        loop {
-            let deadline = self.registry.next_deadline(Instant::now());
-            tokio::select! {
-                ended = &mut ended => return ended,
-                () = sleep_until_some(deadline) => self.cut_overdue(),
-            }
-        }
-    }
-
-    /// Waits until the newest table is on disk, where the next process of this node begins with it; not for long, for the disk
-    /// may be full.
-    pub(crate) async fn until_saved(&mut self) {
-        let number = self.newest.borrow().number;
-        let saved = self.saved.wait_for(|saved| *saved >= number);
-        if timeout(LONGEST_SAVE, saved).await.is_err() {
-            warn!(
-                "the newest routing table is not on disk: the next start begins with an older one"
-            );
-        }
-    }
-}
-
-/// Returns those sockets that this load balancer would open itself: its address may be another than its predecessor's.
-fn by_port(inherited: Vec<TcpListener>, shared: &Shared) -> BTreeMap<u16, Vec<Arc<TcpListener>>> {
-    let mut sockets: BTreeMap<u16, Vec<_>> = BTreeMap::new();
-    for socket in inherited {
-        match socket.local_addr() {
-            Ok(address) if address.ip() == shared.config.bind => {
-                let of_port = sockets.entry(address.port()).or_default();
-                of_port.push(Arc::new(socket));
-            }
-            Ok(address) => info!(%address, "not taken over: listeners have another address now"),
-            Err(error) => warn!(error = &error as &dyn std::error::Error, "not taken over"),
-        }
-    }
-    sockets
-}
-
-fn bind(shared: &Shared, port: u16, workers: usize) -> Result<Vec<Arc<TcpListener>>, BindError> {
-    let sockets = listener::bind(shared.config.bind, port, workers)?;
-    Ok(sockets.into_iter().map(Arc::new).collect())
-}
-
-fn bind_error(shared: &Shared, port: u16, cause: std::io::Error) -> BindError {
-    let address = SocketAddr::new(shared.config.bind, port);
-    BindError { address, cause }
 }
 
 async fn sleep_until_some(deadline: Option<Instant>) {

@@ -47,12 +47,37 @@ pub(crate) fn private(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
+/// Headers that a target believes because a load balancer says them, or that frame a message.
+const BELIEVED: [&str; 5] = [
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-port",
+    "content-length",
+    "transfer-encoding",
+];
+
+/// Returns whether a name is another one's with `_` for `-`: servers that hand headers on in environment variables (RFC 3875 4.1.18) take
+/// it for the same.
+fn is_a_disguise(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    // Most are seen not to be one by their length.
+    BELIEVED.iter().any(|believed| {
+        name.len() == believed.len()
+            && name.contains('_')
+            && name
+                .bytes()
+                .map(|byte| if byte == b'_' { b'-' } else { byte })
+                .eq(believed.bytes())
+    })
+}
+
 /// Returns the headers of a request that go on to its target, as far as the version of HTTP has no say. An expectation was meant for
 /// us: the body is asked for when the target is there.
 pub(crate) fn going_on(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     let private = private(headers);
-    let stays =
-        move |name: &HeaderName| is_hop_by_hop(name) || private.contains(name) || *name == EXPECT;
+    let stays = move |name: &HeaderName| {
+        is_hop_by_hop(name) || private.contains(name) || *name == EXPECT || is_a_disguise(name)
+    };
     headers.iter().filter(move |(name, _)| !stays(name))
 }
 
@@ -106,6 +131,26 @@ mod tests {
         let names: Vec<_> =
             named(b"close, X-Private,keep-alive , content-length, host, b@d").collect();
         assert_eq!(names, ["x-private"]);
+    }
+
+    #[test]
+    fn what_a_target_believes_comes_under_no_other_name() {
+        for (name, goes_on) in [
+            ("x_forwarded_for", false),
+            ("x-forwarded_proto", false),
+            ("x_forwarded-port", false),
+            ("content_length", false),
+            ("transfer_encoding", false),
+            ("x-forwarded-for", true),
+            ("x_forwarded_by", true),
+            ("x_request_id", true),
+        ] {
+            let headers = HeaderMap::from_iter([(
+                HeaderName::from_static(name),
+                HeaderValue::from_static("1"),
+            )]);
+            assert_eq!(going_on(&headers).count() == 1, goes_on, "{name}");
+        }
     }
 
     #[test]

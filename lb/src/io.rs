@@ -23,6 +23,10 @@ impl<S> Metered<S> {
     pub(crate) fn new(stream: S, client: Arc<Client>) -> Self {
         Self { stream, client }
     }
+
+    pub(crate) fn get_ref(&self) -> &S {
+        &self.stream
+    }
 }
 
 /// The body of a client's request as it comes.

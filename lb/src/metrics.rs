@@ -5,6 +5,7 @@ mod page;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
+use crate::lock::lock;
 use crate::shared::Shared;
 use crate::succession::turn;
 use crate::worker::listener::{self, BindError};
@@ -27,7 +29,10 @@ use crate::worker::listener::{self, BindError};
 /// A scraper has one connection, or a few.
 const MOST_CONNECTIONS: usize = 16;
 const BACKLOG: i32 = 16;
-const PATH: &str = "/metrics";
+const METRICS: &str = "/metrics";
+const HEALTH: &str = "/healthz";
+/// How long an address is left alone that could not be taken.
+const PAUSE: Duration = Duration::from_secs(5);
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Takes the address; a successor and its predecessor may both have it, and only one listens.
@@ -36,6 +41,31 @@ const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Fails when the address is taken, or is none of this host's.
 pub(crate) fn bind(address: SocketAddr) -> Result<Socket, BindError> {
     listener::open(address).map_err(|cause| BindError { address, cause })
+}
+
+/// Takes the address when it can be taken, and answers scrapes until `stop`: requests are served without.
+pub(crate) async fn serve_later(
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    mut error: BindError,
+) {
+    warn!(
+        error = &error as &dyn std::error::Error,
+        "serving without metrics until they can be"
+    );
+    let socket = loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+        match bind(address) {
+            Ok(socket) => break socket,
+            Err(again) => error = again,
+        }
+        debug!(error = &error as &dyn std::error::Error, "still no metrics");
+    };
+    serve(socket, shared, stop).await;
 }
 
 /// Answers scrapes until `stop`; a successor does when it is its turn.
@@ -88,25 +118,40 @@ pub(crate) async fn serve(socket: Socket, shared: Arc<Shared>, stop: Cancellatio
                     error = &error as &dyn std::error::Error,
                     "cannot accept scrapes"
                 );
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
     }
+}
+
+/// Returns why not all is served that should be, if it is not: for who chooses between load balancers.
+fn trouble(shared: &Shared) -> Option<String> {
+    if shared.table.load().revision == 0 {
+        return Some("there is no routing table yet".to_owned());
+    }
+    let trouble = lock(&shared.trouble).to_string();
+    (!trouble.is_empty()).then_some(trouble)
 }
 
 async fn answer(
     request: Request<Incoming>,
     shared: &Shared,
 ) -> Result<Response<impl Body<Data = Bytes, Error = Infallible> + use<>>, Infallible> {
-    let is_scrape = request.method() == Method::GET && request.uri().path() == PATH;
-    let page = is_scrape.then(|| page::write(shared));
-    let (status, text) = match page {
-        Some(Ok(text)) => (StatusCode::OK, text),
-        Some(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-        None => (
-            StatusCode::NOT_FOUND,
-            format!("the metrics are at {PATH}\n"),
-        ),
+    let path = Some(request.uri().path()).filter(|_| request.method() == Method::GET);
+    let (status, text) = match path {
+        Some(METRICS) => match page::write(shared) {
+            Ok(text) => (StatusCode::OK, text),
+            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        },
+        Some(HEALTH) => match trouble(shared) {
+            None => (StatusCode::OK, "ok\n".to_owned()),
+            Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        },
+        Some(_) | None => {
+            let text =
+                format!("the metrics are at {METRICS}, and whether all is served at {HEALTH}\n");
+            (StatusCode::NOT_FOUND, text)
+        }
     };
     let mut response = Response::new(text);
     *response.status_mut() = status;

@@ -8,6 +8,7 @@ mod admission;
 mod attempt;
 mod body;
 mod connect;
+mod exchange;
 mod headers;
 mod kind;
 mod pick;
@@ -27,10 +28,10 @@ use crate::response::ResponseHead;
 use crate::target::Ticket;
 use crate::upstream::Rest;
 use attempt::{Errand, Way};
-use body::Exchange;
 pub(crate) use body::{BodyError, Reply, ResponseBody};
 use bytes::Bytes;
 pub(crate) use connect::connect;
+use exchange::Exchange;
 use http::{Response, StatusCode, request};
 use kind::Kind;
 use pick::{Picked, next};
@@ -71,6 +72,9 @@ pub(crate) async fn answer(
         Err(own) => {
             if let Own::Rule(priority, action, _) = &own {
                 exchange.followed(*priority, action);
+            }
+            if let Own::Refusal(refusal) = &own {
+                exchange.refused(*refusal);
             }
             let is_last = own.ends_connection();
             body::answer(own.into_response(), is_last, exchange)

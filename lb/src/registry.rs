@@ -4,19 +4,23 @@
 //! its requests, its health and its connections go on. Only the control loop is in here; the cores
 //! see the `RoutingTable` that `update` returns.
 
+mod entry;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use roadstead_proto::lb::{DeploymentCounts, TargetReport};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::addresses::Meter;
+use crate::balance::FULL_WEIGHT;
 use crate::counts::Ledger;
 use crate::health::probe::keep_probing;
-use crate::health::{Health, HealthCheck, State};
+use crate::health::{Health, HealthCheck};
 use crate::routing::{Action, Forward, Rule, Weighted};
+use crate::succession::TargetName;
 use crate::table::{
     Draft, GroupDraft, Listener, ListenerDraft, RoutingTable, TargetDraft, TargetGroup, Turns,
     instant_of, mark,
@@ -25,23 +29,7 @@ use crate::target::{Company, Target};
 use crate::traffic::Traffic;
 use crate::upstream::Pool;
 use crate::waiting::Room;
-
-/// How long the requests that were cut have to notice, before the target counts as drained anyway.
-const CUT_GRACE: Duration = Duration::from_millis(500);
-
-/// A target's group and its id there.
-type Key = (String, String);
-
-#[derive(Debug)]
-struct Entry {
-    target: Arc<Target>,
-    check: Option<HealthCheck>,
-    /// The number of the table that first said that it drains.
-    draining_since: Option<u64>,
-    /// When the requests of a draining target are cut.
-    deadline: Option<Instant>,
-    prober: Option<AbortOnDropHandle<()>>,
-}
+use entry::{CUT_GRACE, Entry, is_spoken_to_as};
 
 /// All targets of the newest table.
 #[derive(Debug)]
@@ -51,7 +39,7 @@ pub(crate) struct Registry {
     workers: usize,
     pool_size: usize,
     changed: Arc<Notify>,
-    targets: BTreeMap<Key, Entry>,
+    targets: BTreeMap<TargetName, Entry>,
     groups: BTreeMap<String, KeptGroup>,
     /// By their ports.
     listeners: BTreeMap<u16, KeptListener>,
@@ -69,6 +57,7 @@ struct KeptGroup {
 /// What of a listener outlives a table.
 #[derive(Debug)]
 struct KeptListener {
+    arn: String,
     meter: Option<Arc<Meter>>,
     traffic: Arc<Traffic>,
 }
@@ -131,7 +120,7 @@ impl Registry {
         &mut self,
         group: GroupDraft,
         number: u64,
-        before: &mut BTreeMap<Key, Entry>,
+        before: &mut BTreeMap<TargetName, Entry>,
         leaving: &mut Vec<Arc<Target>>,
     ) -> Arc<TargetGroup> {
         let mut targets = Vec::with_capacity(group.targets.len());
@@ -153,16 +142,19 @@ impl Registry {
             room: Arc::clone(&room),
             traffic: Arc::clone(&traffic),
         };
+        // Some of its targets have come so far that a new one is to grow beside them.
+        let joins = is_at_work(before, &group);
         for draft in group.targets {
             let key = (group.arn.clone(), draft.id.clone());
             let check = group.health_check.as_ref();
-            let mut entry =
-                self.take_target(before.remove(&key), &group.arn, &draft, check, &company);
+            let known = before.remove(&key);
+            let mut entry = self.take_target(known, &group.arn, &draft, check, &company, joins);
             entry.target.set_most_requests(group.requests_per_target);
             entry
                 .target
                 .set_near(self.zone.is_empty() || draft.zone == self.zone);
             targets.push(Arc::clone(&entry.target));
+            leaving.extend(entry.former.iter().map(Arc::clone));
             if draft.draining_until.is_some() {
                 entry.draining_since.get_or_insert(number);
                 leaving.push(Arc::clone(&entry.target));
@@ -194,7 +186,15 @@ impl Registry {
         groups: &BTreeMap<String, Arc<TargetGroup>>,
     ) -> Listener {
         let workers = self.workers;
+        if self
+            .listeners
+            .get(&port)
+            .is_some_and(|kept| kept.arn != draft.arn)
+        {
+            self.listeners.remove(&port);
+        }
         let kept = self.listeners.entry(port).or_insert_with(|| KeptListener {
+            arn: draft.arn.clone(),
             meter: None,
             traffic: Arc::new(Traffic::new(workers)),
         });
@@ -222,17 +222,22 @@ impl Registry {
         draft: &TargetDraft,
         check: Option<&HealthCheck>,
         company: &Company,
+        joins: bool,
     ) -> Entry {
         let fresh = match check {
             Some(_) => Health::new(),
             None => Health::unchecked(),
         };
-        let known = before.filter(|entry| {
-            entry.target.address() == draft.address
-                && entry.target.protocol() == company.protocol
-                && entry.target.transport() == company.transport
-                && entry.target.proxy_protocol() == company.proxy_protocol
-        });
+        let (known, former) = match before {
+            Some(entry) if is_spoken_to_as(&entry.target, draft, company) => {
+                (Some(entry), Vec::new())
+            }
+            Some(mut entry) => {
+                entry.former.push(entry.target);
+                (None, entry.former)
+            }
+            None => (None, Vec::new()),
+        };
         let mut entry = known.unwrap_or_else(|| Entry {
             target: Arc::new(Target::new(
                 draft.address,
@@ -241,12 +246,15 @@ impl Registry {
                 Pool::new(self.workers, self.pool_size),
                 Traffic::new(self.workers),
                 company.clone(),
+                joins,
             )),
+            former,
             check: None,
             draining_since: None,
             deadline: None,
             prober: None,
         });
+        entry.former.retain(|former| former.requests() > 0);
         if entry.check.is_some() != check.is_some() {
             entry.target.reset_health(fresh);
         }
@@ -279,10 +287,11 @@ impl Registry {
     pub(crate) fn cut_overdue(&self, now: Instant) -> bool {
         let mut any = false;
         for entry in self.targets.values() {
-            let overdue = entry.deadline.is_some_and(|deadline| deadline <= now);
-            if overdue && entry.target.requests() > 0 && !entry.target.is_cut() {
-                entry.target.cut();
-                any = true;
+            if entry.deadline.is_some_and(|deadline| deadline <= now) {
+                for target in entry.busy().filter(|target| !target.is_cut()) {
+                    target.cut();
+                    any = true;
+                }
             }
         }
         any
@@ -290,27 +299,48 @@ impl Registry {
 
     /// Returns when `cut_overdue` or a report is due next because of a deadline.
     pub(crate) fn next_deadline(&self, now: Instant) -> Option<Instant> {
-        let busy = self
+        let draining = self
             .targets
             .values()
-            .filter(|entry| entry.target.requests() > 0);
-        busy.filter_map(|entry| {
+            .filter(|entry| entry.busy().next().is_some());
+        let deadlines = draining.filter_map(|entry| {
             let deadline = entry.deadline?;
-            Some(if entry.target.is_cut() {
+            let is_cut = entry.busy().all(|target| target.is_cut());
+            Some(if is_cut {
                 deadline + CUT_GRACE
             } else {
                 deadline
             })
-        })
-        .filter(|moment| *moment > now)
-        .min()
+        });
+        deadlines.filter(|moment| *moment > now).min()
     }
 
-    /// Returns the state of every target, when the table with the number `saved` is on disk.
-    pub(crate) fn report(&self, now: Instant, saved: u64) -> Vec<TargetReport> {
+    /// Lets no request begin any more; returns where there still are some. `None` as long as requests wait for a target.
+    pub(crate) fn close(&self) -> Option<BTreeSet<TargetName>> {
+        if self.groups.values().any(|group| !group.room.is_empty()) {
+            return None;
+        }
+        for entry in self.targets.values() {
+            entry.target.drain();
+        }
+        let busy = self
+            .targets
+            .iter()
+            .filter(|(_, entry)| entry.busy().next().is_some());
+        Some(busy.map(|(name, _)| name.clone()).collect())
+    }
+
+    /// Returns the state of every target, when the table with the number `saved` is on disk; `drains`: whether no other process may have
+    /// requests there.
+    pub(crate) fn report(
+        &self,
+        now: Instant,
+        saved: u64,
+        drains: impl Fn(&TargetName) -> bool,
+    ) -> Vec<TargetReport> {
         let entries = self.targets.iter();
         entries
-            .map(|((group, id), entry)| entry.report(group, id, now, saved))
+            .map(|(name, entry)| entry.report(name, now, if drains(name) { saved } else { 0 }))
             .collect()
     }
 
@@ -320,43 +350,17 @@ impl Registry {
     }
 }
 
-impl Entry {
-    fn report(&self, group: &str, id: &str, now: Instant, saved: u64) -> TargetReport {
-        let traffic = self.target.traffic().sum();
-        let mut report = TargetReport {
-            target_group_arn: group.to_owned(),
-            target_id: id.to_owned(),
-            last_probe: self.target.last_probe(),
-            answered: traffic.by_target.iter().sum(),
-            failed: traffic.failed,
-            under_way: self.target.requests(),
-            microseconds: traffic.microseconds,
-            ..TargetReport::default()
-        };
-        if self.target.is_draining() {
-            let given_up = self
-                .deadline
-                .is_some_and(|deadline| deadline + CUT_GRACE <= now);
-            "draining".clone_into(&mut report.state);
-            "Target.DeregistrationInProgress".clone_into(&mut report.reason);
-            "Target deregistration is in progress".clone_into(&mut report.description);
-            let kept = self.draining_since.is_some_and(|number| number <= saved);
-            report.drained =
-                kept && (self.target.requests() == 0 || (given_up && self.target.is_cut()));
-            return report;
-        }
-        let health = self.target.health();
-        let (reason, description) = health.reason();
-        let state = match health.state() {
-            State::Initial => "initial",
-            State::Healthy => "healthy",
-            State::Unhealthy => "unhealthy",
-        };
-        state.clone_into(&mut report.state);
-        reason.clone_into(&mut report.reason);
-        report.description = description;
-        report
-    }
+/// Returns whether the group has a healthy target that has its full share.
+fn is_at_work(before: &BTreeMap<TargetName, Entry>, group: &GroupDraft) -> bool {
+    let now = Instant::now();
+    let slow_start = group.slow_start.unwrap_or_default();
+    let mut own = group
+        .targets
+        .iter()
+        .filter_map(|draft| before.get(&(group.arn.clone(), draft.id.clone())));
+    own.any(|entry| {
+        entry.target.is_healthy() && entry.target.weight(now, slow_start) == FULL_WEIGHT
+    })
 }
 
 fn bind(rule: Rule<String>, groups: &BTreeMap<String, Arc<TargetGroup>>) -> Rule<Arc<TargetGroup>> {

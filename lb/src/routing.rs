@@ -6,6 +6,7 @@
 mod condition;
 #[cfg(test)]
 mod fuzz;
+mod path;
 mod pattern;
 mod redirect;
 
@@ -18,17 +19,20 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use crate::balance::drawn;
 
 pub(crate) use condition::{Condition, QueryParameter};
+pub(crate) use path::Readings;
 pub(crate) use pattern::Pattern;
 pub(crate) use redirect::Redirect;
 
 /// What rules can ask of a request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Asked<'a> {
     pub(crate) method: &'a str,
     /// Without its port.
     pub(crate) host: &'a str,
-    /// Without the query.
+    /// As it was sent, without the query.
     pub(crate) path: &'a str,
+    /// How servers may read that.
+    pub(crate) readings: Readings<'a>,
     pub(crate) query: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
     /// Of the connection.
@@ -75,13 +79,33 @@ pub(crate) struct FixedResponse {
     pub(crate) body: Bytes,
 }
 
+/// Two servers that read a path in two ways would have taken two rules for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ambiguous;
+
 /// Returns the first rule that matches.
-pub(crate) fn route<'a, G>(rules: &'a [Rule<G>], asked: &Asked<'_>) -> Option<&'a Rule<G>> {
+///
+/// # Errors
+/// Fails when it depends on how a server reads the path.
+pub(crate) fn route<'a, G>(
+    rules: &'a [Rule<G>],
+    asked: &Asked<'_>,
+) -> Result<Option<&'a Rule<G>>, Ambiguous> {
+    let rule = first(rules, asked, &asked.readings.strict);
+    let Some(lenient) = &asked.readings.lenient else {
+        return Ok(rule);
+    };
+    let other = first(rules, asked, lenient);
+    let is_same = rule.map(std::ptr::from_ref) == other.map(std::ptr::from_ref);
+    if is_same { Ok(rule) } else { Err(Ambiguous) }
+}
+
+fn first<'a, G>(rules: &'a [Rule<G>], asked: &Asked<'_>, path: &[u8]) -> Option<&'a Rule<G>> {
     // Rules that ask for one header mostly stand together, and most requests do not have it.
     let mut absent = None;
     rules.iter().find(|rule| {
         let mut conditions = rule.conditions.iter();
-        conditions.all(|condition| condition.holds(asked, &mut absent))
+        conditions.all(|condition| condition.holds(asked, path, &mut absent))
     })
 }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use roadstead_client::ControlPlane;
 use roadstead_proto::lb::{NodeReport, Table};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use crate::access_log::{AccessLog, AccessLogFormat, Writer};
@@ -85,7 +86,7 @@ pub async fn run_observed(
     reports: watch::Sender<NodeReport>,
     stop: CancellationToken,
 ) -> Result<(), LbError> {
-    let (place, _alone) = Place::alone();
+    let (place, _alone) = Place::alone(Vec::new());
     run_in_place(config, source, reports, place, stop).await
 }
 
@@ -100,24 +101,34 @@ pub async fn run_in_place(
     place: Place,
     stop: CancellationToken,
 ) -> Result<(), LbError> {
+    let phase = place.phase.clone();
+    let is_successor = *phase.borrow() == Phase::Waiting;
     let (log, writer) = config
         .access_log
         .as_deref()
-        .map(|path| open_log(path, config.access_log_format))
+        .map(|path| open_log(path, config.access_log_format, is_successor))
         .transpose()?
         .unzip();
+    let reopening = tokio::spawn(keep_reopening(log.clone(), Arc::clone(&place.reopen_log)));
+    let _reopening = AbortOnDropHandle::new(reopening);
     let worker_count = config.worker_count();
     let data_dir = config.data_dir.clone();
     let identity = match &source {
         Source::ControlPlane(_) => Identity::load(&data_dir)?,
         Source::File(_) => Identity::passing(),
     };
-    let phase = place.phase.clone();
-    let inherits = !place.inherited.is_empty();
+    let takes_over = is_successor && !place.inherited.is_empty();
     let shared = Arc::new(Shared::new(config, log, phase.clone()));
     if let Some(address) = shared.config.metrics {
-        let socket = metrics::bind(address).map_err(LbError::Metrics)?;
-        tokio::spawn(metrics::serve(socket, Arc::clone(&shared), stop.clone()));
+        let (shared, stop) = (Arc::clone(&shared), stop.clone());
+        match metrics::bind(address) {
+            Ok(socket) => drop(tokio::spawn(metrics::serve(socket, shared, stop))),
+            // It has a predecessor, which can go on better than it can.
+            Err(error) if is_successor => return Err(LbError::Metrics(error)),
+            Err(error) => {
+                tokio::spawn(metrics::serve_later(address, shared, stop, error));
+            }
+        }
     }
     let workers = (0..worker_count)
         .map(|index| Worker::start(Arc::clone(&shared), index))
@@ -136,7 +147,7 @@ pub async fn run_in_place(
     let feed = match source {
         Source::ControlPlane(control_plane) => {
             let serves = start_from_disk(&mut control, &data_dir).await;
-            if !serves && inherits {
+            if !serves && takes_over {
                 return Err(LbError::NothingToServe);
             }
             control.report();
@@ -174,11 +185,27 @@ pub async fn run_in_place(
     panicked.map_or(Ok(()), |worker| Err(LbError::Worker { worker }))
 }
 
-fn open_log(path: &Path, format: AccessLogFormat) -> Result<(AccessLog, Writer), LbError> {
-    AccessLog::open(path, format).map_err(|cause| LbError::AccessLog {
+/// A successor has a predecessor, which can go on better than it can.
+fn open_log(
+    path: &Path,
+    format: AccessLogFormat,
+    is_successor: bool,
+) -> Result<(AccessLog, Writer), LbError> {
+    AccessLog::open(path, format, is_successor).map_err(|cause| LbError::AccessLog {
         path: path.to_owned(),
         cause,
     })
+}
+
+/// Opens the access log anew whenever it is asked for.
+async fn keep_reopening(log: Option<AccessLog>, asked: Arc<Notify>) {
+    loop {
+        asked.notified().await;
+        if let Some(log) = log.clone() {
+            // It blocks while the queue is full.
+            tokio::task::spawn_blocking(move || log.reopen());
+        }
+    }
 }
 
 /// Waits until it is this load balancer that serves; returns false if it is to stop before that.

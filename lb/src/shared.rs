@@ -1,8 +1,8 @@
 //! What the control loop and all workers have in common.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use tokio::sync::futures::Notified;
@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::succession::Phase;
 use crate::table::{Listener, RoutingTable};
 use crate::traffic::Traffic;
+use crate::trouble::Trouble;
 
 /// What the control loop and all workers have in common.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) by_address: Arc<Connections>,
     /// How many requests are under way, by their workers.
     pub(crate) under_way: Box<[UnderWay]>,
+    /// What keeps the newest table from being in force.
+    pub(crate) trouble: Mutex<Trouble>,
 }
 
 /// How many requests a worker has under way, on a cache line of its own.
@@ -87,6 +90,7 @@ impl Shared {
             phase,
             access_log,
             connections,
+            trouble: Mutex::default(),
         }
     }
 }
@@ -100,12 +104,22 @@ impl Shared {
 pub(crate) struct Alarm {
     rung: AtomicU64,
     notify: Notify,
+    /// How often everybody was woken after that.
+    told: AtomicU64,
 }
 
 impl Alarm {
     pub(crate) fn ring(&self) {
         self.rung.fetch_add(1, AcqRel);
         self.notify.notify_waiters();
+        self.told.fetch_add(1, AcqRel);
+    }
+
+    /// Returns how often it has rung, and whether it does at this moment: then who listens now may be woken by what it knows already.
+    pub(crate) fn state(&self) -> (u64, bool) {
+        let told = self.told.load(Acquire);
+        let rung = self.times();
+        (rung, rung != told)
     }
 
     /// Returns how often it has rung.
@@ -113,7 +127,7 @@ impl Alarm {
         self.rung.load(Acquire)
     }
 
-    /// Completes at the next ring; take it before `times`, and none is missed.
+    /// Completes at the next ring; take it before `state`, and none is missed.
     pub(crate) fn listen(&self) -> Notified<'_> {
         self.notify.notified()
     }

@@ -7,8 +7,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -35,6 +37,12 @@ impl Socket {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self(stream))
+    }
+
+    /// Lets it end with a reset instead of an end in order, which would make a whole of what was sent.
+    pub(crate) fn reset_at_end(&self) {
+        // It may be broken already.
+        drop(SockRef::from(&self.0).set_linger(Some(Duration::ZERO)));
     }
 
     /// Does with the socket what `interest` says, as soon as it can be done; `wanted` is how many bytes could be moved.

@@ -3,10 +3,11 @@
 //! Whoever starts the processes says by `Phase` what each may do, and sees by `Progress` how far it is; here is nothing
 //! about processes. Both ways tell the whole truth each time, so that no word can come too late.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// What a load balancer may do while there are two.
 //
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 //                   ▲            │ the successor        │
 //                   └────────────┘ failed               │ what it may do is said to one after the other, so
 //   successor     Waiting ──────────────────────────► Joined ──► Alone     that one of them serves at each moment
+//   predecessor                                 Leaving ──► Ending ──► its end, when it is told to stop meanwhile
 //
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Phase {
@@ -28,6 +30,8 @@ pub enum Phase {
     HandingOver,
     /// The successor serves: each connection may end its request, or make one that is on its way.
     Leaving,
+    /// As that, and told to stop: what has not ended soon is cut off.
+    Ending,
 }
 
 impl Phase {
@@ -35,7 +39,7 @@ impl Phase {
     pub(crate) fn serves(self) -> bool {
         match self {
             Self::Joined | Self::Alone | Self::HandingOver => true,
-            Self::Waiting | Self::Leaving => false,
+            Self::Waiting | Self::Leaving | Self::Ending => false,
         }
     }
 
@@ -44,7 +48,7 @@ impl Phase {
     pub(crate) fn follows_tables(self) -> bool {
         match self {
             Self::Joined | Self::Alone => true,
-            Self::Waiting | Self::HandingOver | Self::Leaving => false,
+            Self::Waiting | Self::HandingOver | Self::Leaving | Self::Ending => false,
         }
     }
 
@@ -63,9 +67,15 @@ pub struct Progress {
     pub ready: bool,
     /// The newest table is where a successor finds it.
     pub saved: bool,
-    /// While it hands over, all its listening sockets.
+    /// All its listening sockets. Whoever keeps one keeps connections from which nobody accepts: not for longer than it takes
+    /// to leave them to somebody.
     pub sockets: Vec<Arc<TcpListener>>,
+    /// Of a predecessor: where it still has requests, once it begins no more.
+    pub busy: Option<BTreeSet<TargetName>>,
 }
+
+/// A target group's ARN and a target's id there.
+pub type TargetName = (String, String);
 
 /// A load balancer's end.
 #[derive(Debug)]
@@ -73,6 +83,9 @@ pub struct Place {
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) inherited: Vec<TcpListener>,
+    pub(crate) reopen_log: Arc<Notify>,
+    /// Where the predecessor still has requests; `None` while that is not known.
+    pub(crate) held: watch::Receiver<Option<BTreeSet<TargetName>>>,
 }
 
 /// The end of whoever starts it.
@@ -80,13 +93,15 @@ pub struct Place {
 pub struct Handle {
     phase: watch::Sender<Phase>,
     progress: watch::Receiver<Progress>,
+    reopen_log: Arc<Notify>,
+    held: watch::Sender<Option<BTreeSet<TargetName>>>,
 }
 
 impl Place {
-    /// Returns the place of a load balancer without a predecessor.
+    /// Returns the place of a load balancer without a predecessor, which has ended; somebody may have kept its listening sockets.
     #[must_use]
-    pub fn alone() -> (Self, Handle) {
-        Self::new(Phase::Alone, Vec::new())
+    pub fn alone(kept: Vec<TcpListener>) -> (Self, Handle) {
+        Self::new(Phase::Alone, kept)
     }
 
     /// Returns the place of one that gets the listening sockets of its predecessor. They are told apart by their addresses.
@@ -101,12 +116,21 @@ impl Place {
             phase: first,
             ..Progress::default()
         });
+        let (holds, held) = watch::channel(None);
         let place = Self {
             phase: phases,
             progress: sender,
             inherited,
+            reopen_log: Arc::default(),
+            held,
         };
-        (place, Handle { phase, progress })
+        let handle = Handle {
+            phase,
+            progress,
+            reopen_log: Arc::clone(&place.reopen_log),
+            held: holds,
+        };
+        (place, handle)
     }
 }
 
@@ -116,10 +140,26 @@ impl Handle {
         self.phase.send_replace(phase);
     }
 
+    /// Says where the predecessor still has requests, and begins none any more; `None`: nobody knows.
+    pub fn predecessor_has(&self, requests: Option<BTreeSet<TargetName>>) {
+        self.held.send_replace(requests);
+    }
+
+    /// Has the access log's file opened anew: it may have been moved away.
+    pub fn reopen_log(&self) {
+        self.reopen_log.notify_one();
+    }
+
     /// Waits until it is so far; returns `None` if it ends before.
     pub async fn until(&mut self, so_far: impl Fn(&Progress) -> bool) -> Option<Progress> {
         let progress = self.progress.wait_for(|progress| so_far(progress)).await;
         Some(progress.ok()?.clone())
+    }
+
+    /// Waits until anything of it is another than when it was last seen; returns `None` if it ends before.
+    pub async fn changed(&mut self) -> Option<Progress> {
+        self.progress.changed().await.ok()?;
+        Some(self.progress.borrow_and_update().clone())
     }
 }
 
@@ -144,8 +184,6 @@ pub(crate) fn share(sockets: usize, workers: usize) -> Vec<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]
@@ -171,6 +209,7 @@ mod tests {
         for (predecessor, successor) in [
             (Phase::HandingOver, Phase::Waiting),
             (Phase::Leaving, Phase::Joined),
+            (Phase::Ending, Phase::Joined),
         ] {
             assert_ne!(predecessor.serves(), successor.serves());
             assert!(!predecessor.is_alone() && !successor.is_alone());

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::client::ProxyProtocol;
 use crate::health::{Health, HealthCheck, Outcome, State};
@@ -73,6 +73,7 @@ pub(crate) struct Company {
 }
 
 impl Target {
+    /// `joins`: whether others of its group have their full share already.
     pub(crate) fn new(
         address: SocketAddr,
         mark: String,
@@ -80,6 +81,7 @@ impl Target {
         pool: Pool,
         traffic: Traffic,
         company: Company,
+        joins: bool,
     ) -> Self {
         let workers = traffic.workers();
         Self {
@@ -97,7 +99,7 @@ impl Target {
             traffic,
             pool,
             http2_pool: Http2Pool::new(workers),
-            standing: Standing::new(),
+            standing: Standing::new(joins),
         }
     }
 
@@ -151,9 +153,24 @@ impl Target {
         self.standing.is_ejected(now)
     }
 
+    /// A request was not answered there.
     fn has_failed(&self) {
-        if self.standing.failed(Instant::now()) {
-            warn!(target = %self.address, "requests fail there one after the other; it gets none for a while");
+        let now = Instant::now();
+        if self.standing.failed(now) {
+            let pause = self.standing.ejected_for(now).unwrap_or_default();
+            warn!(
+                target = %self.address,
+                group = %self.company.group,
+                seconds = pause.as_secs(),
+                "ejected: requests fail there one after the other; it gets none for a while, unless the others are no better"
+            );
+        }
+    }
+
+    /// A request was answered there to the end.
+    fn has_served(&self) {
+        if self.standing.answered() {
+            info!(target = %self.address, group = %self.company.group, "no longer ejected: it answers again");
         }
     }
 
@@ -204,12 +221,17 @@ impl Target {
         lock(&self.health).clone()
     }
 
-    /// Returns what the last probe came to, such as `200 in 1.3 ms`; nothing before the first one.
-    pub(crate) fn last_probe(&self) -> String {
+    /// Returns what the last probe came to, such as `200 in 1.3 ms`, and whether requests say otherwise; nothing before the first one.
+    pub(crate) fn last_probe(&self, now: Instant) -> String {
         let probed = *lock(&self.probed);
-        probed.map_or_else(String::new, |(outcome, took)| {
+        let mut text = probed.map_or_else(String::new, |(outcome, took)| {
             format!("{outcome} in {:.1} ms", took.as_secs_f64() * 1000.0)
-        })
+        });
+        if let Some(left) = self.standing.ejected_for(now) {
+            let seconds = left.as_millis().div_ceil(1000);
+            text.push_str(&format!("; requests fail: ejected for {seconds} s"));
+        }
+        text
     }
 
     /// Takes in the outcome of a probe; returns the pause before the next one.

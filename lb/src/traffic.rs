@@ -8,6 +8,7 @@ use http::StatusCode;
 use roadstead_proto::lb;
 
 use crate::counter::Counter;
+use crate::reason::Reason;
 
 /// Upper bounds of the buckets in which the times of answers are counted, in microseconds; the last bucket has none.
 pub(crate) const BOUNDS: [u64; 15] = [
@@ -64,6 +65,7 @@ struct Shard {
     sent: Counter,
     connections: Counter,
     refused_connections: Counter,
+    refusals: [Counter; Reason::ALL.len()],
     microseconds: Counter,
     buckets: [Counter; BUCKETS],
 }
@@ -84,6 +86,8 @@ pub(crate) struct Sum {
     pub(crate) connections: u64,
     /// Connections that were closed at once.
     pub(crate) refused_connections: u64,
+    /// Requests that were answered with an error of the load balancer's own, by `Reason`.
+    pub(crate) refusals: [u64; Reason::ALL.len()],
     /// Of all answers of targets together, from the request's head to the answer's.
     pub(crate) microseconds: u64,
     pub(crate) buckets: [u64; BUCKETS],
@@ -134,6 +138,11 @@ impl Traffic {
         self.shards[worker].refused_connections.add(1);
     }
 
+    /// Counts a request that is answered with an error of our own.
+    pub(crate) fn refused(&self, worker: usize, reason: Reason) {
+        self.shards[worker].refusals[reason as usize].add(1);
+    }
+
     /// Returns what it has come to, for the control plane.
     pub(crate) fn report(&self, arn: &str, name: &str) -> lb::Traffic {
         let sum = self.sum();
@@ -151,8 +160,13 @@ impl Traffic {
     }
 
     pub(crate) fn sum(&self) -> Sum {
+        Self::sum_of([self])
+    }
+
+    /// Returns what several have come to together.
+    pub(crate) fn sum_of<'a>(several: impl IntoIterator<Item = &'a Self>) -> Sum {
         let mut sum = Sum::default();
-        for shard in &self.shards {
+        for shard in several.into_iter().flat_map(|traffic| &traffic.shards) {
             for (total, counter) in sum.by_target.iter_mut().zip(&shard.by_target) {
                 *total += counter.get();
             }
@@ -160,6 +174,9 @@ impl Traffic {
                 *total += counter.get();
             }
             for (total, counter) in sum.buckets.iter_mut().zip(&shard.buckets) {
+                *total += counter.get();
+            }
+            for (total, counter) in sum.refusals.iter_mut().zip(&shard.refusals) {
                 *total += counter.get();
             }
             sum.failed += shard.failed.get();

@@ -25,7 +25,7 @@ const TRIM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long an unused connection is kept once a successor serves. Its client may just be sending a request, and cannot be
 /// told not to; one that has sent none for so long hardly is.
-const LAST_REQUEST: Duration = Duration::from_secs(5);
+pub(crate) const LAST_REQUEST: Duration = Duration::from_secs(5);
 
 /// How long a worker may take for a command; it does nothing that blocks.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(10);
@@ -153,10 +153,9 @@ async fn work(shared: Arc<Shared>, index: usize, mut commands: mpsc::Receiver<Co
     // HTTP/2 has a word for it that loses no request.
     shared.alarm.ring();
     connections.close();
-    let limit = shared.config.stop_timeout;
     let close_unused = async {
         if *shared.phase.borrow() == Phase::Leaving {
-            sleep(LAST_REQUEST.min(limit)).await;
+            sleep(LAST_REQUEST.min(shared.config.handover_timeout)).await;
         }
         for door in &doors {
             door.close();
@@ -170,13 +169,30 @@ async fn work(shared: Arc<Shared>, index: usize, mut commands: mpsc::Receiver<Co
             () = close_unused => {}
         }
     };
-    if timeout(limit, ended).await.is_err() {
+    let has_ended = tokio::select! {
+        () = ended => true,
+        () = limit(&shared) => false,
+    };
+    if !has_ended {
         let left = connections.len();
         warn!(
             worker = index,
             left, "connections are closed with their requests under way"
         );
     }
+}
+
+/// Waits as long as requests may still go on: beside a successor for longer than when nobody serves.
+async fn limit(shared: &Shared) {
+    let mut phase = shared.phase.clone();
+    let config = &shared.config;
+    if *phase.borrow() == Phase::Leaving {
+        tokio::select! {
+            () = sleep(config.handover_timeout) => return,
+            Ok(_) = phase.wait_for(|phase| *phase != Phase::Leaving) => {}
+        }
+    }
+    sleep(config.stop_timeout).await;
 }
 
 fn trim_pools(shared: &Shared, index: usize) {

@@ -1,6 +1,6 @@
 //! `ctl lb`: a load balancer, told by the control plane or by a table file.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::data_dir::Claim;
-use super::succession::{Inheritance, Predecessor, Succession};
+use super::succession::{Inheritance, Limits, Predecessor, Succession};
+use super::systemd::Store;
 use super::{absolute, data_dir, open_files, stop};
 use crate::args::Globals;
 use crate::config::{self, ConfigError};
@@ -123,6 +124,9 @@ struct Settings {
     /// How long requests may go on after the order to stop [default: 30s].
     #[arg(long, env = "ROADSTEAD_STOP_TIMEOUT", value_name = "DURATION")]
     stop_timeout: Option<String>,
+    /// How long requests and tunnels may go on in a process that has handed over to its successor [default: 5m].
+    #[arg(long, env = "ROADSTEAD_HANDOVER_TIMEOUT", value_name = "DURATION")]
+    handover_timeout: Option<String>,
 }
 
 /// Runs a load balancer until it is told to stop.
@@ -140,6 +144,7 @@ pub(crate) fn run(args: Args, globals: &Globals, environment: &Environment) -> R
         None => logging::start(logging::Level::INFO)?,
     }
     let inheritance = Inheritance::take().map_err(anyhow::Error::from)?;
+    let kept = Store::take().map_err(anyhow::Error::from)?;
     let mut settings = config::layered(args.config.as_deref(), args.settings)?;
     let given = context::given(globals, environment);
     if !given.endpoints.is_empty() {
@@ -165,7 +170,7 @@ pub(crate) fn run(args: Args, globals: &Globals, environment: &Environment) -> R
         }
     };
     let claim = claim.map_err(anyhow::Error::from)?;
-    runtime::block_on(serve(config, source, claim, predecessor))
+    runtime::block_on(serve(config, source, claim, predecessor, kept))
 }
 
 fn join_as_load_balancer(join: &join::Invitation, data_dir: &Path) -> Result<(), Error> {
@@ -189,11 +194,15 @@ async fn serve(
     source: Source,
     claim: Option<Claim>,
     predecessor: Option<Predecessor>,
+    kept: (Store, Vec<TcpListener>),
 ) -> Result<(), Error> {
     let stop = stop::on_signal()?;
-    let (succession, place) =
-        Succession::new(claim, predecessor, config.stop_timeout, stop.clone())
-            .map_err(anyhow::Error::from)?;
+    let limits = Limits {
+        handover: config.handover_timeout,
+        stop: config.stop_timeout,
+    };
+    let (succession, place) = Succession::new(claim, predecessor, kept, limits, stop.clone())
+        .map_err(anyhow::Error::from)?;
     if let Source::ControlPlane(control_plane) = &source {
         let named = control_plane.named_servers();
         tokio::spawn(join::keep_servers(config.data_dir.clone(), named));
@@ -281,6 +290,11 @@ fn resolve(settings: Settings) -> Result<Config, ConfigError> {
             "stop_timeout",
             settings.stop_timeout,
             &mut config.stop_timeout,
+        ),
+        (
+            "handover_timeout",
+            settings.handover_timeout,
+            &mut config.handover_timeout,
         ),
     ] {
         if let Some(text) = text {

@@ -5,17 +5,20 @@
 //!     starts it, with sockets and lock  ────►  opens what its table says, probes
 //!                                       ◄────  READY
 //!     GO                                ────►  accepts, and opens its session
-//!     names it to systemd,                     lets no drain end
+//!     names it to systemd,                     lets no drain end yet
 //!     accepts no more, ends its requests
+//!     says where it still has some      ────►  lets drains of all other targets end
 //!     ends: the link closes             ────►  is alone
 //!
 //! Until GO nothing has changed: when anything goes wrong before it, the predecessor serves on as it did.
 
+mod busy;
 mod departure;
 mod inheritance;
 mod successor;
 
 use std::io;
+use std::net::TcpListener;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -28,14 +31,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::data_dir::Claim;
-use super::systemd;
-use departure::depart;
-pub(super) use inheritance::{Inheritance, Predecessor};
+use super::systemd::{self, Store};
+use busy::hear;
+use departure::Departure;
+pub(super) use departure::Limits;
+pub(super) use inheritance::{Inheritance, Predecessor, inherited};
 use successor::Successor;
 
 /// The bytes that are said over the link.
 const READY: u8 = b'R';
 const GO: u8 = b'G';
+/// Behind READY: it hears where the predecessor still has requests. Who is older does not say it, or passes it over.
+const HEARS: u8 = b'H';
 /// How long a successor may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -65,7 +72,7 @@ pub(super) enum HandoverError {
 /// Why a successor does not serve.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SuccessionError {
-    #[error("cannot wait for SIGUSR2")]
+    #[error("cannot wait for SIGUSR2, SIGUSR1 and SIGHUP")]
     Signal(#[source] io::Error),
     #[error("cannot use the link to the predecessor")]
     Link(#[source] io::Error),
@@ -80,25 +87,35 @@ pub(super) struct Succession {
     asked: Signal,
     claim: Option<Claim>,
     predecessor: Option<UnixStream>,
-    /// How long this load balancer takes to stop.
-    stop_timeout: Duration,
+    store: Store,
+    limits: Limits,
+    /// The access log is to be opened anew.
+    log_moved: [Signal; 2],
     stop: CancellationToken,
 }
 
 impl Succession {
-    /// Returns the succession, and the load balancer's place in it. From now on SIGUSR2 does not end the process.
+    /// Returns the succession, and the load balancer's place in it; `kept` is what systemd has kept of processes that have ended.
+    /// From now on neither SIGUSR2, SIGUSR1 nor SIGHUP ends the process.
     ///
     /// # Errors
     /// Fails when the system refuses the handler, or the link.
     pub(super) fn new(
         claim: Option<Claim>,
         predecessor: Option<Predecessor>,
-        stop_timeout: Duration,
+        (store, kept): (Store, Vec<TcpListener>),
+        limits: Limits,
         stop: CancellationToken,
     ) -> Result<(Self, Place), SuccessionError> {
-        let asked = signal(SignalKind::user_defined2()).map_err(SuccessionError::Signal)?;
+        let listen = |kind| signal(kind).map_err(SuccessionError::Signal);
+        let asked = listen(SignalKind::user_defined2())?;
+        // As nginx does, and logrotate asks for.
+        let log_moved = [
+            listen(SignalKind::hangup())?,
+            listen(SignalKind::user_defined1())?,
+        ];
         let (predecessor, (place, handle)) = match predecessor {
-            None => (None, Place::alone()),
+            None => (None, Place::alone(kept)),
             Some(Predecessor { link, sockets }) => {
                 let link = watched(link).map_err(SuccessionError::Link)?;
                 (Some(link), Place::after(sockets))
@@ -109,7 +126,9 @@ impl Succession {
             asked,
             claim,
             predecessor,
-            stop_timeout,
+            store,
+            limits,
+            log_moved,
             stop,
         };
         Ok((succession, place))
@@ -123,7 +142,8 @@ impl Succession {
     pub(super) async fn keep(mut self) -> Result<Option<Claim>, SuccessionError> {
         match self.predecessor.take() {
             None => {
-                if self.handle.until(|progress| progress.ready).await.is_some() {
+                if let Some(progress) = self.handle.until(|progress| progress.ready).await {
+                    self.store.keep(&progress.sockets);
                     systemd::ready();
                 }
             }
@@ -136,8 +156,20 @@ impl Succession {
         }
         loop {
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return Ok(self.claim),
                 _ = self.asked.recv() => {}
+                _ = either(&mut self.log_moved) => {
+                    self.handle.reopen_log();
+                    continue;
+                }
+                Some(progress) = self.handle.changed() => {
+                    // Before that systemd listens to the predecessor, and after it the sockets are closed.
+                    if progress.phase == Phase::Alone && progress.ready {
+                        self.store.keep(&progress.sockets);
+                    }
+                    continue;
+                }
             }
             match self.hand_over().await {
                 Ok(successor) => {
@@ -145,7 +177,15 @@ impl Succession {
                     self.handle.enter(Phase::Leaving);
                     self.stop.cancel();
                     self.name(successor.pid());
-                    tokio::spawn(depart(successor, self.asked, self.stop_timeout));
+                    let departure = Departure {
+                        successor,
+                        handle: self.handle,
+                        asked: self.asked,
+                        terminate: signal(SignalKind::terminate())
+                            .map_err(SuccessionError::Signal)?,
+                        limits: self.limits,
+                    };
+                    tokio::spawn(departure.take());
                     return Ok(self.claim);
                 }
                 Err(error) => {
@@ -168,7 +208,7 @@ impl Succession {
             return Ok(());
         }
         let told = async {
-            link.write_u8(READY).await?;
+            link.write_all(&[READY, HEARS]).await?;
             link.read_u8().await
         };
         let told = tokio::select! {
@@ -186,12 +226,12 @@ impl Succession {
         }
         self.handle.enter(Phase::Joined);
         info!("taken over; the predecessor ends its requests");
+        let handle = &self.handle;
         tokio::select! {
             () = self.stop.cancelled() => {}
-            // Whatever it is, it is the end: a predecessor has nothing more to say.
-            _ = link.read_u8() => {
+            () = hear(link, |word| handle.predecessor_has(word.map(|word| word.busy))) => {
                 info!("the predecessor has ended");
-                self.handle.enter(Phase::Alone);
+                handle.enter(Phase::Alone);
             }
         }
         Ok(())
@@ -241,6 +281,14 @@ impl Succession {
                 "cannot write down who owns the data directory"
             );
         }
+    }
+}
+
+async fn either(signals: &mut [Signal; 2]) {
+    let [one, other] = signals;
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
     }
 }
 

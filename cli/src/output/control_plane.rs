@@ -1,10 +1,13 @@
 //! The control plane itself, for people.
 
-use roadstead_client::proto::console::DescribeControlPlaneResponse;
+use std::time::Duration;
+
+use roadstead_client::proto::console::{DescribeControlPlaneResponse, LoadBalancerNode};
 
 use super::grid::{fields, grid, joined, number, text};
 
-/// Returns the servers, whether they can decide anything, then the term and which load balancers are connected.
+/// Returns the servers, whether they can decide anything, then the term, and the load balancers that are connected with what keeps them
+/// from serving all that they should.
 pub(crate) fn status(status: &DescribeControlPlaneResponse) -> String {
     let rows = status.members.iter().map(|member| {
         let role = match (member.leader, member.voter) {
@@ -21,14 +24,36 @@ pub(crate) fn status(status: &DescribeControlPlaneResponse) -> String {
         ]
     });
     let servers = grid(["SERVER", "ROLE", "ENDPOINT", "APPLIED", "STATE"], rows);
-    let rest = fields([
-        ("Term", number(status.term)),
-        ("Load balancers", joined(&status.load_balancer_nodes)),
-    ]);
+    let rest = match status.load_balancers.is_empty() {
+        true => fields([
+            ("Term", number(status.term)),
+            ("Load balancers", joined(&status.load_balancer_nodes)),
+        ]),
+        false => {
+            let term = fields([("Term", number(status.term))]);
+            format!("{term}\n\n{}", load_balancers(&status.load_balancers))
+        }
+    };
     match leaderless(status) {
         Some(warning) => format!("{servers}\n\n{warning}\n\n{rest}"),
         None => format!("{servers}\n\n{rest}"),
     }
+}
+
+fn load_balancers(nodes: &[LoadBalancerNode]) -> String {
+    let rows = nodes.iter().map(|node| {
+        let uptime = node
+            .uptime_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok());
+        let uptime = Duration::from_secs(uptime.unwrap_or_default());
+        [
+            text(node.id.as_ref()),
+            number(node.table_revision),
+            humantime::format_duration(uptime).to_string(),
+            node.trouble.clone().unwrap_or_else(|| "ok".to_owned()),
+        ]
+    });
+    grid(["LOAD BALANCER", "TABLE", "UP", "STATE"], rows)
 }
 
 /// Says what it means that no server leads.

@@ -239,8 +239,11 @@ fn the_control_plane_as_a_table() {
             2       follower  unix:/run/server-2.sock  42       ok
             3       follower  unix:/run/server-3.sock  -        server 3 takes no part: the disk is full
 
-            Term:            3
-            Load balancers:  a1b2"#]],
+            Term:  3
+
+            LOAD BALANCER  TABLE  UP             STATE
+            a1b2           12     1day 2h 3m 4s  ok
+            c3d4           12     1day 2h 3m 4s  port 80 is not open: cannot listen on 0.0.0.0:80: Address already in use"#]],
     );
 }
 
@@ -257,6 +260,6 @@ fn a_control_plane_that_nobody_leads_says_what_that_means() {
             No server leads: 1 of 3 voters answer and 2 must, so start or repair the others. Until then nothing can be changed; tasks and load balancers go on.
 
             Term:            3
-            Load balancers:  a1b2"#]],
+            Load balancers:  a1b2, c3d4"#]],
     );
 }

@@ -19,6 +19,8 @@ pub(super) fn text(line: &Line) -> String {
         _ => "https",
     };
     let url = match line.host.rsplit_once(':') {
+        // A whole address, or the asterisk of OPTIONS.
+        _ if !line.path.starts_with('/') => line.path.clone(),
         Some((_, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
             format!("{scheme}://{}{}", line.host, line.path)
         }
@@ -123,6 +125,7 @@ mod tests {
             target: Some(([10, 0, 0, 1], 8080).into()),
             attempts: 1,
             status: 200,
+            error: None,
             target_status: Some(200),
             bytes_received: 3,
             bytes_sent: 4,

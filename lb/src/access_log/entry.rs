@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{HeaderName, USER_AGENT};
@@ -11,6 +10,7 @@ use http::{StatusCode, Version, request};
 use super::AccessLog;
 use super::line::Line;
 use crate::client::Client;
+use crate::reason::Reason;
 
 /// What ALB writes for a client that hung up before its answer.
 const CLIENT_CLOSED: u16 = 460;
@@ -70,6 +70,7 @@ impl Entry {
             target: None,
             attempts: 0,
             status: CLIENT_CLOSED,
+            error: None,
             target_status: None,
             bytes_received: 0,
             bytes_sent: 0,
@@ -134,6 +135,13 @@ impl Entry {
         }
     }
 
+    /// There is no answer of a target, or not all of it, for this reason.
+    pub(crate) fn fell_short(&mut self, reason: Reason) {
+        if let Some(line) = &mut self.line {
+            line.error = Some(reason.name());
+        }
+    }
+
     /// So many bytes of the request's body have come, all in all.
     pub(crate) fn received(&mut self, bytes: u64) {
         if let Some(line) = &mut self.line {
@@ -152,10 +160,10 @@ impl Drop for Entry {
     fn drop(&mut self) {
         if let Some(mut line) = self.line.take() {
             line.duration = self.begun.elapsed();
-            if self.log.lines.try_send(Some(line)).is_err() {
-                self.log.dropped.fetch_add(1, Relaxed);
-                self.log.lost.fetch_add(1, Relaxed);
+            if line.status == CLIENT_CLOSED {
+                line.error = Some(Reason::ClientClosed.name());
             }
+            self.log.take(line);
         }
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Line {
     pub(super) attempts: u32,
     /// What the client was answered; 460 when it hung up before.
     pub(super) status: u16,
+    /// Why there is no answer of a target, or not to its end: the name of a `Reason`.
+    pub(super) error: Option<&'static str>,
     /// What the target answered.
     pub(super) target_status: Option<u16>,
     /// Of bodies.

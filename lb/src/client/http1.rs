@@ -78,8 +78,8 @@ where
                 ..
             } = connection;
             drop(output);
-            let stream = Metered::new(stream, Arc::clone(client));
-            tunnel.run(client, stream, input).await;
+            let mut stream = Metered::new(stream, Arc::clone(client));
+            tunnel.run(client, &mut stream, input).await;
         }
         // Clients hang up and send nonsense all the time: nothing that an operator could act on.
         End::Over(Err(error)) => {

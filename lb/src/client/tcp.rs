@@ -70,8 +70,11 @@ pub(super) async fn serve(client: Arc<Client>, mut stream: Socket, by_name: bool
         ticket,
         entry: None,
     };
-    let stream = Metered::new(stream, Arc::clone(&client));
-    tunnel.run(&client, stream, read).await;
+    let mut stream = Metered::new(stream, Arc::clone(&client));
+    if !tunnel.run(&client, &mut stream, read).await {
+        // What has broken on one side breaks on the other: an end in order would make a whole of it.
+        stream.get_ref().reset_at_end();
+    }
 }
 
 /// Returns the name that a client of TLS asks for, and what has been read; a client that speaks something else has none.

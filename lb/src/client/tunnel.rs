@@ -32,8 +32,9 @@ pub(crate) struct Tunnel {
 }
 
 impl Tunnel {
-    /// Moves bytes until both sides have ended, one breaks off, or the time is over. `read` came from the client before.
-    pub(super) async fn run<S>(self, client: &Client, mut near: Metered<S>, read: BytesMut)
+    /// Moves bytes until both sides have ended, one breaks off, or the time is over; returns whether both have ended. `read` came from
+    /// the client before.
+    pub(super) async fn run<S>(self, client: &Client, near: &mut Metered<S>, read: BytesMut) -> bool
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -52,8 +53,8 @@ impl Tunnel {
         let is_whole = std::future::poll_fn(|cx| {
             loop {
                 match (
-                    up.poll(&mut near, &mut far, cx),
-                    down.poll(&mut far, &mut near, cx),
+                    up.poll(near, &mut far, cx),
+                    down.poll(&mut far, near, cx),
                 ) {
                     (Poll::Ready(Err(error)), _) | (_, Poll::Ready(Err(error))) => {
                         debug!(client = %client.address, error = &error as &dyn std::error::Error, "tunnel broke");
@@ -85,5 +86,6 @@ impl Tunnel {
             entry.sent(down.moved());
         }
         client.link.end(Instant::now());
+        is_whole
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Watch<'a, 'b> {
     ring: Pin<&'a mut Notified<'b>>,
     /// Whatever was rung before this connection existed is looked at first.
     heard: Option<u64>,
+    /// It rang while this was taken down: the ring may have been used up by that.
+    rings: bool,
     timer: Pin<&'a mut Sleep>,
     timer_set: bool,
 }
@@ -43,6 +45,7 @@ impl<'a, 'b> Watch<'a, 'b> {
             alarm,
             ring,
             heard: None,
+            rings: false,
             timer,
             timer_set: false,
         }
@@ -50,10 +53,8 @@ impl<'a, 'b> Watch<'a, 'b> {
 
     /// Returns what there is to look at; the task is woken when there is something.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Notice> {
-        if self.heard != Some(self.alarm.times()) {
-            self.ring.set(self.alarm.listen());
-            self.heard = Some(self.alarm.times());
-            let _registered = self.ring.as_mut().poll(cx);
+        if self.rings || self.heard != Some(self.alarm.times()) {
+            self.listen(cx);
             return Poll::Ready(Notice::Alarm);
         }
         // Polled only to be set: a look at it is all that a request should cost.
@@ -66,6 +67,18 @@ impl<'a, 'b> Watch<'a, 'b> {
             return Poll::Pending;
         }
         Poll::Ready(Notice::Timer)
+    }
+
+    fn listen(&mut self, cx: &mut Context<'_>) {
+        loop {
+            self.ring.set(self.alarm.listen());
+            let (times, rings) = self.alarm.state();
+            (self.heard, self.rings) = (Some(times), rings);
+            // It is used up at once by a ring that ends just now.
+            if self.ring.as_mut().poll(cx).is_pending() {
+                return;
+            }
+        }
     }
 
     /// Sets the timer.

@@ -1,6 +1,8 @@
 //! Writes the page that a scrape gets.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Instant;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, prometheus_text};
@@ -8,8 +10,10 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::access_log::AccessLog;
+use crate::reason::Reason;
 use crate::shared::Shared;
-use crate::traffic::{BOUNDS, CLASSES, Sum};
+use crate::target::Target;
+use crate::traffic::{BOUNDS, CLASSES, Sum, Traffic};
 
 /// Returns the page.
 ///
@@ -34,6 +38,7 @@ struct Snapshot {
     waiting: Vec<(Labels, u64)>,
     under_way: Vec<(Labels, u64)>,
     healthy: Vec<(Labels, u64)>,
+    ejected: Vec<(Labels, u64)>,
     process: Process,
 }
 
@@ -47,7 +52,7 @@ struct Process {
 
 impl Snapshot {
     fn take(shared: &Shared) -> Self {
-        let table = shared.table.load();
+        let (table, now) = (shared.table.load(), Instant::now());
         let listeners = table.listeners.iter().map(|listener| {
             let labels = vec![("listener", listener.port.to_string())];
             (labels, listener.traffic.sum())
@@ -59,6 +64,7 @@ impl Snapshot {
             waiting: Vec::new(),
             under_way: Vec::new(),
             healthy: Vec::new(),
+            ejected: Vec::new(),
             process: Process {
                 table_revision: table.revision,
                 connections: number(shared.open_connections()),
@@ -71,14 +77,26 @@ impl Snapshot {
             snapshot
                 .waiting
                 .push((labels.clone(), number(group.room.waiting())));
+            // A task may have got the port of one that is still going.
+            let mut by_address: BTreeMap<_, Vec<&Target>> = BTreeMap::new();
             for target in &group.targets {
+                by_address.entry(target.address()).or_default().push(target);
+            }
+            for (address, targets) in by_address {
                 let mut labels = labels.clone();
-                labels.push(("target", target.address().to_string()));
-                let under_way = (labels.clone(), target.requests());
-                snapshot.under_way.push(under_way);
-                let healthy = (labels.clone(), target.is_healthy().into());
-                snapshot.healthy.push(healthy);
-                snapshot.targets.push((labels, target.traffic().sum()));
+                labels.push(("target", address.to_string()));
+                let any =
+                    |is: &dyn Fn(&Target) -> bool| targets.iter().any(|target| is(target)).into();
+                let under_way = targets.iter().map(|target| target.requests()).sum();
+                let sum = Traffic::sum_of(targets.iter().map(|target| target.traffic()));
+                snapshot.under_way.push((labels.clone(), under_way));
+                snapshot
+                    .healthy
+                    .push((labels.clone(), any(&Target::is_healthy)));
+                snapshot
+                    .ejected
+                    .push((labels.clone(), any(&|target| target.is_ejected(now))));
+                snapshot.targets.push((labels, sum));
             }
             snapshot.groups.push((labels, group.traffic.sum()));
         }
@@ -99,6 +117,7 @@ impl Collector for Snapshot {
         page.times("listener", "of a listener", &self.listeners)?;
         page.times("target_group", "of a target group", &self.groups)?;
         page.times("target", "of a target", &self.targets)?;
+        page.refusals(&self.listeners)?;
         for (name, help, of) in LISTENER_COUNTERS {
             page.counters(&format!("listener_{name}"), help, &self.listeners, of)?;
         }
@@ -120,6 +139,11 @@ impl Collector for Snapshot {
             "target_healthy",
             "Whether a target is healthy by its probes, 1 or 0",
             &self.healthy,
+        )?;
+        page.gauges(
+            "target_ejected",
+            "Whether a target gets no requests for now because they fail there, 1 or 0",
+            &self.ejected,
         )?;
         let process = &self.process;
         for (name, help, value) in [
@@ -208,6 +232,27 @@ impl Page<'_> {
                     let mut series = metric.encode_family(&labels)?;
                     series.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Those that there were: of the others there would be many.
+    fn refusals(&mut self, listeners: &[(Labels, Sum)]) -> fmt::Result {
+        let help = "Requests that got an error of the load balancer's own, by what was wrong";
+        let mut metric =
+            self.0
+                .encode_descriptor("listener_refusals", help, None, MetricType::Counter)?;
+        for (labels, sum) in listeners {
+            let some = Reason::ALL
+                .into_iter()
+                .zip(sum.refusals)
+                .filter(|(_, count)| *count > 0);
+            for (reason, count) in some {
+                let mut labels = labels.clone();
+                labels.push(("reason", reason.name().to_owned()));
+                let mut series = metric.encode_family(&labels)?;
+                series.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
             }
         }
         Ok(())

@@ -3,11 +3,12 @@
 //! The syntax and the framing of HTTP/1.1 are checked where the head is read. What remains is which host is meant, which a proxy must not
 //! guess, and what h2 lets through.
 
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Version, request};
 
 use super::refusal::Refusal;
+use crate::client::MOST_HEADERS;
 use crate::hop;
 use crate::upstream::X_FORWARDED_FOR;
 
@@ -21,6 +22,8 @@ pub(super) fn check(head: &request::Parts) -> Result<(), Refusal> {
     }
     // Of HTTP/1.1 that was seen when the head was read.
     if head.version == Version::HTTP_2 {
+        check_path(head)?;
+        check_count(&head.headers)?;
         check_length(&head.headers)?;
     }
     check_authority(head)?;
@@ -36,6 +39,25 @@ fn check_proxies(headers: &HeaderMap) -> Result<(), Refusal> {
     // RFC 9110 5.6.1.2: an empty element is none.
     if addresses.filter(|address| !address.is_empty()).count() > MOST_PROXIES {
         return Err(Refusal::TooManyProxies);
+    }
+    Ok(())
+}
+
+/// RFC 9113 8.3.1: a path begins with a slash, or is an asterisk.
+fn check_path(head: &request::Parts) -> Result<(), Refusal> {
+    match head.uri.path_and_query() {
+        Some(path) if !path.as_str().starts_with(['/', '*']) => {
+            Err(Refusal::BadRequest("the path does not begin with a slash"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Cookies, which HTTP/2 may send apart (RFC 9113 8.2.3), are one header.
+fn check_count(headers: &HeaderMap) -> Result<(), Refusal> {
+    let further_cookies = headers.get_all(COOKIE).iter().skip(1).count();
+    if headers.len() - further_cookies > MOST_HEADERS {
+        return Err(Refusal::TooManyHeaders);
     }
     Ok(())
 }
@@ -196,6 +218,23 @@ mod tests {
         };
         assert_eq!(lengths(&["1"]), Ok(()));
         assert!(matches!(lengths(&["1", "1"]), Err(Refusal::BadRequest(_))));
+    }
+
+    #[test]
+    fn as_many_headers_are_let_through_as_in_http_1_however_many_parts_the_cookies_have() {
+        let with = |headers: usize, cookies: usize| {
+            let request = Request::builder()
+                .version(Version::HTTP_2)
+                .uri("https://a.net/");
+            let request =
+                (0..headers).fold(request, |request, n| request.header(format!("x-{n}"), "1"));
+            let request = (0..cookies).fold(request, |request, _| request.header("cookie", "a=b"));
+            check(&request.body(()).unwrap().into_parts().0)
+        };
+        assert_eq!(with(MOST_HEADERS, 0), Ok(()));
+        assert_eq!(with(MOST_HEADERS - 1, 50), Ok(()));
+        assert_eq!(with(MOST_HEADERS + 1, 0), Err(Refusal::TooManyHeaders));
+        assert_eq!(with(MOST_HEADERS, 2), Err(Refusal::TooManyHeaders));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::Answered;
-use super::refusal::Refusal;
+use super::refusal::{Failure, Refusal};
 use super::tried::Tried;
 use crate::client::{Client, Interrupted};
 use crate::framing;
@@ -69,7 +69,7 @@ impl Way<'_> {
             }
             // A new table has made another group of it, or the group another one.
             (Protocol::Http1 | Protocol::Http2, _) => {
-                Err(fail(self.client, ticket, Refusal::BadGateway))
+                Err(fail(self.client, ticket, Failure::Changed))
             }
         }
     }
@@ -110,7 +110,7 @@ impl Way<'_> {
                 // Boxed, for most requests need no room for it.
                 match Box::pin(connect(client, target, connecting)).await {
                     Ok(Ok(wire)) => wire,
-                    Ok(Err(refusal)) => return Ok(tried.unreachable(ticket, refusal)),
+                    Ok(Err(why)) => return Ok(tried.unreachable(ticket, why)),
                     Err(interrupted) => return Err(interrupt(client, ticket, interrupted)),
                 }
             }
@@ -132,10 +132,11 @@ impl Way<'_> {
                 debug!(target = %target.address(), error = &failure.error as &dyn std::error::Error, "no answer");
                 let repeatable = outgoing.is_replayable() && !failure.answered;
                 let may_go_on = !failure.sent || (repeatable && tried.may_repeat(target));
+                let why = Failure::of(&failure.error);
                 if !may_go_on {
-                    return Err(fail(client, ticket, Refusal::BadGateway));
+                    return Err(fail(client, ticket, why));
                 }
-                tried.give_up(ticket, Refusal::BadGateway);
+                tried.give_up(ticket, why);
                 Ok(None)
             }
             // A target that gets no byte of it need not answer.
@@ -164,7 +165,7 @@ impl Way<'_> {
                         pool.share(client.worker, &slot, || target.is_draining());
                         slot
                     }
-                    Ok(Err(refusal)) => return Ok(tried.unreachable(ticket, refusal)),
+                    Ok(Err(why)) => return Ok(tried.unreachable(ticket, why)),
                     Err(interrupted) => return Err(interrupt(client, ticket, interrupted)),
                 }
             }
@@ -189,9 +190,9 @@ impl Way<'_> {
                 let repeatable = call.is_replayable() && !failure.answered;
                 let may_go_on = failure.untouched || (repeatable && tried.may_repeat(target));
                 if !may_go_on {
-                    return Err(fail(client, ticket, Refusal::BadGateway));
+                    return Err(fail(client, ticket, Failure::Closed));
                 }
-                tried.give_up(ticket, Refusal::BadGateway);
+                tried.give_up(ticket, Failure::Closed);
                 tried.declined = failure.untouched;
                 Ok(None)
             }
@@ -207,12 +208,12 @@ impl Way<'_> {
     }
 }
 
-/// Connects within the deadline for that; the refusal says what comes of it if no other target is better.
+/// Connects within the deadline for that.
 pub(super) async fn connect<T>(
     client: &Client,
     target: &Target,
     connecting: impl Future<Output = io::Result<T>>,
-) -> Result<Result<T, Refusal>, Interrupted> {
+) -> Result<Result<T, Failure>, Interrupted> {
     let deadline = client.shared.config.connect_timeout;
     let connected = client.link.guard(target, timeout(deadline, connecting));
     let connected = connected.await?;
@@ -220,29 +221,26 @@ pub(super) async fn connect<T>(
     Ok(connected.map_err(|error| {
         debug!(target = %target.address(), error = &error as &dyn std::error::Error, "cannot connect");
         match error.kind() {
-            io::ErrorKind::TimedOut => Refusal::GatewayTimeout,
-            _ => Refusal::BadGateway,
+            io::ErrorKind::TimedOut => Failure::ConnectTimeout,
+            _ => Failure::Connect,
         }
     }))
 }
 
-fn fail(client: &Client, mut ticket: Ticket, refusal: Refusal) -> Refusal {
+fn fail(client: &Client, mut ticket: Ticket, why: Failure) -> Refusal {
     client.link.leave();
     ticket.failed();
-    refusal
+    Refusal::Target(why)
 }
 
 /// Returns what a request is answered whose stay with a target was interrupted.
-pub(super) fn interrupt(client: &Client, mut ticket: Ticket, interrupted: Interrupted) -> Refusal {
-    match interrupted {
+pub(super) fn interrupt(client: &Client, ticket: Ticket, interrupted: Interrupted) -> Refusal {
+    let why = match interrupted {
         // The ticket sees for itself that it is a cut, and not a failure.
-        Interrupted::Cut => fail(client, ticket, Refusal::BadGateway),
-        Interrupted::Expired => {
-            client.link.leave();
-            ticket.expired();
-            Refusal::GatewayTimeout
-        }
-    }
+        Interrupted::Cut => Failure::Cut,
+        Interrupted::Expired => Failure::Silent,
+    };
+    fail(client, ticket, why)
 }
 
 /// The client broke its request off; that is no failure of a target.

@@ -5,129 +5,22 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use h2::Reason;
 use http::header::{CONTENT_LENGTH, LOCATION, SERVER};
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tracing::debug;
 
 use super::Answered;
-use crate::access_log::Entry;
+use super::exchange::Exchange;
 use crate::client::{Client, Tunnel};
+use crate::reason::Reason;
 use crate::response::{ResponseHead, SERVER_NAME};
-use crate::target::{Target, Ticket};
-use crate::traffic::{Answer, By};
+use crate::target::Ticket;
 use crate::upstream::{self, ExchangeError, Incomplete, Rest, Wire};
-
-/// A request from its head to the last byte of its answer.
-pub(super) struct Exchange {
-    client: Arc<Client>,
-    entry: Option<Box<Entry>>,
-    /// The answer has no body, whatever its head says.
-    is_head: bool,
-    is_one_too_many: bool,
-    begun: Instant,
-    /// The time of the answer's head, as long as its body goes on at once: clocks cost as much as locks. If the client is slow to take a
-    /// large head it is earlier than it should be, and the connection to the target is given up so much sooner.
-    now: Option<Instant>,
-    /// Bytes of the answer's body.
-    sent: u64,
-}
-
-impl Exchange {
-    pub(super) fn new(
-        client: Arc<Client>,
-        method: &Method,
-        entry: Option<Box<Entry>>,
-        begun: Instant,
-    ) -> Self {
-        let under_way = client.shared.under_way[client.worker].begin();
-        Self {
-            is_one_too_many: under_way > client.shared.most_under_way(),
-            client,
-            entry,
-            is_head: *method == Method::HEAD,
-            begun,
-            now: None,
-            sent: 0,
-        }
-    }
-
-    /// Returns whether there are more requests under way than there may be.
-    pub(super) fn is_one_too_many(&self) -> bool {
-        self.is_one_too_many
-    }
-
-    pub(super) fn client(&self) -> &Arc<Client> {
-        &self.client
-    }
-
-    /// The request goes to this target now.
-    pub(super) fn enter(&mut self, target: &Arc<Target>) {
-        self.client.link.enter(target);
-        if let Some(entry) = &mut self.entry {
-            entry.target(target.address(), target.group());
-        }
-    }
-
-    /// Returns the time, as far as it matters how long something has been unused.
-    fn now(&mut self) -> Instant {
-        *self.now.get_or_insert_with(Instant::now)
-    }
-
-    /// The head of an answer is there; `ticket` is of the target that has given it.
-    fn answered(&mut self, status: StatusCode, ticket: Option<&Ticket>) {
-        let now = Instant::now();
-        // A stream's answer may wait for its client before it is taken.
-        self.now = (!self.client.is_stream).then_some(now);
-        let took = now.saturating_duration_since(self.begun);
-        let worker = self.client.worker;
-        let by = match ticket {
-            Some(_) => By::Target,
-            None => By::LoadBalancer,
-        };
-        let answer = Answer::new(by, status, took);
-        self.client.door.traffic.answered(worker, answer);
-        if let Some(ticket) = ticket {
-            ticket.target().has_answered(worker, answer);
-        }
-        if let Some(entry) = &mut self.entry {
-            entry.status(status, ticket.is_some());
-        }
-    }
-
-    /// This rule was followed.
-    pub(super) fn followed(&mut self, priority: u32, action: &'static str) {
-        if let Some(entry) = &mut self.entry {
-            entry.rule(priority, action);
-        }
-    }
-
-    /// A part of the answer has come, and its client takes it.
-    fn moved(&self) {
-        if self.client.is_stream {
-            self.client.link.moved();
-        }
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        // The access log's entry writes itself.
-        let client = &self.client;
-        if let Some(entry) = &mut self.entry {
-            entry.received(client.link.received());
-        }
-        client.door.traffic.sent(client.worker, self.sent);
-        client.shared.under_way[client.worker].end();
-        client.link.end(self.now.unwrap_or_else(Instant::now));
-    }
-}
 
 /// Why an answer ends before its end. The client's connection is closed then.
 #[derive(Debug, thiserror::Error)]
@@ -144,13 +37,22 @@ pub(crate) enum BodyError {
 }
 
 impl BodyError {
+    fn for_the_log(&self) -> Reason {
+        match self {
+            Self::BrokenOff(_) => Reason::AnswerBrokenOff,
+            Self::Client(_) => Reason::ClientClosed,
+            Self::Expired => Reason::Stalled,
+            Self::Cut => Reason::DeregistrationDelay,
+        }
+    }
+
     /// Returns with which reason a stream of HTTP/2 ends: that of the target, if it has given one.
-    pub(crate) fn reason(&self) -> Reason {
+    pub(crate) fn reason(&self) -> h2::Reason {
         match self {
             Self::BrokenOff(ExchangeError::Call(error)) => upstream::reason(error),
             Self::BrokenOff(_) | Self::Client(_) | Self::Expired | Self::Cut => None,
         }
-        .unwrap_or(Reason::INTERNAL_ERROR)
+        .unwrap_or(h2::Reason::INTERNAL_ERROR)
     }
 }
 
@@ -288,9 +190,9 @@ impl Stream {
     /// The target has done its part: its connection goes back to the pool.
     fn finish(mut self, now: Instant, cx: Option<&mut Context<'_>>) {
         self.ticket.served();
-        // A call's place on its connection is free without more ado.
-        let Rest::Http1(mut wire) = self.rest else {
-            return;
+        let mut wire = match self.rest {
+            Rest::Http1(wire) => wire,
+            Rest::Http2(answer) => return answer.finish(),
         };
         let target = self.ticket.target();
         if let Some(cx) = cx
@@ -347,6 +249,9 @@ impl Body for ResponseBody {
                 frame
             }
         };
+        if let Some(Err(error)) = &frame {
+            this.exchange.fell_short(error.for_the_log());
+        }
         if let Some(Ok(frame)) = &frame {
             this.exchange.moved();
             let length = frame.data_ref().map_or(0, Bytes::len);
@@ -373,6 +278,15 @@ impl Body for ResponseBody {
                 let length = stream.rest.length();
                 length.map_or_else(SizeHint::default, SizeHint::with_exact)
             }
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if !self.is_end_stream() {
+            // Nobody takes the rest.
+            self.exchange.fell_short(Reason::ClientClosed);
         }
     }
 }

@@ -7,7 +7,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Uri, Version, request};
 
 use super::refusal::Refusal;
-use crate::routing::{self, Asked};
+use crate::routing::{self, Asked, Readings};
 
 /// Leaves the path and the query of a target in absolute form; its host counts more than the header
 /// (RFC 9112 3.2.2). An HTTP/1.0 client's missing host becomes an empty one.
@@ -70,6 +70,7 @@ pub(super) fn asked(head: &request::Parts, source: IpAddr) -> Asked<'_> {
         method: head.method.as_str(),
         host: routing::host_of(host.unwrap_or_default()),
         path: head.uri.path(),
+        readings: Readings::of(head.uri.path()),
         query: head.uri.query(),
         headers: &head.headers,
         source,

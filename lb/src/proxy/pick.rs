@@ -8,12 +8,15 @@ use super::refusal::Refusal;
 use super::stickiness::{self, Sticky};
 use super::tried::Tried;
 use super::turn::Turn;
-use super::{MOST_ATTEMPTS, Own, rule};
+use super::{Own, rule};
 use crate::balance::{self, Standing, Targets};
 use crate::client::Client;
 use crate::routing::{self, Action, Asked};
 use crate::table::TargetGroup;
 use crate::target::Ticket;
+
+const AMBIGUOUS_PATH: Refusal =
+    Refusal::BadRequest("servers may read the path in ways for which there are different rules");
 
 /// Where a request goes.
 pub(super) struct Picked {
@@ -46,9 +49,9 @@ pub(super) async fn next(
             }
             Ok(Next::Wait(group, calls)) => {
                 tried.leave(client);
-                if turn.wait(&client.link, &group, calls).await? {
-                    tried.forget_unreachable();
-                }
+                turn.wait(&client.link, &group, calls, tried.again_at())
+                    .await?;
+                tried.forget_unreachable(turn.now());
             }
             // Its own last attempt may be what fills the target.
             Err(Own::Refusal(Refusal::Overload)) if tried.may_fill_a_target() => tried.passed_on(),
@@ -79,7 +82,9 @@ fn look(
             taken.map_err(Refusal::TooManyRequests)?;
         }
         measured = true;
-        let rule = routing::route(&listener.rules, asked).ok_or(Refusal::NoTarget)?;
+        let rule = routing::route(&listener.rules, asked);
+        let rule = rule.map_err(|_ambiguous| AMBIGUOUS_PATH)?;
+        let rule = rule.ok_or(Refusal::NoTarget)?;
         let forward = match &rule.action {
             Action::Forward(forward) => forward,
             Action::Redirect(redirect) => {
@@ -101,7 +106,7 @@ fn look(
         }
         let tried: &Tried = tried;
         let seen = Seen { group, tried, now };
-        let enough = tried.attempts >= MOST_ATTEMPTS;
+        let enough = tried.is_enough();
         let chosen = stickiness::target(asked.headers, group)
             .filter(|index| {
                 [Standing::Healthy, Standing::Far].contains(&seen.usual_standing(*index))
@@ -131,7 +136,8 @@ fn look(
                 {
                     counts.of(client.worker).failed.add(1);
                 }
-                let is_full = (0..seen.count()).any(|one| seen.standing(one) == Standing::Full);
+                let full = [Standing::Full, Standing::Crowded];
+                let is_full = (0..seen.count()).any(|one| full.contains(&seen.standing(one)));
                 let refusal = if is_full {
                     Refusal::Overload
                 } else {
@@ -156,12 +162,14 @@ impl Seen<'_> {
         let target = &self.group.targets[index];
         if target.is_draining() || self.tried.excludes(target) {
             Standing::Out
+        } else if !target.is_healthy() || target.is_ejected(self.now) {
+            match target.is_healthy() {
+                _ if target.is_full() => Standing::Crowded,
+                true => Standing::Ejected,
+                false => Standing::Doubtful,
+            }
         } else if target.is_full() {
             Standing::Full
-        } else if !target.is_healthy() {
-            Standing::Doubtful
-        } else if target.is_ejected(self.now) {
-            Standing::Ejected
         } else if self.group.prefers_own_zone && !target.is_near() {
             Standing::Far
         } else {

@@ -6,6 +6,9 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
+use crate::reason::Reason;
+use crate::upstream::ExchangeError;
+
 /// Long enough for what is under way to end, mostly, and short enough for people.
 const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
 
@@ -13,6 +16,7 @@ const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     BadRequest(&'static str),
+    TooManyHeaders,
     /// The request has passed more proxies than ALB lets it: most likely it goes round in a circle.
     TooManyProxies,
     /// The target group's targets speak another protocol: ALB's code for it.
@@ -29,12 +33,61 @@ pub(crate) enum Refusal {
     TooManyRequests(Duration),
     /// More requests are under way, or wait, than there may be.
     Overload,
-    /// The target refused, broke off, or answered what is not HTTP.
-    BadGateway,
     /// No rule, or no target that may be asked.
     NoTarget,
-    /// The target took too long.
-    GatewayTimeout,
+    /// The target gave none.
+    Target(Failure),
+}
+
+/// Why a target gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It cannot be reached, or does not shake hands.
+    Connect,
+    ConnectTimeout,
+    Closed,
+    /// What it said is not HTTP.
+    Malformed,
+    /// Nothing moved for too long.
+    Silent,
+    /// Its deregistration delay was over.
+    Cut,
+    /// A new table says that it speaks another HTTP.
+    Changed,
+}
+
+impl Failure {
+    /// Returns what a failed exchange was.
+    pub(super) fn of(error: &ExchangeError) -> Self {
+        match error {
+            ExchangeError::Malformed(_) => Self::Malformed,
+            ExchangeError::Target(_)
+            | ExchangeError::Closed
+            | ExchangeError::Call(_)
+            | ExchangeError::Client(_) => Self::Closed,
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::ConnectTimeout | Self::Silent => StatusCode::GATEWAY_TIMEOUT,
+            Self::Connect | Self::Closed | Self::Malformed | Self::Cut | Self::Changed => {
+                StatusCode::BAD_GATEWAY
+            }
+        }
+    }
+
+    fn reason(self) -> Reason {
+        match self {
+            Self::Connect => Reason::ConnectFailed,
+            Self::ConnectTimeout => Reason::ConnectTimeout,
+            Self::Closed => Reason::ConnectionClosed,
+            Self::Malformed => Reason::MalformedAnswer,
+            Self::Silent => Reason::AnswerTimeout,
+            Self::Cut => Reason::DeregistrationDelay,
+            Self::Changed => Reason::ProtocolChanged,
+        }
+    }
 }
 
 /// Returns a code that only ALB has.
@@ -46,16 +99,33 @@ impl Refusal {
     fn status(self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TooManyProxies => alb_code(463),
             Self::IncompatibleProtocol => alb_code(464),
             Self::LastHopOfOptions => StatusCode::OK,
             Self::Connect | Self::LastHopOfTrace => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::BadGateway => StatusCode::BAD_GATEWAY,
             Self::NoTarget | Self::Overload => StatusCode::SERVICE_UNAVAILABLE,
-            Self::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Target(failure) => failure.status(),
         }
+    }
+
+    /// Returns what the access log and the metrics have of it; `None` where nothing is wrong.
+    pub(super) fn reason(self) -> Option<Reason> {
+        Some(match self {
+            Self::BadRequest(_) => Reason::BadRequest,
+            Self::TooManyHeaders => Reason::TooManyHeaders,
+            Self::TooManyProxies => Reason::TooManyProxies,
+            Self::IncompatibleProtocol => Reason::IncompatibleProtocol,
+            Self::Connect | Self::LastHopOfTrace => Reason::MethodNotAllowed,
+            Self::LastHopOfOptions => return None,
+            Self::RequestTimeout => Reason::ClientTimeout,
+            Self::TooManyRequests(_) => Reason::RateLimited,
+            Self::Overload => Reason::Overload,
+            Self::NoTarget => Reason::NoTarget,
+            Self::Target(failure) => failure.reason(),
+        })
     }
 
     fn retry_after(self) -> Option<Duration> {
@@ -63,15 +133,15 @@ impl Refusal {
             Self::TooManyRequests(pause) => Some(pause),
             Self::Overload => Some(OVERLOAD_PAUSE),
             Self::BadRequest(_)
+            | Self::TooManyHeaders
             | Self::TooManyProxies
             | Self::IncompatibleProtocol
             | Self::Connect
             | Self::LastHopOfOptions
             | Self::LastHopOfTrace
             | Self::RequestTimeout
-            | Self::BadGateway
             | Self::NoTarget
-            | Self::GatewayTimeout => None,
+            | Self::Target(_) => None,
         }
     }
 
@@ -79,6 +149,7 @@ impl Refusal {
     fn explanation(self) -> Option<&'static str> {
         match self {
             Self::BadRequest(why) => Some(why),
+            Self::TooManyHeaders => Some("a request has at most 100"),
             Self::TooManyProxies => Some("the request has passed too many proxies"),
             Self::IncompatibleProtocol => Some("the target group takes another protocol"),
             Self::Connect
@@ -87,9 +158,8 @@ impl Refusal {
             | Self::RequestTimeout
             | Self::TooManyRequests(_)
             | Self::Overload
-            | Self::BadGateway
             | Self::NoTarget
-            | Self::GatewayTimeout => None,
+            | Self::Target(_) => None,
         }
     }
 
@@ -98,15 +168,15 @@ impl Refusal {
     pub(super) fn ends_connection(self) -> bool {
         match self {
             Self::BadRequest(_) | Self::Connect | Self::RequestTimeout => true,
-            Self::TooManyProxies
+            Self::TooManyHeaders
+            | Self::TooManyProxies
             | Self::IncompatibleProtocol
             | Self::TooManyRequests(_)
             | Self::LastHopOfOptions
             | Self::LastHopOfTrace
             | Self::Overload
-            | Self::BadGateway
             | Self::NoTarget
-            | Self::GatewayTimeout => false,
+            | Self::Target(_) => false,
         }
     }
 

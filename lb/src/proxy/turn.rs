@@ -57,7 +57,7 @@ impl Turn {
         until.is_some_and(|until| self.now < until)
     }
 
-    /// Waits until it is worth to look again; returns whether that took any time.
+    /// Waits until it is worth to look again, and not beyond `at_most`.
     ///
     /// # Errors
     /// Fails when as many requests wait as may.
@@ -66,9 +66,9 @@ impl Turn {
         link: &Link,
         group: &Arc<TargetGroup>,
         calls: u64,
-    ) -> Result<bool, Refusal> {
+        at_most: Option<Instant>,
+    ) -> Result<(), Refusal> {
         let waiting = &group.waiting;
-        let mut waited = false;
         match &self.place {
             Some(place) if place.is_in(&group.room) => {
                 let patience = waiting.patience.unwrap_or_default();
@@ -76,11 +76,11 @@ impl Turn {
                     Some(end_of_pause) => end_of_pause,
                     None => *self.deadline.get_or_insert(self.now + patience),
                 };
+                let until = at_most.map_or(until, |at_most| until.min(at_most));
                 link.set_held(true);
                 // Called or not: the next look tells.
                 let _called = timeout_at(until.into(), place.called(calls)).await;
                 link.set_held(false);
-                waited = true;
             }
             Some(_) | None => {
                 let entered = group.room.enter(waiting.most);
@@ -89,13 +89,13 @@ impl Turn {
                 if before > 0 && !self.is_paused(group) {
                     // Others were there before: each of them calls the next when it leaves.
                     let calls = group.room.calls();
-                    return Box::pin(self.wait(link, group, calls)).await;
+                    return Box::pin(self.wait(link, group, calls, at_most)).await;
                 }
                 // Calls are heard from now on: it looks once more before it waits.
             }
         }
         self.now = Instant::now();
-        Ok(waited)
+        Ok(())
     }
 
     /// It has a target.

@@ -1,4 +1,4 @@
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
 use crate::balance::Algorithm;
@@ -47,13 +47,18 @@ fn draft(targets: &[(&str, u16, Option<i64>)]) -> Draft {
     }
 }
 
+/// No other process has requests anywhere.
+fn alone(_target: &TargetName) -> bool {
+    true
+}
+
 fn hour_ahead() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     i64::try_from(since.as_millis()).unwrap() + 3_600_000
 }
 
 fn states(registry: &Registry) -> Vec<(String, String, bool)> {
-    let reports = registry.report(Instant::now(), u64::MAX).into_iter();
+    let reports = registry.report(Instant::now(), u64::MAX, alone).into_iter();
     reports
         .map(|report| (report.target_id, report.state, report.drained))
         .collect()
@@ -95,6 +100,65 @@ async fn a_target_that_is_spoken_to_in_another_way_is_another_target() {
 }
 
 #[tokio::test]
+async fn a_target_that_is_spoken_to_in_another_way_still_has_its_former_requests() {
+    let mut registry = registry();
+    let table = put_in_force(registry.update(draft(&[("a", 1, None)]), 1));
+    let ticket = Ticket::begin(&table.groups[0].targets[0], None, 0).unwrap();
+    let changed = |deadline| {
+        let mut changed = draft(&[("a", 1, deadline)]);
+        changed.groups[0].protocol_version = ProtocolVersion::Http2;
+        changed
+    };
+    put_in_force(registry.update(changed(None), 2));
+    assert!(Ticket::begin(ticket.target(), None, 0).is_none());
+    assert_eq!(registry.report(Instant::now(), 2, alone)[0].under_way, 1);
+    put_in_force(registry.update(changed(Some(hour_ahead())), 3));
+    assert!(!registry.report(Instant::now(), 3, alone)[0].drained);
+    assert!(registry.cut_overdue(registry.next_deadline(Instant::now()).unwrap()));
+    assert!(ticket.target().is_cut());
+    drop(ticket);
+    assert!(registry.report(Instant::now(), 3, alone)[0].drained);
+}
+
+#[tokio::test]
+async fn no_request_begins_in_a_closed_registry_and_those_that_are_left_are_named() {
+    let mut registry = registry();
+    let table = put_in_force(registry.update(draft(&[("a", 1, None), ("b", 2, None)]), 1));
+    let targets = &table.groups[0].targets;
+    let ticket = Ticket::begin(&targets[1], None, 0).unwrap();
+    let waiting = table.groups[0].room.enter(1).unwrap();
+    assert_eq!(registry.close(), None, "one waits for a target");
+    drop(waiting);
+    assert_eq!(
+        registry.close(),
+        Some([("web".to_owned(), "b".to_owned())].into())
+    );
+    assert!(
+        targets
+            .iter()
+            .all(|target| Ticket::begin(target, None, 0).is_none())
+    );
+    drop(ticket);
+    assert_eq!(registry.close(), Some(BTreeSet::new()));
+}
+
+#[tokio::test]
+async fn a_target_where_another_process_has_requests_is_not_drained() {
+    let mut registry = registry();
+    put_in_force(registry.update(
+        draft(&[("a", 1, Some(hour_ahead())), ("b", 2, Some(hour_ahead()))]),
+        1,
+    ));
+    let elsewhere = |(_group, id): &TargetName| id != "a";
+    let drained: Vec<_> = registry
+        .report(Instant::now(), 1, elsewhere)
+        .iter()
+        .map(|report| report.drained)
+        .collect();
+    assert_eq!(drained, [false, true]);
+}
+
+#[tokio::test]
 async fn a_draining_target_is_drained_when_its_last_request_has_ended() {
     let mut registry = registry();
     let table = put_in_force(registry.update(draft(&[("a", 1, None)]), 1));
@@ -112,8 +176,8 @@ async fn a_target_is_not_drained_before_the_table_that_says_so_is_on_disk() {
     put_in_force(registry.update(draft(&[("a", 1, None)]), 1));
     put_in_force(registry.update(draft(&[("a", 1, Some(hour_ahead()))]), 2));
     put_in_force(registry.update(draft(&[("a", 1, Some(hour_ahead()))]), 3));
-    assert!(!registry.report(Instant::now(), 1)[0].drained);
-    assert!(registry.report(Instant::now(), 2)[0].drained);
+    assert!(!registry.report(Instant::now(), 1, alone)[0].drained);
+    assert!(registry.report(Instant::now(), 2, alone)[0].drained);
 }
 
 #[tokio::test]
@@ -128,9 +192,9 @@ async fn requests_past_the_deadline_are_cut_and_the_target_is_drained_soon_after
     assert!(registry.cut_overdue(deadline));
     assert!(!registry.cut_overdue(deadline), "a target is cut once");
     assert!(target.is_cut());
-    assert!(!registry.report(deadline, u64::MAX)[0].drained);
+    assert!(!registry.report(deadline, u64::MAX, alone)[0].drained);
     let last = registry.next_deadline(deadline).unwrap();
-    assert!(registry.report(last, u64::MAX)[0].drained);
+    assert!(registry.report(last, u64::MAX, alone)[0].drained);
 }
 
 #[tokio::test]

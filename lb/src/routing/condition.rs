@@ -25,15 +25,16 @@ pub(crate) struct QueryParameter {
 }
 
 impl Condition {
-    /// Returns whether it holds; `absent` is the header that was last looked for in vain.
+    /// Returns whether it holds for that reading of the path; `absent` is the header that was last looked for in vain.
     pub(super) fn holds<'a>(
         &'a self,
         asked: &Asked<'_>,
+        path: &[u8],
         absent: &mut Option<&'a HeaderName>,
     ) -> bool {
         match self {
             Self::Host(patterns) => any(patterns, asked.host.as_bytes()),
-            Self::Path(patterns) => any(patterns, asked.path.as_bytes()),
+            Self::Path(patterns) => any(patterns, path),
             Self::Header(name, _) if *absent == Some(name) => false,
             Self::Header(name, patterns) => {
                 let mut values = asked.headers.get_all(name).iter().peekable();

@@ -9,6 +9,7 @@ fn asked<'a>(headers: &'a HeaderMap, host: &'a str, path: &'a str) -> Asked<'a> 
         method: "GET",
         host,
         path,
+        readings: Readings::of(path),
         query,
         headers,
         source: [10, 0, 0, 9].into(),
@@ -20,7 +21,7 @@ fn hosts(patterns: &[&str]) -> Condition {
 }
 
 fn paths(patterns: &[&str]) -> Condition {
-    Condition::Path(patterns.iter().map(|text| Pattern::heeding(text)).collect())
+    Condition::Path(patterns.iter().map(|text| Pattern::of_path(text)).collect())
 }
 
 fn rule(conditions: &[Condition], group: &'static str) -> Rule<&'static str> {
@@ -44,7 +45,7 @@ fn group<'a>(rule: Option<&'a Rule<&'static str>>) -> Option<&'a str> {
 
 fn routed<'a>(rules: &'a [Rule<&'static str>], host: &str, path: &str) -> Option<&'a str> {
     let headers = HeaderMap::new();
-    group(route(rules, &asked(&headers, host, path)))
+    group(route(rules, &asked(&headers, host, path)).unwrap())
 }
 
 #[test]
@@ -56,6 +57,39 @@ fn a_host_disregards_case_and_a_path_heeds_it() {
     assert_eq!(routed(&rules, "sHOP.example.com", "/API/x"), Some("api"));
     assert_eq!(routed(&rules, "shop.example.com", "/api/x"), Some("rest"));
     assert_eq!(routed(&rules, "example.com", "/API/x"), Some("rest"));
+}
+
+#[test]
+fn a_path_for_which_servers_would_take_two_rules_has_none() {
+    let rules = [
+        rule(&[paths(&["/admin/*", "/caf%C3%A9"])], "admin"),
+        rule(&[], "rest"),
+    ];
+    // What every server reads in the same way is matched so, however it is written.
+    for path in [
+        "/admin/a",
+        "/%61dmin/a",
+        "/admin//a",
+        "/admin/./a",
+        "/admin/b/../a",
+        "/caf%c3%a9",
+    ] {
+        assert_eq!(routed(&rules, "h", path), Some("admin"), "{path}");
+    }
+    let headers = HeaderMap::new();
+    for path in [
+        "//admin/a",
+        "/x/../admin/a",
+        "/x%2f..%2Fadmin/a",
+        "/admin/../a",
+        "/%2e/admin/a",
+    ] {
+        let found = route(&rules, &asked(&headers, "h", path));
+        assert_eq!(found.err(), Some(Ambiguous), "{path}");
+    }
+    for path in ["/b//a", "/b/../a", "/b%2Fa"] {
+        assert_eq!(routed(&rules, "h", path), Some("rest"), "{path}");
+    }
 }
 
 #[test]
@@ -75,7 +109,7 @@ fn holds(condition: &Condition) -> bool {
     let mut headers = HeaderMap::new();
     headers.append("x-version", HeaderValue::from_static("old"));
     headers.append("x-version", HeaderValue::from_static("V2"));
-    condition.holds(&asked(&headers, "h", "/a?b=c&Beta"), &mut None)
+    condition.holds(&asked(&headers, "h", "/a?b=c&Beta"), b"/a", &mut None)
 }
 
 #[test]

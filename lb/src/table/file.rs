@@ -256,7 +256,8 @@ impl File {
 impl Listener {
     fn into_proto(self, path: &Path) -> Result<lb::Listener, TableFileError> {
         // A rule after one that takes everything would never be reached.
-        if self.rule.iter().position(Rule::is_default) != self.rule.len().checked_sub(1) {
+        let default = self.rule.iter().position(Rule::is_default);
+        if default.is_none() || default != self.rule.len().checked_sub(1) {
             return Err(TableFileError::DefaultRule {
                 path: path.to_owned(),
                 port: self.port,

@@ -54,7 +54,7 @@ fn read_conditions(listener: &str, rule: &lb::Rule) -> Result<Vec<Condition>, Ta
     if !rule.path_patterns.is_empty() {
         let patterns = rule.path_patterns.iter();
         conditions.push(Condition::Path(
-            patterns.map(|text| Pattern::heeding(text)).collect(),
+            patterns.map(|text| Pattern::of_path(text)).collect(),
         ));
     }
     if !rule.source_ips.is_empty() {

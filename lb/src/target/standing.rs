@@ -1,7 +1,7 @@
 //! What requests themselves tell of a target, and since when it is healthy: in atomics, for every core to read.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
 use crate::balance::FULL_WEIGHT;
@@ -15,7 +15,10 @@ const LONGEST_EJECTION: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct Standing {
     born: Instant,
+    /// Never while it has its full share without a slow start.
     healthy_since: AtomicU64,
+    /// Whether it starts slowly when it becomes healthy.
+    slow: AtomicBool,
     /// Failures in a row.
     strikes: AtomicU32,
     ejections: AtomicU32,
@@ -23,10 +26,12 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    pub(super) fn new() -> Self {
+    /// `slow`: whether others have their full share already ("Slow start mode" of ALB's target groups).
+    pub(super) fn new(slow: bool) -> Self {
         Self {
             born: Instant::now(),
-            healthy_since: AtomicU64::new(1),
+            healthy_since: AtomicU64::new(slow.into()),
+            slow: AtomicBool::new(slow),
             strikes: AtomicU32::new(0),
             ejections: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
@@ -39,26 +44,35 @@ impl Standing {
     }
 
     pub(super) fn became_healthy(&self, now: Instant) {
-        self.healthy_since.store(self.at(now), Relaxed);
+        // One that was unhealthy meanwhile starts slowly in any case.
+        let since = if self.slow.swap(true, Relaxed) {
+            self.at(now)
+        } else {
+            0
+        };
+        self.healthy_since.store(since, Relaxed);
     }
 
     /// Returns the weight while it starts slowly: it grows in a straight line.
     pub(super) fn weight(&self, now: Instant, slow_start: Duration) -> u32 {
-        let healthy_for = self
-            .at(now)
-            .saturating_sub(self.healthy_since.load(Relaxed));
+        let since = self.healthy_since.load(Relaxed);
+        if since == 0 {
+            return FULL_WEIGHT;
+        }
+        let healthy_for = self.at(now).saturating_sub(since);
         let whole = u64::try_from(slow_start.as_millis()).unwrap_or(u64::MAX);
         let share = healthy_for.saturating_mul(FULL_WEIGHT.into()) / whole.max(1);
         u32::try_from(share).map_or(FULL_WEIGHT, |share| share.clamp(1, FULL_WEIGHT))
     }
 
-    /// A request was answered.
-    pub(super) fn answered(&self) {
+    /// A request was answered; returns whether it is the first since the target was taken out of the turns.
+    pub(super) fn answered(&self) -> bool {
         // Mostly there is nothing to write, and the cores share the line.
-        if self.strikes.load(Relaxed) > 0 {
-            self.strikes.store(0, Relaxed);
-            self.ejections.store(0, Relaxed);
+        if self.strikes.load(Relaxed) == 0 {
+            return false;
         }
+        self.strikes.store(0, Relaxed);
+        self.ejections.swap(0, Relaxed) > 0
     }
 
     /// A request got no answer; returns whether that takes the target out of the turns.
@@ -87,8 +101,15 @@ impl Standing {
     }
 
     pub(super) fn is_ejected(&self, now: Instant) -> bool {
-        let until = self.ejected_until.load(Relaxed);
-        until > 0 && self.at(now) < until
+        self.ejected_for(now).is_some()
+    }
+
+    /// Returns how long it still is out of the turns, if it is.
+    pub(super) fn ejected_for(&self, now: Instant) -> Option<Duration> {
+        // Mostly never: then nobody asks for the time.
+        let until = Some(self.ejected_until.load(Relaxed)).filter(|until| *until > 0)?;
+        let left = until.saturating_sub(self.at(now));
+        (left > 0).then(|| Duration::from_millis(left))
     }
 }
 
@@ -100,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_share_grows_in_a_straight_line_from_when_the_target_became_healthy() {
-        let standing = Standing::new();
+        let standing = Standing::new(true);
         let start = standing.born + 100 * SECOND;
         standing.became_healthy(start);
         let weight = |seconds| standing.weight(start + seconds * SECOND, 30 * SECOND);
@@ -108,13 +129,24 @@ mod tests {
     }
 
     #[test]
+    fn the_first_of_a_group_have_their_full_share_at_once_and_slowly_when_they_come_back() {
+        let standing = Standing::new(false);
+        let start = standing.born + 100 * SECOND;
+        assert_eq!(standing.weight(start, 30 * SECOND), FULL_WEIGHT);
+        standing.became_healthy(start);
+        assert_eq!(standing.weight(start, 30 * SECOND), FULL_WEIGHT);
+        standing.became_healthy(start);
+        assert_eq!(standing.weight(start + 3 * SECOND, 30 * SECOND), 10);
+    }
+
+    #[test]
     fn failures_in_a_row_eject_a_target_for_longer_each_time() {
-        let standing = Standing::new();
+        let standing = Standing::new(false);
         let mut now = standing.born + SECOND;
         for _ in 1..STRIKES {
             assert!(!standing.failed(now));
         }
-        standing.answered();
+        assert!(!standing.answered());
         for _ in 1..STRIKES {
             assert!(!standing.failed(now));
         }
@@ -122,13 +154,14 @@ mod tests {
         for _ in 0..20 {
             assert!(!standing.failed(now), "it is ejected already");
         }
-        assert!(standing.is_ejected(now + 9 * SECOND));
+        assert_eq!(standing.ejected_for(now + 9 * SECOND), Some(SECOND));
         now += 10 * SECOND;
         assert!(!standing.is_ejected(now));
         assert!(standing.failed(now), "it was on probation");
         assert!(standing.is_ejected(now + 19 * SECOND));
         assert!(!standing.is_ejected(now + 20 * SECOND));
-        standing.answered();
+        assert!(standing.answered(), "it is back");
+        assert!(!standing.answered());
         assert!(!standing.failed(now + 20 * SECOND));
     }
 }

@@ -20,6 +20,7 @@ fn target() -> Arc<Target> {
             room: Arc::default(),
             traffic: Arc::new(Traffic::new(3)),
         },
+        false,
     ))
 }
 

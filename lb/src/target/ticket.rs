@@ -80,7 +80,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         match self.end {
-            End::Served => self.target.standing.answered(),
+            End::Served => self.target.has_served(),
             End::Failed | End::PassedOn if !self.target.is_draining() => self.target.has_failed(),
             End::Open | End::Failed | End::Expired | End::PassedOn | End::Declined => {}
         }

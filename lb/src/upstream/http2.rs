@@ -3,42 +3,50 @@
 //! hyper speaks it. A connection is driven by a task of its own on the worker's thread, and is in the pool from its first
 //! request on; it ends when the pool has let go of it and its last request is over.
 
+mod body;
+
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE, HOST, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version, request};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
+use tokio::time::timeout;
 use tracing::debug;
+
+use body::{OutgoingBody, Supply};
 
 use super::Stream;
 use super::head::{Forwarded, add_forwarded};
 use super::stacks::Stacks;
 use crate::hop;
-use crate::io::{ReceiveError, Received};
+use crate::io::Received;
 use crate::lock::lock;
 use crate::tls::Connector;
 
 /// What servers let a client have at once, if they do not say more; h2 itself waits if it is less.
-const MOST_STREAMS: usize = 100;
+const MOST_STREAMS: u32 = 100;
 /// An unused connection is kept for so long: who speaks HTTP/2 says when it closes one.
 const UNUSED: Duration = Duration::from_secs(60);
 /// A host that acknowledges nothing for so long is gone.
 const GONE_AFTER: Duration = Duration::from_secs(20);
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
-/// So much of an answer, and of all of a connection together, may come before its client takes it.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// How long the end of an answer without a body may come behind its head.
+const END_DEADLINE: Duration = Duration::from_secs(1);
+/// So much of an answer may come before its client takes it.
+const STREAM_WINDOW: u32 = 128 * 1024;
+/// Room for all of them: answers that nobody takes must not hold up those of others.
+const CONNECTION_WINDOW: u32 = MOST_STREAMS * STREAM_WINDOW;
+/// As of targets in HTTP/1.1.
+const MOST_HEAD_BYTES: u32 = 64 * 1024;
 
 /// The connections to one target, for each worker.
 #[derive(Debug)]
@@ -55,7 +63,7 @@ struct Connection {
 /// How a connection is used.
 #[derive(Debug)]
 struct Usage {
-    streams: AtomicUsize,
+    streams: AtomicU32,
     unused_since: Mutex<Instant>,
 }
 
@@ -132,7 +140,7 @@ fn keepalive() -> TcpKeepalive {
 #[derive(Debug)]
 pub(crate) struct CallFailure {
     pub(crate) error: hyper::Error,
-    /// The target has not acted on it, and its body is still whole.
+    /// The target has not acted on it, and its body can be sent from the beginning.
     pub(crate) untouched: bool,
     /// The target has ended the call, and not the connection.
     pub(crate) answered: bool,
@@ -153,6 +161,7 @@ impl Slot {
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(MOST_HEAD_BYTES)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
@@ -162,7 +171,7 @@ impl Slot {
             }
         });
         let usage = Usage {
-            streams: AtomicUsize::new(0),
+            streams: AtomicU32::new(0),
             unused_since: Mutex::new(Instant::now()),
         };
         let usage = Arc::new(usage);
@@ -189,6 +198,7 @@ impl Slot {
         let request = call.request(head, scheme, forwarded);
         let sent = self.connection.requests.try_send_request(request);
         let answer = sent.await.map(|mut answer| {
+            call.is_acted_upon();
             // Of requests alone (RFC 9113 8.2.2); h2 lets it through.
             answer.headers_mut().remove(TE);
             hop::trim(answer.headers_mut());
@@ -197,13 +207,8 @@ impl Slot {
         answer.map_err(|mut failure| {
             let unsent = failure.take_message();
             let error = failure.into_error();
-            let untouched = match unsent {
-                Some(request) => {
-                    call.take_back(request.into_body());
-                    true
-                }
-                None => call.bodiless && cause(&error).is_some_and(is_refused),
-            };
+            let untouched = unsent.is_some() || cause(&error).is_some_and(is_refused);
+            let untouched = untouched && call.is_whole();
             let answered = cause(&error).is_some_and(h2::Error::is_reset);
             CallFailure {
                 error,
@@ -239,18 +244,15 @@ pub(crate) fn reason(error: &hyper::Error) -> Option<h2::Reason> {
 /// A request on its way to a target that speaks HTTP/2.
 #[derive(Debug)]
 pub(crate) struct Call {
-    /// `None` without one, or when it is being sent.
-    body: Option<Received>,
-    bodiless: bool,
+    body: Option<Supply>,
     replayable: bool,
 }
 
 impl Call {
     pub(crate) fn new(head: &request::Parts, body: Option<Received>) -> Self {
         Self {
-            bodiless: body.is_none(),
             replayable: head.method.is_safe() && body.is_none(),
-            body,
+            body: body.map(Supply::new),
         }
     }
 
@@ -259,17 +261,25 @@ impl Call {
         self.replayable
     }
 
-    fn take_back(&mut self, body: OutgoingBody) {
-        self.body = body.0;
+    /// Returns whether it can be sent from its beginning.
+    fn is_whole(&self) -> bool {
+        self.body.as_ref().is_none_or(Supply::is_whole)
+    }
+
+    fn is_acted_upon(&self) {
+        if let Some(body) = &self.body {
+            body.forget();
+        }
     }
 
     fn request(
-        &mut self,
+        &self,
         head: &request::Parts,
         scheme: Scheme,
         forwarded: Forwarded<'_>,
     ) -> Request<OutgoingBody> {
-        let mut request = Request::new(OutgoingBody(self.body.take()));
+        let body = self.body.as_ref();
+        let mut request = Request::new(body.map_or_else(OutgoingBody::empty, Supply::body));
         *request.method_mut() = head.method.clone();
         *request.version_mut() = Version::HTTP_2;
         *request.uri_mut() = uri(head, scheme);
@@ -298,7 +308,7 @@ fn uri(head: &request::Parts, scheme: Scheme) -> Uri {
         Some(path) if path.as_str().starts_with(['/', '*']) => path.clone(),
         // A query right after the host, in absolute form.
         Some(query) => PathAndQuery::try_from(format!("/{query}"))
-            .expect("a query after a slash is a path with a query"),
+            .unwrap_or_else(|_too_long| PathAndQuery::from_static("/")),
         None => PathAndQuery::from_static("/"),
     };
     let mut parts = http::uri::Parts::default();
@@ -306,34 +316,6 @@ fn uri(head: &request::Parts, scheme: Scheme) -> Uri {
     parts.authority = Some(authority.unwrap_or_else(|| Authority::from_static("localhost")));
     parts.path_and_query = Some(path);
     Uri::from_parts(parts).expect("all three parts are there")
-}
-
-/// The body of a request, or nothing.
-#[derive(Debug)]
-pub(crate) struct OutgoingBody(Option<Received>);
-
-impl Body for OutgoingBody {
-    type Data = Bytes;
-    type Error = ReceiveError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ReceiveError>>> {
-        match &mut self.0 {
-            Some(body) => Pin::new(body).poll_frame(cx),
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let none = || SizeHint::with_exact(0);
-        self.0.as_ref().map_or_else(none, Body::size_hint)
-    }
 }
 
 /// The body of an answer, on its connection.
@@ -353,5 +335,19 @@ impl CallAnswer {
             is_bodiless,
             _slot: slot,
         }
+    }
+
+    /// The answer is whole. One without a body may end in a frame of its own, on which its stream waits, or the target would take it for
+    /// cancelled.
+    pub(crate) fn finish(mut self) {
+        if !self.is_bodiless || self.body.is_end_stream() {
+            return;
+        }
+        tokio::spawn(async move {
+            let end = timeout(END_DEADLINE, self.body.frame()).await;
+            if !matches!(end, Ok(None | Some(Ok(_)))) {
+                debug!("an answer without a body does not end");
+            }
+        });
     }
 }

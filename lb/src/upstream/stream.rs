@@ -100,8 +100,11 @@ impl Stream {
 
     /// Ends it without a word, so that nobody takes what was sent for the whole.
     pub(crate) fn break_off(&self) {
-        // It may be broken already.
-        drop(SockRef::from(self.tcp()).shutdown(Shutdown::Write));
+        match self {
+            Self::Plain(socket) => socket.reset_at_end(),
+            // Without a last word it is no end (RFC 8446 6.1). It may be broken already.
+            Self::Tls(_) => drop(SockRef::from(self.tcp()).shutdown(Shutdown::Write)),
+        }
     }
 
     /// Returns whether it is open and silent by the word of the kernel.

@@ -1,4 +1,6 @@
-//! Targets that speak HTTP/2.
+//! Targets that speak HTTP/2; `limits` is about what they refuse, and what others may hold up.
+
+mod limits;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -321,44 +323,6 @@ async fn a_call_on_which_nothing_moves_is_a_504_and_one_whose_client_stops_a_408
         .send("POST / HTTP/1.1\r\nHost: lb\r\nContent-Length: 10\r\n\r\nhalf")
         .await;
     assert_eq!(halting.answer().await.status, 408);
-}
-
-/// A target that refuses each stream: it has not acted on any.
-async fn refusing() -> Backend {
-    Backend::raw(|stream, _| async move {
-        let mut connection = h2::server::handshake(stream).await.unwrap();
-        while let Some(Ok((_request, mut respond))) = connection.accept().await {
-            respond.send_reset(h2::Reason::REFUSED_STREAM);
-        }
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_call_that_is_refused_goes_to_another_target_unless_its_body_is_gone() {
-    let (refusing, backend) = (refusing().await, Backend::http2(usize::MAX, echo).await);
-    let targets = [
-        target("refusing", refusing.address),
-        target("b", backend.address),
-    ];
-    let lb = start(&targets, |_config| {}).await;
-    for _ in 0..6 {
-        assert_eq!(get(lb.address, "/").await.status, 200);
-    }
-    let mut statuses = Vec::new();
-    for _ in 0..4 {
-        let answer = lb.connect().await.post("/", "body").await;
-        // Never one without its body.
-        assert!(
-            answer.status == 502 || answer.text() == "body",
-            "{answer:?}"
-        );
-        statuses.push(answer.status);
-    }
-    assert!(
-        statuses.contains(&502) && statuses.contains(&200),
-        "{statuses:?}"
-    );
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ impl Member {
 
     /// Starts one with this table, and waits until it has it on its disk.
     async fn first(config: Config, control_plane: &FakeControlPlane) -> Self {
-        let mut first = Self::start(config, control_plane.source(), Place::alone());
+        let mut first = Self::start(config, control_plane.source(), Place::alone(Vec::new()));
         let mut reports = control_plane.reports();
         within(reports.wait_for(|report| report.table_revision == 1))
             .await
@@ -291,7 +291,11 @@ async fn sockets_that_the_successors_table_does_not_name_are_closed_with_the_pre
     };
     write(&[kept.port(), dropped.port()]);
     let source = Source::File(path.clone());
-    let mut first = Member::start(config(directory.path()), source.clone(), Place::alone());
+    let mut first = Member::start(
+        config(directory.path()),
+        source.clone(),
+        Place::alone(Vec::new()),
+    );
     within(first.handle.until(|progress| progress.ready))
         .await
         .unwrap();

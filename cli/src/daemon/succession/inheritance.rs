@@ -36,7 +36,7 @@ pub(crate) struct Predecessor {
 pub(crate) enum InheritanceError {
     #[error("{VARIABLE} is not of the form that a predecessor gives it")]
     Malformed(#[source] serde_json::Error),
-    #[error("{VARIABLE} names a descriptor that is not open")]
+    #[error("the environment names a descriptor that is not open")]
     Closed(#[source] io::Error),
 }
 
@@ -80,14 +80,17 @@ impl Inheritance {
     }
 }
 
-fn inherited(number: RawFd) -> Result<OwnedFd, InheritanceError> {
+/// Takes a descriptor that was open when this process began; what it starts gets it only if it is meant to.
+///
+/// # Errors
+/// Fails when it is not open.
+pub(crate) fn inherited(number: RawFd) -> Result<OwnedFd, InheritanceError> {
     #[expect(
         unsafe_code,
         reason = "a descriptor that was inherited has no owner yet"
     )]
-    // SAFETY: the predecessor opened it for this process, and it is taken once, right at the start.
+    // SAFETY: it was opened for this process by whoever started it, and is taken once, right at the start.
     let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
-    // What this process starts shall get it only if it is meant to.
     match fcntl(&descriptor, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)) {
         Ok(_) => Ok(descriptor),
         Err(errno) => {

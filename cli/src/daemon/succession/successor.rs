@@ -18,7 +18,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::inheritance::{Legacy, VARIABLE};
-use super::{GO, HandoverError, READY};
+use super::{GO, HEARS, HandoverError, READY};
 
 /// How long a process may take to end once it has closed its link.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -29,6 +29,8 @@ pub(crate) struct Successor {
     child: Child,
     link: UnixStream,
     pid: u32,
+    /// It is of a version that hears more than the end.
+    hears: bool,
 }
 
 impl Successor {
@@ -52,7 +54,12 @@ impl Successor {
     /// Waits until it could serve.
     pub(super) async fn ready(&mut self) -> Result<(), HandoverError> {
         match self.link.read_u8().await {
-            Ok(READY) => Ok(()),
+            Ok(READY) => {
+                // Said together with the first byte, or not at all.
+                let mut next = [0];
+                self.hears = matches!(self.link.try_read(&mut next), Ok(1)) && next == [HEARS];
+                Ok(())
+            }
             Ok(_) | Err(_) => {
                 let ended = timeout(LAST_WORDS, self.child.wait()).await;
                 Err(match ended {
@@ -61,6 +68,15 @@ impl Successor {
                 })
             }
         }
+    }
+
+    /// Returns whether it hears where this process still has requests.
+    pub(super) fn hears(&self) -> bool {
+        self.hears
+    }
+
+    pub(super) fn link(&self) -> &UnixStream {
+        &self.link
     }
 
     /// Tells it to serve.
@@ -105,5 +121,10 @@ fn start(
         .spawn()?;
     let ended = || io::Error::other("it has ended already");
     let pid = child.id().ok_or_else(ended)?;
-    Ok(Successor { child, link, pid })
+    Ok(Successor {
+        child,
+        link,
+        pid,
+        hears: false,
+    })
 }

@@ -2,7 +2,9 @@
 
 pub(super) mod elb;
 
-use roadstead_client::proto::console::{ControlPlaneMember, DescribeControlPlaneResponse};
+use roadstead_client::proto::console::{
+    ControlPlaneMember, DescribeControlPlaneResponse, LoadBalancerNode,
+};
 use roadstead_client::proto::ecs::{
     Attribute, Cluster, Container, ContainerDefinition, ContainerInstance, Deployment,
     DeploymentConfiguration, LoadBalancer, NetworkBinding, PortMapping, Resource, Service,
@@ -190,6 +192,8 @@ pub(super) fn instance() -> ContainerInstance {
 /// Two of three servers are gone.
 pub(super) fn control_plane_without_quorum() -> DescribeControlPlaneResponse {
     let mut status = control_plane();
+    // Only who leads hears them.
+    status.load_balancers = Vec::new();
     for member in &mut status.members {
         member.leader = Some(false);
         if member.id != Some(3) {
@@ -201,6 +205,15 @@ pub(super) fn control_plane_without_quorum() -> DescribeControlPlaneResponse {
         }
     }
     status
+}
+
+fn load_balancer(id: &str, trouble: Option<&str>) -> LoadBalancerNode {
+    LoadBalancerNode {
+        id: Some(id.to_owned()),
+        table_revision: Some(12),
+        uptime_seconds: Some(93_784),
+        trouble: trouble.map(str::to_owned),
+    }
 }
 
 pub(super) fn control_plane() -> DescribeControlPlaneResponse {
@@ -219,6 +232,13 @@ pub(super) fn control_plane() -> DescribeControlPlaneResponse {
             member(3, false, Some("server 3 takes no part: the disk is full")),
         ],
         term: Some(3),
-        load_balancer_nodes: vec!["a1b2".to_owned()],
+        load_balancer_nodes: vec!["a1b2".to_owned(), "c3d4".to_owned()],
+        load_balancers: vec![
+            load_balancer("a1b2", None),
+            load_balancer(
+                "c3d4",
+                Some("port 80 is not open: cannot listen on 0.0.0.0:80: Address already in use"),
+            ),
+        ],
     }
 }

@@ -10,10 +10,11 @@ use roadstead_proto::agent::OpenLogs;
 use roadstead_proto::console::console_server::Console as Wire;
 use roadstead_proto::console::{
     ControlPlaneMember, DescribeControlPlaneRequest, DescribeControlPlaneResponse,
-    DescribeTrafficRequest, DescribeTrafficResponse, LogChunk, PauseServiceRequest,
-    PauseServiceResponse, ResumeServiceRequest, ResumeServiceResponse, ServiceView,
-    TaskLogsRequest, WatchServiceRequest,
+    DescribeTrafficRequest, DescribeTrafficResponse, LoadBalancerNode, LogChunk,
+    PauseServiceRequest, PauseServiceResponse, ResumeServiceRequest, ResumeServiceResponse,
+    ServiceView, TaskLogsRequest, WatchServiceRequest,
 };
+use roadstead_proto::lb::NodeReport;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, MissedTickBehavior, interval};
 use tokio_stream::Stream;
@@ -182,6 +183,9 @@ impl Wire for Console {
         let (term, _) = self.node.progress();
         let state = self.node.newest();
         let members = self.node.survey().await.into_iter();
+        // Only who leads has heard them.
+        let reports = self.reigns.current().map(|reign| reign.presence.reports());
+        let reports = reports.unwrap_or_default();
         Ok(Response::new(DescribeControlPlaneResponse {
             members: members.map(describe_member).collect(),
             term: i64::try_from(term).ok(),
@@ -190,7 +194,18 @@ impl Wire for Console {
                 .keys()
                 .map(ToString::to_string)
                 .collect(),
+            load_balancers: reports.iter().map(|report| describe_node(report)).collect(),
         }))
+    }
+}
+
+fn describe_node(report: &NodeReport) -> LoadBalancerNode {
+    let trouble = &report.trouble;
+    LoadBalancerNode {
+        id: Some(report.node_id.clone()),
+        table_revision: i64::try_from(report.table_revision).ok(),
+        uptime_seconds: i64::try_from(report.uptime_milliseconds / 1000).ok(),
+        trouble: (!trouble.is_empty()).then(|| trouble.clone()),
     }
 }
 

@@ -10,10 +10,9 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, request};
 use httparse::{ParserConfig, Status};
 
+use crate::client::MOST_HEADERS;
 use crate::framing::{self, Body};
 use crate::hop;
-
-const MOST_HEADERS: usize = 100;
 
 /// Why a head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

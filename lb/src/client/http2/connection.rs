@@ -19,9 +19,10 @@ use super::streams::Streams;
 const MOST_STREAMS: u32 = 128;
 /// Requests that are taken back before they were looked at (rapid reset); more end the connection.
 const MOST_RESETS: usize = 20;
-/// So much of a request's body, and of all of a connection together, may come before it is taken.
+/// So much of a request's body may come before it is taken, and so much of sixteen of them together: a client that begins more which no
+/// target takes holds itself up.
 const STREAM_WINDOW: u32 = 128 * 1024;
-const CONNECTION_WINDOW: u32 = 512 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
 /// So much of an answer waits for a client that does not read.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Finds out that a client is gone while its request is slow.

@@ -56,7 +56,7 @@ fn stream_errors() -> Vec<(&'static str, Vec<Frame>, u32)> {
         ),
         (
             "DATA beyond the connection's window, and within those of its streams",
-            streams(8).flat_map(|stream| large(stream, 8)).collect(),
+            streams(24).flat_map(|stream| large(stream, 8)).collect(),
             FLOW_CONTROL_ERROR,
         ),
     ]
