@@ -459,7 +459,7 @@ number=$(on s3 sed -n 's/^id = //p' /var/lib/roadstead/server/joined.toml)
 on s1 ctl server remove "$number"
 on s3 /vagrant/provision.sh --remove server
 says "nothing to do" on s3 /vagrant/provision.sh --remove server agent lb
-left=$(on s3 sh -c 'ls -d /var/lib/roadstead /etc/roadstead /etc/systemd/system/roadstead* /usr/local/bin/ctl /run/roadstead* 2>/dev/null; getent passwd | grep roadstead' || true)
+left=$(on s3 sh -c 'ls -d /var/lib/roadstead /etc/roadstead /etc/systemd/system/roadstead* /usr/local/bin/ctl /run/roadstead* /var/log/roadstead 2>/dev/null; getent passwd | grep roadstead' || true)
 [ -z "$left$(of_tasks s3)" ] || fail "left on s3: $left $(of_tasks s3)"
 await 30 "an answer from s1" answers s1 v1
 

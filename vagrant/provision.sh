@@ -44,6 +44,7 @@ TEXT
 readonly binary=/usr/local/bin/ctl
 readonly settings=/etc/roadstead
 readonly data=/var/lib/roadstead
+readonly logs=/var/log/roadstead
 readonly socket=$data/server/server.sock
 readonly units=/etc/systemd/system
 readonly policy=/usr/sbin/policy-rc.d
@@ -501,6 +502,11 @@ remove_role() {
     if [ -e "$data/$role" ]; then
         rm -rf "${data:?}/$role"
         changed "deleted $data/$role"
+    fi
+    # Only the unit of the load balancer makes it.
+    if [ "$role" = lb ] && [ -e $logs ]; then
+        rm -rf $logs
+        changed "deleted $logs"
     fi
     rm -f "$units/$unit.service" "$settings/$(part_of "$role").toml"
     systemctl daemon-reload

@@ -12,7 +12,9 @@ use roadstead_tests::{Cluster, binaries, eventually};
 
 const GUIDE: &str = include_str!("../../docs/load-balancer.md");
 /// The ports that it takes on this host.
-const PORTS: [&str; 5] = ["8000", "8443", "8022", "8444", "9464"];
+const PORTS: [&str; 8] = [
+    "8000", "8443", "8022", "8444", "8445", "8446", "9464", "9465",
+];
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Begins and ends what a file has.
 const FENCE: &str = "```";
@@ -102,7 +104,8 @@ fn run(cluster: &Cluster, folder: &Path, command: &str) -> anyhow::Result<String
 
 async fn carry_out(cluster: &Cluster, folder: &Path, example: &Example) -> anyhow::Result<()> {
     let compare = |printed: &str| {
-        let lines: Vec<&str> = printed.lines().collect();
+        let lines = printed.lines().filter(|line| !line.is_empty());
+        let lines: Vec<&str> = lines.collect();
         let told = &example.printed;
         let told: Vec<&String> = told.iter().filter(|line| !line.is_empty()).collect();
         let same = lines.len() >= told.len();
@@ -150,15 +153,17 @@ fn mark(number: usize) -> String {
     format!("<port {number}>")
 }
 
-/// The load balancer that an example starts and another ends, with its successor. If one of those between fails, they must end too.
+/// The load balancers that examples start and others end, with their successors. If one of those between fails, they must end too.
 struct Alone<'a>(&'a Path);
 
 impl Drop for Alone<'_> {
     fn drop(&mut self) {
-        let pid = std::fs::read_to_string(self.0.join("lb.pid"));
-        if let Some(pid) = pid.ok().and_then(|text| text.trim().parse().ok()) {
-            // They are mostly gone already, if all went well.
-            let _gone = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        for name in ["lb.pid", "small.pid"] {
+            let pid = std::fs::read_to_string(self.0.join(name));
+            if let Some(pid) = pid.ok().and_then(|text| text.trim().parse().ok()) {
+                // They are mostly gone already, if all went well.
+                let _gone = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+            }
         }
     }
 }

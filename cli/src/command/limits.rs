@@ -1,5 +1,7 @@
 //! What a listener lets through, as it is written on the command line.
 
+use std::net::IpAddr;
+
 use clap::builder::NonEmptyStringValueParser;
 use roadstead_client::proto::elb::ListenerAttribute;
 
@@ -13,10 +15,10 @@ pub(crate) struct Args {
     /// Requests that a client may make at once; 0 is those of a second.
     #[arg(long, value_name = "COUNT")]
     burst: Option<u32>,
-    /// Address ranges with commas that alone may connect, such as 192.0.2.0/24; `any` lifts it.
+    /// Addresses, or ranges such as 192.0.2.0/24, with commas, that alone may connect; `any` lifts it.
     #[arg(long, value_name = "RANGES", value_parser = NonEmptyStringValueParser::new())]
     allow: Option<String>,
-    /// Address ranges with commas that may not connect; `none` lifts it.
+    /// Addresses, or ranges such as 192.0.2.0/24, with commas, that may not connect; `none` lifts it.
     #[arg(long, value_name = "RANGES", value_parser = NonEmptyStringValueParser::new())]
     deny: Option<String>,
     /// Whether each connection begins with a header of the PROXY protocol, which says whose it is; allow only your proxies then.
@@ -28,9 +30,9 @@ impl Args {
     /// Returns the attributes that were given.
     pub(super) fn attributes(&self) -> Vec<ListenerAttribute> {
         let number = |number: Option<u32>| number.map(|number| number.to_string());
-        let ranges = |given: &Option<String>, nothing: &str| {
-            let text = given.as_deref()?;
-            Some(if text == nothing { "" } else { text }.to_owned())
+        let ranges = |given: &Option<String>, nothing: &str| match given.as_deref()? {
+            text if text == nothing => Some(String::new()),
+            text => Some(text.split(',').map(range).collect::<Vec<_>>().join(",")),
         };
         let each = [
             (
@@ -55,6 +57,15 @@ impl Args {
     }
 }
 
+/// Returns the range that an address alone is. What is none is left to the API, which takes ranges only, and says what is wrong.
+fn range(text: &str) -> String {
+    match text.trim().parse() {
+        Ok(IpAddr::V4(address)) => format!("{address}/32"),
+        Ok(IpAddr::V6(address)) => format!("{address}/128"),
+        Err(_) => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +81,16 @@ mod tests {
         };
         let values = args.attributes().into_iter().filter_map(|one| one.value);
         assert!(values.eq(["0", "", "10.0.0.0/8,192.0.2.0/24"]));
+    }
+
+    #[test]
+    fn an_address_is_a_range_of_one() {
+        let args = Args {
+            allow: Some("192.0.2.66, 2001:db8::1,10.0.0.0/8".into()),
+            deny: Some("somebody".into()),
+            ..Args::default()
+        };
+        let values = args.attributes().into_iter().filter_map(|one| one.value);
+        assert!(values.eq(["192.0.2.66/32,2001:db8::1/128,10.0.0.0/8", "somebody"]));
     }
 }

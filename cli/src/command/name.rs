@@ -3,7 +3,7 @@
 use roadstead_client::proto::acm::CertificateSummary;
 use roadstead_client::proto::elb::{
     DescribeListenersRequest, DescribeListenersResponse, DescribeLoadBalancersRequest,
-    DescribeTargetGroupsRequest,
+    DescribeRulesRequest, DescribeRulesResponse, DescribeTargetGroupsRequest,
 };
 
 use super::certificate;
@@ -112,4 +112,62 @@ pub(super) async fn listeners(
     connection
         .elb(async |mut elb| elb.describe_listeners(request.clone()).await)
         .await
+}
+
+/// Returns the ARN of a rule, which people write as `LOAD_BALANCER:PORT:PRIORITY`.
+pub(super) async fn rule(connection: &Connection, name: &str) -> Result<String, Error> {
+    if is_arn(name) {
+        return Ok(name.to_owned());
+    }
+    let (owner, priority) = rule_parts(name)?;
+    let listener_arn = listener(connection, owner).await?;
+    let found = rules(connection, listener_arn).await?.rules.into_iter();
+    let wanted = priority.to_string();
+    let mut found = found.filter(|rule| rule.priority.as_deref() == Some(&wanted));
+    let arn = found.next().and_then(|rule| rule.rule_arn);
+    arn.ok_or_else(|| {
+        Error::Unfit(format!(
+            "listener {owner} has no rule of priority {priority}"
+        ))
+    })
+}
+
+/// Returns the listener of a rule, and the rule's priority.
+fn rule_parts(name: &str) -> Result<(&str, u32), Error> {
+    let parts = name
+        .rsplit_once(':')
+        .filter(|(owner, _)| owner.contains(':'));
+    let parts = parts.and_then(|(owner, priority)| Some((owner, priority.parse().ok()?)));
+    parts.ok_or_else(|| {
+        Error::Unfit(format!(
+            "rule `{name}` is neither an ARN nor of the form LOAD_BALANCER:PORT:PRIORITY"
+        ))
+    })
+}
+
+/// Returns the rules of one listener, given by its ARN.
+pub(super) async fn rules(
+    connection: &Connection,
+    listener_arn: String,
+) -> Result<DescribeRulesResponse, Error> {
+    let request = DescribeRulesRequest {
+        listener_arn: Some(listener_arn),
+    };
+    connection
+        .elb(async |mut elb| elb.describe_rules(request.clone()).await)
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_rule_is_that_of_its_listener_and_its_priority() {
+        assert_eq!(rule_parts("shop:443:10").unwrap(), ("shop:443", 10));
+        for unfit in ["shop", "shop:443", "shop:443:", "shop:443:default"] {
+            let error = rule_parts(unfit).unwrap_err().to_string();
+            assert!(error.contains("LOAD_BALANCER:PORT:PRIORITY"), "{error}");
+        }
+    }
 }

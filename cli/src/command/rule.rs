@@ -2,8 +2,8 @@
 
 use clap::Subcommand;
 use roadstead_client::proto::elb::{
-    CreateRuleRequest, DeleteRuleRequest, DescribeRulesRequest, ModifyRuleRequest,
-    RulePriorityPair, SetRulePrioritiesRequest,
+    CreateRuleRequest, DeleteRuleRequest, ModifyRuleRequest, RulePriorityPair,
+    SetRulePrioritiesRequest,
 };
 
 use super::{action, condition, name};
@@ -26,10 +26,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         action: action::Args,
     },
-    /// Change all conditions of a rule, or what happens to its requests.
+    /// Change the conditions of a rule, or what happens to its requests.
+    ///
+    /// Conditions are replaced as a whole: give all that the rule is to have.
     Modify {
-        /// ARN of the rule, as `ctl rule list` shows it.
-        #[arg(value_name = "RULE_ARN")]
+        /// ARN of the rule, or LOAD_BALANCER:PORT:PRIORITY.
         rule: String,
         #[command(flatten)]
         conditions: condition::Args,
@@ -38,8 +39,8 @@ pub(crate) enum Command {
     },
     /// Give rules other priorities, all at once: two may change places.
     SetPriorities {
-        /// Rules, by their ARNs, with their new priorities.
-        #[arg(required = true, value_name = "RULE_ARN=PRIORITY")]
+        /// Rules, by ARN or as LOAD_BALANCER:PORT:PRIORITY, with their new priorities.
+        #[arg(required = true, value_name = "RULE=PRIORITY")]
         priorities: Vec<String>,
     },
     /// List the rules of a listener.
@@ -50,8 +51,7 @@ pub(crate) enum Command {
     },
     /// Delete a rule.
     Delete {
-        /// ARN of the rule, as `ctl rule list` shows it.
-        #[arg(value_name = "RULE_ARN")]
+        /// ARN of the rule, or LOAD_BALANCER:PORT:PRIORITY.
         rule: String,
     },
 }
@@ -81,7 +81,7 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
             action,
         } => {
             let request = ModifyRuleRequest {
-                rule_arn: Some(rule),
+                rule_arn: Some(name::rule(connection, &rule).await?),
                 conditions: conditions.build()?,
                 actions: action.build(connection).await?.into_iter().collect(),
             };
@@ -96,10 +96,14 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
             connection.show(&response, |response| output::elb::rules(&response.rules))
         }
         Command::SetPriorities { priorities } => {
-            let pairs: Result<Vec<_>, _> = priorities.iter().map(|text| pair(text)).collect();
-            let request = SetRulePrioritiesRequest {
-                rule_priorities: pairs?,
-            };
+            let mut request = SetRulePrioritiesRequest::default();
+            for text in &priorities {
+                let (rule, priority) = pair(text)?;
+                request.rule_priorities.push(RulePriorityPair {
+                    rule_arn: Some(name::rule(connection, rule).await?),
+                    priority: Some(priority),
+                });
+            }
             let response = connection
                 .elb(async |mut elb| elb.set_rule_priorities(request.clone()).await)
                 .await?;
@@ -107,17 +111,12 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
         }
         Command::List { listener } => {
             let listener_arn = name::listener(connection, &listener).await?;
-            let request = DescribeRulesRequest {
-                listener_arn: Some(listener_arn),
-            };
-            let response = connection
-                .elb(async |mut elb| elb.describe_rules(request.clone()).await)
-                .await?;
+            let response = name::rules(connection, listener_arn).await?;
             connection.show(&response, |response| output::elb::rules(&response.rules))
         }
         Command::Delete { rule } => {
             let request = DeleteRuleRequest {
-                rule_arn: Some(rule.clone()),
+                rule_arn: Some(name::rule(connection, &rule).await?),
             };
             let response = connection
                 .elb(async |mut elb| elb.delete_rule(request.clone()).await)
@@ -127,18 +126,11 @@ pub(super) async fn run(command: Command, connection: &Connection) -> Result<(),
     }
 }
 
-fn pair(text: &str) -> Result<RulePriorityPair, Error> {
+/// Returns a rule and its new priority.
+fn pair(text: &str) -> Result<(&str, i32), Error> {
     let parts = text.rsplit_once('=');
-    let parts = parts.and_then(|(arn, priority)| Some((arn, priority.parse().ok()?)));
-    let Some((arn, priority)) = parts else {
-        return Err(Error::Unfit(format!(
-            "`{text}` is not of the form RULE_ARN=PRIORITY"
-        )));
-    };
-    Ok(RulePriorityPair {
-        rule_arn: Some(arn.to_owned()),
-        priority: Some(priority),
-    })
+    let parts = parts.and_then(|(rule, priority)| Some((rule, priority.parse().ok()?)));
+    parts.ok_or_else(|| Error::Unfit(format!("`{text}` is not of the form RULE=PRIORITY")))
 }
 
 #[cfg(test)]
@@ -147,11 +139,10 @@ mod tests {
 
     #[test]
     fn a_priority_stands_after_the_last_equals_sign() {
-        let pair = pair("arn:aws:x/y=20").unwrap();
-        assert_eq!(pair.rule_arn.as_deref(), Some("arn:aws:x/y"));
-        assert_eq!(pair.priority, Some(20));
-        for unfit in ["arn:aws:x/y", "arn=high"] {
-            assert!(super::pair(unfit).is_err(), "{unfit}");
+        assert_eq!(pair("arn:aws:x/y=20").unwrap(), ("arn:aws:x/y", 20));
+        assert_eq!(pair("shop:443:10=20").unwrap(), ("shop:443:10", 20));
+        for unfit in ["arn:aws:x/y", "shop:443:10", "arn=high"] {
+            assert!(pair(unfit).is_err(), "{unfit}");
         }
     }
 }

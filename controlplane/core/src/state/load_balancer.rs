@@ -228,7 +228,7 @@ impl ClusterState {
                     return Err(Rejection::new(
                         Exception::ResourceInUse,
                         format!(
-                            "service {} takes its traffic for target group '{group}' from here",
+                            "service {} gets its requests for target group '{group}' only through this; delete the service, or forward to '{group}' from elsewhere first",
                             service.id
                         ),
                     ));

@@ -6,4 +6,5 @@ mod lost_hosts;
 mod pauses;
 mod properties;
 mod retries;
+mod traffic;
 mod world;

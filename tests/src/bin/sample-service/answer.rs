@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _, stream};
+use futures_util::{SinkExt as _, Stream, StreamExt as _, stream};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -33,8 +33,13 @@ pub(crate) async fn answer(
     greeting: Bytes,
 ) -> Result<Response<Body>, Infallible> {
     let uri = request.uri();
-    if request.method() == Method::POST && uri.path() == "/grpc.health.v1.Health/Check" {
-        return Ok(serving());
+    if request.method() == Method::POST {
+        match uri.path() {
+            "/grpc.health.v1.Health/Check" => return Ok(serving(stream::empty())),
+            // What it says does not change, and the call does not end.
+            "/grpc.health.v1.Health/Watch" => return Ok(serving(stream::pending())),
+            _ => {}
+        }
     }
     if uri.path() == "/chat" {
         return Ok(chat(request));
@@ -73,14 +78,14 @@ fn shown(headers: &HeaderMap) -> String {
         })
 }
 
-/// Answers a call of gRPC; its status is in the trailers.
-fn serving() -> Response<Body> {
+/// Answers a call of gRPC, with more messages after the first; its status is in the trailers.
+fn serving(more: impl Stream<Item = Frame<Bytes>> + Send + Sync + 'static) -> Response<Body> {
     let status = HeaderMap::from_iter([("grpc-status".parse().expect("it is a name"), 0.into())]);
-    let frames = [
-        Frame::data(Bytes::from_static(SERVING)),
-        Frame::trailers(status),
-    ];
-    let body = StreamBody::new(stream::iter(frames.map(Ok)));
+    let first = stream::iter([Frame::data(Bytes::from_static(SERVING))]);
+    let frames = first
+        .chain(more)
+        .chain(stream::iter([Frame::trailers(status)]));
+    let body = StreamBody::new(frames.map(Ok));
     let mut response = Response::new(BodyExt::boxed(body));
     let kind = HeaderValue::from_static("application/grpc");
     response.headers_mut().insert(CONTENT_TYPE, kind);

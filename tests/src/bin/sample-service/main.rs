@@ -2,19 +2,25 @@
 //!
 //! `GET /` says who answers, `/health` is for probes, `/headers` shows the request's, `/login` sets a cookie, `/slow?ms=N` takes its time,
 //! `/memory?mib=N` takes memory and keeps it, `/exit?code=N` ends the process, `/chat` is a WebSocket that says what it hears, and gRPC's
-//! health service says that it serves. All on one port, in HTTP/1.1 and HTTP/2, with and without TLS, by how a client begins. On SIGTERM it
-//! accepts nothing more, finishes what it has but for WebSockets (unless it is hasty) and exits with 0. It is built statically, and
-//! `sample-service image` wraps the running binary itself into an image.
+//! health service says that it serves. All on one port, in HTTP/1.1 and HTTP/2, with and without TLS, by how a client begins; behind a
+//! header of the PROXY protocol, `/headers` has the address in that as `proxied-for`. On SIGTERM it accepts nothing more, finishes what it
+//! has but for WebSockets (unless it is hasty) and exits with 0. It is built statically, and `sample-service image` wraps the running binary
+//! itself into an image.
 
 mod action;
 mod answer;
+mod proxied;
 mod tls;
 
+use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use bytes::Bytes;
 use clap::{Parser, Subcommand};
+use hyper::Request;
+use hyper::header::HeaderValue;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -105,23 +111,34 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn meet(stream: TcpStream, tls: Tls, greeting: Bytes, stop: CancellationToken) {
-    let begun = tokio::select! {
-        begun = tls.begin(stream) => begun,
+async fn meet(mut stream: TcpStream, tls: Tls, greeting: Bytes, stop: CancellationToken) {
+    let begun = async {
+        let proxied = proxied::read(&mut stream).await?;
+        Ok((tls.begin(stream).await?, proxied))
+    };
+    let begun: io::Result<_> = tokio::select! {
+        begun = begun => begun,
         () = stop.cancelled() => return,
     };
     match begun {
-        Ok(Begun::Plain(stream)) => converse(stream, greeting, stop).await,
-        Ok(Begun::Tls(stream)) => converse(*stream, greeting, stop).await,
+        Ok((Begun::Plain(stream), proxied)) => converse(stream, proxied, greeting, stop).await,
+        Ok((Begun::Tls(stream), proxied)) => converse(*stream, proxied, greeting, stop).await,
         Err(error) => eprintln!("a connection broke at its beginning: {error}"),
     }
 }
 
-async fn converse<S>(stream: S, greeting: Bytes, stop: CancellationToken)
+async fn converse<S>(stream: S, proxied: Option<IpAddr>, greeting: Bytes, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |request| answer(request, greeting.clone()));
+    let proxied = proxied.and_then(|address| HeaderValue::try_from(address.to_string()).ok());
+    let service = service_fn(move |mut request| {
+        if let Some(address) = &proxied {
+            let headers = Request::headers_mut(&mut request);
+            headers.insert("proxied-for", address.clone());
+        }
+        answer(request, greeting.clone())
+    });
     let builder = auto::Builder::new(TokioExecutor::new());
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
