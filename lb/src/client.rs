@@ -28,7 +28,7 @@ use crate::counter::Counter;
 use crate::shared::{Door, Shared};
 use crate::socket::Socket;
 use crate::table::Speaks;
-use crate::tls::{HTTP_2, Handshake, Tls};
+use crate::tls::{ClientCertificate, HTTP_2, Handshake, Tls};
 use crate::upstream::Forwarded;
 pub(crate) use http1::{BrokenBody, Http1Body};
 pub(crate) use http2::Http2Body;
@@ -53,6 +53,8 @@ pub(crate) struct Client {
     pub(crate) port: u16,
     /// How it shook hands; known when there is an access log.
     pub(crate) tls: Option<Arc<Handshake>>,
+    /// With which it has shaken hands, if it had to.
+    certificate: Option<Arc<ClientCertificate>>,
     /// The address as `X-Forwarded-For` has it.
     pub(crate) forwarded_for: HeaderValue,
     /// The listener's port as `X-Forwarded-Port` has it.
@@ -91,6 +93,7 @@ impl Client {
             address,
             port: peer.port(),
             tls,
+            certificate: None,
             forwarded_for,
             scheme,
             is_stream: false,
@@ -109,6 +112,7 @@ impl Client {
             address: self.address,
             port: self.port,
             tls: self.tls.clone(),
+            certificate: self.certificate.clone(),
             forwarded_for: self.forwarded_for.clone(),
             forwarded_port: self.forwarded_port.clone(),
             scheme: self.scheme,
@@ -141,6 +145,7 @@ impl Client {
             address: &self.forwarded_for,
             port: &self.forwarded_port,
             scheme: self.scheme,
+            certificate: self.certificate.as_deref(),
         }
     }
 }
@@ -200,7 +205,8 @@ async fn secured(
     let is_http2 = session.alpn_protocol() == Some(HTTP_2);
     let log = shared.access_log.as_ref();
     let handshake = log.map(|_log| Arc::new(Handshake::of(session)));
-    let client = Client::new(shared, worker, door, peer, "https", handshake);
+    let mut client = Client::new(shared, worker, door, peer, "https", handshake);
+    client.certificate = ClientCertificate::of(session).map(Arc::new);
     let client = Arc::new(client);
     if is_http2 {
         http2::serve(client, stream).await;

@@ -55,20 +55,25 @@ const BELIEVED: [&str; 5] = [
     "content-length",
     "transfer-encoding",
 ];
+/// As these, of a client's certificate: whoever says them, only a load balancer may.
+const OF_CERTIFICATES: &str = "x-amzn-mtls-clientcert";
 
-/// Returns whether a name is another one's with `_` for `-`: servers that hand headers on in environment variables (RFC 3875 4.1.18) take
-/// it for the same.
-fn is_a_disguise(name: &HeaderName) -> bool {
-    let name = name.as_str();
+/// Returns whether a target would believe that a header comes from a load balancer, though a client has sent it. Servers that hand headers
+/// on in environment variables (RFC 3875 4.1.18) take `_` for `-`.
+fn is_pretended(name: &HeaderName) -> bool {
+    let name = name.as_str().as_bytes();
+    let reads_as = |name: &[u8], believed: &str| {
+        let read = name
+            .iter()
+            .map(|byte| if *byte == b'_' { b'-' } else { *byte });
+        read.eq(believed.bytes())
+    };
     // Most are seen not to be one by their length.
-    BELIEVED.iter().any(|believed| {
-        name.len() == believed.len()
-            && name.contains('_')
-            && name
-                .bytes()
-                .map(|byte| if byte == b'_' { b'-' } else { byte })
-                .eq(believed.bytes())
-    })
+    match name.len() {
+        14..=17 if name.contains(&b'_') => BELIEVED.iter().any(|believed| reads_as(name, believed)),
+        22.. => reads_as(&name[..OF_CERTIFICATES.len()], OF_CERTIFICATES),
+        _ => false,
+    }
 }
 
 /// Returns the headers of a request that go on to its target, as far as the version of HTTP has no say. An expectation was meant for
@@ -76,7 +81,7 @@ fn is_a_disguise(name: &HeaderName) -> bool {
 pub(crate) fn going_on(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     let private = private(headers);
     let stays = move |name: &HeaderName| {
-        is_hop_by_hop(name) || private.contains(name) || *name == EXPECT || is_a_disguise(name)
+        is_hop_by_hop(name) || private.contains(name) || *name == EXPECT || is_pretended(name)
     };
     headers.iter().filter(move |(name, _)| !stays(name))
 }
@@ -144,6 +149,10 @@ mod tests {
             ("x-forwarded-for", true),
             ("x_forwarded_by", true),
             ("x_request_id", true),
+            ("x-amzn-mtls-clientcert", false),
+            ("x_amzn_mtls_clientcert_subject", false),
+            ("x-amzn-mtls-clientcert-leaf", false),
+            ("x-amzn-mtls-other-thing", true),
         ] {
             let headers = HeaderMap::from_iter([(
                 HeaderName::from_static(name),

@@ -4,6 +4,7 @@
 //! again, and clients resume their sessions whatever else has changed.
 
 mod certificate;
+mod client_certificate;
 mod handshake;
 mod names;
 mod target;
@@ -33,6 +34,7 @@ use crate::socket::Socket;
 use crate::table::TableError;
 use certificate::Certificate;
 pub use certificate::CertificateError;
+pub(crate) use client_certificate::ClientCertificate;
 pub(crate) use handshake::Handshake;
 use names::Names;
 pub(crate) use target::Connector;

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue, Method, request};
 
 use crate::framing::line;
 use crate::hop;
+use crate::tls::ClientCertificate;
 
 pub(crate) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -28,6 +29,8 @@ pub(crate) struct Forwarded<'a> {
     pub(crate) address: &'a HeaderValue,
     pub(crate) port: &'a HeaderValue,
     pub(crate) scheme: &'static str,
+    /// Of the client, if its listener asks for one.
+    pub(crate) certificate: Option<&'a ClientCertificate>,
 }
 
 /// Writes the head of a request for the next hop: in origin form, without what concerned the client's
@@ -70,6 +73,12 @@ pub(super) fn encode(
         X_FORWARDED_PORT.as_str().as_bytes(),
         forwarded.port.as_bytes(),
     );
+    for (name, value) in forwarded
+        .certificate
+        .map_or(&[][..], ClientCertificate::headers)
+    {
+        line(&mut bytes, name.as_str().as_bytes(), value.as_bytes());
+    }
     bytes.extend_from_slice(X_FORWARDED_FOR.as_str().as_bytes());
     bytes.extend_from_slice(b": ");
     if has_proxies {
@@ -109,6 +118,12 @@ pub(super) fn add_forwarded(headers: &mut HeaderMap, forwarded: Forwarded<'_>) {
     headers.insert(&X_FORWARDED_PROTO, scheme);
     headers.insert(&X_FORWARDED_PORT, forwarded.port.clone());
     headers.append(&X_FORWARDED_FOR, forwarded.address.clone());
+    for (name, value) in forwarded
+        .certificate
+        .map_or(&[][..], ClientCertificate::headers)
+    {
+        headers.insert(name, value.clone());
+    }
 }
 
 fn is_ours(name: &HeaderName) -> bool {
@@ -134,6 +149,7 @@ mod tests {
             address: &HeaderValue::from_static("10.0.0.9"),
             port: &HeaderValue::from_static("80"),
             scheme: "http",
+            certificate: None,
         };
         let text = String::from_utf8(encode(&head, forwarded, framing, None)).unwrap();
         expected.assert_eq(&text.replace("\r\n", "\n"));
@@ -199,6 +215,7 @@ mod tests {
             address: &HeaderValue::from_static("10.0.0.9"),
             port: &HeaderValue::from_static("443"),
             scheme: "https",
+            certificate: None,
         };
         let upgrade = &head.headers[UPGRADE];
         let bytes = encode(&head, forwarded, Framing::NoBody, Some(upgrade));
@@ -223,6 +240,7 @@ mod tests {
                 address: &HeaderValue::from_static("10.0.0.9"),
                 port: &HeaderValue::from_static("80"),
                 scheme: "http",
+                certificate: None,
             };
             let bytes = encode(&request.into_parts().0, forwarded, Framing::NoBody, None);
             let text = String::from_utf8(bytes).unwrap();

@@ -179,6 +179,48 @@ async fn where_clients_are_checked_only_those_with_a_certificate_are_served() {
 }
 
 #[tokio::test]
+async fn a_target_is_told_of_a_clients_certificate_and_by_nobody_else() {
+    let backend = Backend::http(|request| async move {
+        let header = |name: &str| {
+            let value = request.headers().get(name);
+            value
+                .map_or("none", |value| value.to_str().unwrap())
+                .to_owned()
+        };
+        let told = ["subject", "serial-number", "leaf"]
+            .map(|part| header(&format!("x-amzn-mtls-clientcert-{part}")));
+        text(told.join("\n"))
+    })
+    .await;
+    let request = "GET / HTTP/1.1\r\nHost: lb\r\nX-Amzn-Mtls-Clientcert-Subject: CN=admin\r\n\r\n";
+    let mut lb = start(&backend, &[certificate("shop", &["shop.example"])]).await;
+    let mut connection = TlsClient::new().connect(lb.address).await;
+    connection.send(request).await;
+    assert_eq!(connection.answer().await.text(), "none\nnone\nnone");
+    let authority = Authority::new();
+    let pem = authority.pem.clone();
+    let revision = lb.change(|table| table.listeners[0].client_authority = pem);
+    lb.until(|report| report.table_revision == revision).await;
+    let known = TlsClient::known_to(&authority);
+    // The second session is resumed.
+    for _ in 0..2 {
+        let mut connection = known.connect(lb.address).await;
+        connection.send(request).await;
+        let answer = connection.answer().await;
+        let told: Vec<_> = answer.text().lines().collect();
+        assert!(
+            told[0].starts_with("CN=") && told[0] != "CN=admin",
+            "{told:?}"
+        );
+        assert!(told[1].len() >= 2 && told[1].bytes().all(|digit| digit.is_ascii_hexdigit()));
+        assert!(
+            told[2].starts_with("-----BEGIN%20CERTIFICATE-----%0A"),
+            "{told:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_shake_hands_is_disconnected_and_counts_until_then() {
     let backend = Backend::text("hello").await;
     let change = |config: &mut roadstead_lb::Config| {
