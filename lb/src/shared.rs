@@ -110,7 +110,15 @@ pub(crate) struct Alarm {
 
 impl Alarm {
     pub(crate) fn ring(&self) {
+        self.begin();
+        self.tell();
+    }
+
+    pub(crate) fn begin(&self) {
         self.rung.fetch_add(1, AcqRel);
+    }
+
+    pub(crate) fn tell(&self) {
         self.notify.notify_waiters();
         self.told.fetch_add(1, AcqRel);
     }

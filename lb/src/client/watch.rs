@@ -87,3 +87,45 @@ impl<'a, 'b> Watch<'a, 'b> {
         self.timer.as_mut().reset(moment.into());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::task::{Wake, Waker};
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_takes_an_alarm_in_while_it_rings_hears_the_next_one_too() {
+        let alarm = Alarm::default();
+        let (ring, timer) = (pin!(alarm.listen()), pin!(sleep(Duration::from_secs(600))));
+        let mut watch = Watch::new(&alarm, ring, timer);
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let cx = &mut Context::from_waker(&waker);
+        alarm.begin();
+        assert_eq!(watch.poll(cx), Poll::Ready(Notice::Alarm));
+        // It wakes who has counted it already.
+        alarm.tell();
+        assert_eq!(wakes.0.load(SeqCst), 1);
+        assert_eq!(watch.poll(cx), Poll::Ready(Notice::Alarm));
+        assert_eq!(watch.poll(cx), Poll::Pending);
+        alarm.ring();
+        assert_eq!(wakes.0.load(SeqCst), 2);
+        assert_eq!(watch.poll(cx), Poll::Ready(Notice::Alarm));
+        assert_eq!(watch.poll(cx), Poll::Pending);
+    }
+}

@@ -43,6 +43,7 @@ mod routing;
 #[cfg(test)]
 mod sight;
 #[cfg(test)]
+mod standing;
 mod succession;
 #[cfg(test)]
 mod tables;

@@ -3,11 +3,12 @@
 use roadstead_lb::{AccessLogFormat, Config};
 use roadstead_proto::lb;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::harness::{Backend, Connection, Lb, free_address, get, target, text, within};
 
 /// Waits for a page of metrics on which a line begins like this; returns the rest of the line.
-async fn metric(address: std::net::SocketAddr, series: &str) -> String {
+pub(crate) async fn metric(address: std::net::SocketAddr, series: &str) -> String {
     let scrape = async {
         loop {
             let page = get(address, "/metrics").await;
@@ -202,6 +203,112 @@ async fn a_refused_request_has_the_rule_in_its_line_by_which_it_came_there() {
     ] {
         assert_eq!(line[field], value, "{field}: {line}");
     }
+}
+
+/// Waits until the log has so many lines, and returns the last.
+async fn line(directory: &TempDir, number: usize) -> serde_json::Value {
+    let log = directory.path().join(LOG);
+    let look = async {
+        loop {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            if let Some(line) = text
+                .split_inclusive('\n')
+                .nth(number)
+                .filter(|line| line.ends_with('\n'))
+            {
+                return serde_json::from_str(line).unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    within(look).await
+}
+
+#[tokio::test]
+async fn a_line_says_why_there_is_no_answer_of_a_target_and_so_does_a_metric() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(LOG);
+    let metrics = free_address();
+    let mut lb = Lb::start_with(&[], |config| {
+        config.access_log = Some(path);
+        config.metrics = Some(metrics);
+        config.target_timeout = std::time::Duration::from_millis(100);
+    })
+    .await;
+    let closes = Backend::raw(|mut stream, _| async move {
+        drop(stream.read(&mut [0; 1024]).await);
+    })
+    .await;
+    let nonsense = Backend::raw(|mut stream, _| async move {
+        drop(stream.read(&mut [0; 1024]).await);
+        drop(stream.write_all(b"SSH-2.0-nonsense\r\n\r\n").await);
+    })
+    .await;
+    let breaks_off = Backend::raw(|mut stream, _| async move {
+        drop(stream.read(&mut [0; 1024]).await);
+        drop(
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+                .await,
+        );
+    })
+    .await;
+    let silent = Backend::raw(|mut stream, _| async move {
+        while matches!(stream.read(&mut [0; 1024]).await, Ok(1..)) {}
+    })
+    .await;
+    let cases = [
+        (None, 503, "no_target"),
+        (Some(free_address()), 502, "connect_failed"),
+        (Some(closes.address), 502, "connection_closed"),
+        (Some(nonsense.address), 502, "malformed_answer"),
+        (Some(silent.address), 504, "answer_timeout"),
+        (Some(breaks_off.address), 200, "answer_broken_off"),
+    ];
+    for (number, (address, status, error)) in cases.into_iter().enumerate() {
+        let targets = address.map(|address| target(error, address));
+        lb.retarget(targets.as_slice()).await;
+        let mut connection = Connection::open(lb.address).await;
+        connection.send("GET / HTTP/1.1\r\nHost: lb\r\n\r\n").await;
+        let answer = connection.try_answer().await;
+        assert_eq!(answer.is_some(), error != "answer_broken_off");
+        let line = line(&directory, number).await;
+        assert_eq!(
+            (&line["status"], &line["error"]),
+            (&status.into(), &error.into()),
+            "{line}"
+        );
+        if status != 200 {
+            let listener = lb.address.port();
+            let series = format!(
+                "roadstead_lb_listener_refusals_total{{listener=\"{listener}\",reason=\"{error}\"}}"
+            );
+            assert_eq!(metric(metrics, &series).await, "1");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_is_a_460_or_a_reason_beside_the_status() {
+    let (slow, mut arrivals, _release) = Backend::slow().await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(LOG);
+    let lb = Lb::start_with(&[target("slow", slow.address)], |config| {
+        config.access_log = Some(path)
+    })
+    .await;
+    let mut connection = Connection::open(lb.address).await;
+    connection.send("GET / HTTP/1.1\r\nHost: lb\r\n\r\n").await;
+    within(arrivals.wait_for(|arrived| *arrived == 1))
+        .await
+        .unwrap();
+    drop(connection);
+    let line = line(&directory, 0).await;
+    assert_eq!(
+        (&line["status"], &line["error"]),
+        (&460.into(), &"client_closed".into()),
+        "{line}"
+    );
 }
 
 #[tokio::test]

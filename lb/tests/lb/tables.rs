@@ -1,3 +1,5 @@
+use roadstead_proto::lb;
+
 use crate::harness::{
     Backend, FakeControlPlane, Lb, config, free_address, get, listener, spawn, table, target,
     within,
@@ -85,6 +87,22 @@ async fn listeners_open_and_close_with_the_table() {
     assert_eq!(get(new, "/").await.text(), "hello");
     old.closed().await;
     assert!(tokio::net::TcpStream::connect(lb.address).await.is_err());
+}
+
+#[tokio::test]
+async fn another_listener_on_the_same_port_has_its_own_name_and_counts() {
+    let backend = Backend::text("hello").await;
+    let mut lb = Lb::start(&[target("b", backend.address)]).await;
+    let mut old = lb.connect().await;
+    assert_eq!(old.get("/").await.status, 200);
+    let revision = lb.change(|table| table.listeners[0].listener_arn = "another".to_owned());
+    lb.until(|report| report.table_revision == revision).await;
+    old.closed().await;
+    assert_eq!(get(lb.address, "/").await.status, 200);
+    let is_counted =
+        |traffic: &lb::Traffic| traffic.arn == "another" && traffic.by_target == [0, 1, 0, 0, 0];
+    lb.until(|report| report.listeners.iter().all(is_counted))
+        .await;
 }
 
 #[tokio::test]

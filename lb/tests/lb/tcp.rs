@@ -71,6 +71,50 @@ async fn bytes_pass_both_ways_and_each_way_ends_by_itself() {
 }
 
 #[tokio::test]
+async fn what_is_reset_on_one_side_does_not_end_in_order_on_the_other() {
+    let (ended, mut ends) = tokio::sync::watch::channel(None);
+    let backend = Backend::raw(move |mut stream, _| {
+        let ended = ended.clone();
+        async move {
+            let mut bytes = [0; 64];
+            let end = loop {
+                match stream.read(&mut bytes).await {
+                    Ok(read) if bytes[..read].starts_with(b"reset") => {
+                        socket2::SockRef::from(&stream)
+                            .set_linger(Some(Duration::ZERO))
+                            .unwrap();
+                        return;
+                    }
+                    Ok(1..) => stream.write_all(b"heard").await.unwrap(),
+                    Ok(0) => break Ok(()),
+                    Err(error) => break Err(error.kind()),
+                }
+            };
+            ended.send_replace(Some(end));
+        }
+    })
+    .await;
+    let lb = start(&[target("b", backend.address)], |_table| {}).await;
+    let mut stream = TcpStream::connect(lb.address).await.unwrap();
+    stream.write_all(b"reset").await.unwrap();
+    let read = within(stream.read(&mut [0; 64])).await;
+    assert_eq!(
+        read.unwrap_err().kind(),
+        std::io::ErrorKind::ConnectionReset
+    );
+
+    let mut stream = TcpStream::connect(lb.address).await.unwrap();
+    stream.write_all(b"half").await.unwrap();
+    within(stream.read_exact(&mut [0; 5])).await.unwrap();
+    socket2::SockRef::from(&stream)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    drop(stream);
+    let end = *within(ends.wait_for(Option::is_some)).await.unwrap();
+    assert_eq!(end, Some(Err(std::io::ErrorKind::ConnectionReset)));
+}
+
+#[tokio::test]
 async fn a_target_that_is_gone_is_passed_over() {
     let backend = echo().await;
     let targets = [target("gone", free_address()), target("b", backend.address)];
