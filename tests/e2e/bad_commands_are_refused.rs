@@ -148,6 +148,9 @@ const WRONG: &[Case] = &[
     ("lb --bind here", 64, "bind"),
     ("lb --table absent.toml", 64, "absent.toml"),
     ("lb --config unknown-key.toml", 64, "colour"),
+    ("lb --check --config unknown-key.toml", 64, "colour"),
+    ("lb --check --table absent.toml", 64, "absent.toml"),
+    ("lb --check --pool-timeout soon", 64, "pool_timeout"),
     ("dev --everything", 2, "--everything"),
 ];
 

@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// TOML file with the same keys as the flags; environment and flags override it.
     #[arg(long, env = "ROADSTEAD_CONFIG")]
     config: Option<PathBuf>,
+    /// Check the settings, and the table file if there is one, and end: with 64 if anything is wrong.
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
     settings: Settings,
 }
@@ -143,8 +146,6 @@ pub(crate) fn run(args: Args, globals: &Globals, environment: &Environment) -> R
         }
         None => logging::start(logging::Level::INFO)?,
     }
-    let inheritance = Inheritance::take().map_err(anyhow::Error::from)?;
-    let kept = Store::take().map_err(anyhow::Error::from)?;
     let mut settings = config::layered(args.config.as_deref(), args.settings)?;
     let given = context::given(globals, environment);
     if !given.endpoints.is_empty() {
@@ -156,6 +157,11 @@ pub(crate) fn run(args: Args, globals: &Globals, environment: &Environment) -> R
     }
     let source = source(&settings, join::credentials(&data_dir)?)?;
     let config = resolve(settings)?;
+    if args.check {
+        return output::write_line("the settings are valid");
+    }
+    let inheritance = Inheritance::take().map_err(anyhow::Error::from)?;
+    let kept = Store::take().map_err(anyhow::Error::from)?;
     open_files::raise_for(config.max_connections);
     let (predecessor, lock) = match inheritance {
         Some(inheritance) => (Some(inheritance.predecessor), inheritance.lock),

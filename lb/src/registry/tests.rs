@@ -143,6 +143,26 @@ async fn no_request_begins_in_a_closed_registry_and_those_that_are_left_are_name
 }
 
 #[tokio::test]
+async fn who_joins_a_group_at_work_starts_slowly_and_its_first_targets_do_not() {
+    let slow = Duration::from_secs(600);
+    let mut registry = registry();
+    let mut update = |targets: &[(&str, u16, Option<i64>)]| {
+        let mut draft = draft(targets);
+        draft.groups[0].slow_start = Some(slow);
+        let table = put_in_force(registry.update(draft, 1));
+        let targets = table.groups[0].targets.iter();
+        let now = Instant::now();
+        let full = targets.map(|target| target.weight(now, slow) == FULL_WEIGHT);
+        full.collect::<Vec<_>>()
+    };
+    assert_eq!(update(&[("a", 1, None), ("b", 2, None)]), [true, true]);
+    assert_eq!(
+        update(&[("a", 1, None), ("b", 2, None), ("c", 3, None)]),
+        [true, true, false]
+    );
+}
+
+#[tokio::test]
 async fn a_target_where_another_process_has_requests_is_not_drained() {
     let mut registry = registry();
     put_in_force(registry.update(
