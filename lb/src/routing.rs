@@ -31,8 +31,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) host: &'a str,
     /// As it was sent, without the query.
     pub(crate) path: &'a str,
-    /// How servers may read that.
-    pub(crate) readings: Readings<'a>,
+    /// How servers may read that, if it is not simply what it says.
+    pub(crate) readings: Option<Box<Readings>>,
     pub(crate) query: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
     /// Of the connection.
@@ -91,8 +91,21 @@ pub(crate) fn route<'a, G>(
     rules: &'a [Rule<G>],
     asked: &Asked<'_>,
 ) -> Result<Option<&'a Rule<G>>, Ambiguous> {
-    let rule = first(rules, asked, &asked.readings.strict);
-    let Some(lenient) = &asked.readings.lenient else {
+    match &asked.readings {
+        None => Ok(first(rules, asked, asked.path.as_bytes())),
+        Some(readings) => of_both(rules, asked, readings),
+    }
+}
+
+/// Returns the rule that both readings lead to.
+#[cold]
+fn of_both<'a, G>(
+    rules: &'a [Rule<G>],
+    asked: &Asked<'_>,
+    readings: &Readings,
+) -> Result<Option<&'a Rule<G>>, Ambiguous> {
+    let rule = first(rules, asked, &readings.strict);
+    let Some(lenient) = &readings.lenient else {
         return Ok(rule);
     };
     let other = first(rules, asked, lenient);
@@ -100,6 +113,7 @@ pub(crate) fn route<'a, G>(
     if is_same { Ok(rule) } else { Err(Ambiguous) }
 }
 
+#[inline]
 fn first<'a, G>(rules: &'a [Rule<G>], asked: &Asked<'_>, path: &[u8]) -> Option<&'a Rule<G>> {
     // Rules that ask for one header mostly stand together, and most requests do not have it.
     let mut absent = None;

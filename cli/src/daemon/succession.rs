@@ -114,11 +114,12 @@ impl Succession {
             listen(SignalKind::hangup())?,
             listen(SignalKind::user_defined1())?,
         ];
-        let (predecessor, (place, handle)) = match predecessor {
-            None => (None, Place::alone(kept)),
+        let (predecessor, store, (place, handle)) = match predecessor {
+            None => (None, store, Place::alone(kept)),
             Some(Predecessor { link, sockets }) => {
                 let link = watched(link).map_err(SuccessionError::Link)?;
-                (Some(link), Place::after(sockets))
+                let store = Store::after(&sockets);
+                (Some(link), store, Place::after(sockets))
             }
         };
         let succession = Self {

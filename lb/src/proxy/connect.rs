@@ -12,7 +12,7 @@ use super::pick::next;
 use super::tried::Tried;
 use super::turn::Turn;
 use crate::client::Client;
-use crate::routing::{Asked, Readings};
+use crate::routing::Asked;
 use crate::target::Ticket;
 use crate::upstream::Wire;
 
@@ -29,7 +29,7 @@ pub(crate) async fn connect(
         method: "",
         host: server_name,
         path: "",
-        readings: Readings::of(""),
+        readings: None,
         query: None,
         headers: &headers,
         source: client.address,

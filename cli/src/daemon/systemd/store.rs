@@ -70,6 +70,16 @@ impl Store {
         Ok((store, sockets))
     }
 
+    /// Returns what systemd has kept for the predecessor of this process, whose sockets these are.
+    pub(crate) fn after(sockets: &[TcpListener]) -> Self {
+        let addresses = sockets.iter().filter_map(|socket| socket.local_addr().ok());
+        Self {
+            kept: addresses
+                .map(|address| (name(address), Vec::new()))
+                .collect(),
+        }
+    }
+
     /// Lets systemd keep these listening sockets, and no others.
     pub(crate) fn keep(&mut self, sockets: &[Arc<TcpListener>]) {
         for change in self.change(by_name(sockets)) {
@@ -214,6 +224,14 @@ mod tests {
         };
         assert_eq!(said(&mut store, &[]), ["forget listener-0.0.0.0-80"]);
         assert!(said(&mut store, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_successor_knows_what_was_kept_of_a_listener_that_it_has_no_more() {
+        let left = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = left.local_addr().unwrap();
+        let mut store = Store::after(&[left]);
+        assert_eq!(said(&mut store, &[]), [format!("forget {}", name(address))]);
     }
 
     #[test]
