@@ -320,6 +320,11 @@ impl Control {
             }
         }
         lock(&self.shared.trouble).closed = closed;
+        if self.started.is_some() {
+            // Of a listener that was to replace another, and is gone before it could be opened.
+            self.inherited
+                .retain(|port, _| listeners.contains_key(port));
+        }
         for worker in &self.workers {
             worker.pass().await?;
         }

@@ -229,10 +229,12 @@ impl Registry {
             None => Health::unchecked(),
         };
         let (known, former) = match before {
-            Some(entry) if is_spoken_to_as(&entry.target, draft, company) => {
+            Some(mut entry) if is_spoken_to_as(&entry.target, draft, company) => {
+                entry.former.retain(|former| former.requests() > 0);
                 (Some(entry), Vec::new())
             }
             Some(mut entry) => {
+                entry.former.retain(|former| former.requests() > 0);
                 entry.former.push(entry.target);
                 (None, entry.former)
             }
@@ -254,7 +256,6 @@ impl Registry {
             deadline: None,
             prober: None,
         });
-        entry.former.retain(|former| former.requests() > 0);
         if entry.check.is_some() != check.is_some() {
             entry.target.reset_health(fresh);
         }

@@ -19,7 +19,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use crate::balance::drawn;
 
 pub(crate) use condition::{Condition, QueryParameter};
-pub(crate) use path::Readings;
+use path::Reading;
+pub(crate) use path::{PathPattern, Readings};
 pub(crate) use pattern::Pattern;
 pub(crate) use redirect::Redirect;
 
@@ -92,7 +93,7 @@ pub(crate) fn route<'a, G>(
     asked: &Asked<'_>,
 ) -> Result<Option<&'a Rule<G>>, Ambiguous> {
     match &asked.readings {
-        None => Ok(first(rules, asked, asked.path.as_bytes())),
+        None => Ok(first(rules, asked, Reading::Strict(asked.path.as_bytes()))),
         Some(readings) => of_both(rules, asked, readings),
     }
 }
@@ -104,17 +105,20 @@ fn of_both<'a, G>(
     asked: &Asked<'_>,
     readings: &Readings,
 ) -> Result<Option<&'a Rule<G>>, Ambiguous> {
-    let rule = first(rules, asked, &readings.strict);
+    if readings.are_more {
+        return Err(Ambiguous);
+    }
+    let rule = first(rules, asked, Reading::Strict(&readings.strict));
     let Some(lenient) = &readings.lenient else {
         return Ok(rule);
     };
-    let other = first(rules, asked, lenient);
+    let other = first(rules, asked, Reading::Lenient(lenient));
     let is_same = rule.map(std::ptr::from_ref) == other.map(std::ptr::from_ref);
     if is_same { Ok(rule) } else { Err(Ambiguous) }
 }
 
 #[inline]
-fn first<'a, G>(rules: &'a [Rule<G>], asked: &Asked<'_>, path: &[u8]) -> Option<&'a Rule<G>> {
+fn first<'a, G>(rules: &'a [Rule<G>], asked: &Asked<'_>, path: Reading<'_>) -> Option<&'a Rule<G>> {
     // Rules that ask for one header mostly stand together, and most requests do not have it.
     let mut absent = None;
     rules.iter().find(|rule| {

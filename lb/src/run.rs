@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use crate::access_log::{AccessLog, AccessLogFormat, Writer};
 use crate::config::Config;
 use crate::control::{ApplyError, Control};
+use crate::lock::lock;
 use crate::metrics;
 use crate::session::{self, Identity, IdentityError};
 use crate::shared::Shared;
@@ -22,6 +23,7 @@ use crate::succession::{Phase, Place, turn};
 use crate::table::disk::InForce;
 use crate::table::file::TableFileError;
 use crate::table::{TableError, disk, file};
+use crate::trouble::told;
 use crate::worker::{BindError, Worker, WorkerError};
 
 /// The `control_plane_id` of tables that come from a file.
@@ -143,7 +145,15 @@ pub async fn run_in_place(
         Source::ControlPlane(_) => watch::channel(0),
         Source::File(_) => watch::channel(u64::MAX),
     };
-    let mut control = Control::new(shared, workers, identity, reports, newest, saved, place);
+    let mut control = Control::new(
+        Arc::clone(&shared),
+        workers,
+        identity,
+        reports,
+        newest,
+        saved,
+        place,
+    );
     let feed = match source {
         Source::ControlPlane(control_plane) => {
             let serves = start_from_disk(&mut control, &data_dir).await;
@@ -164,7 +174,7 @@ pub async fn run_in_place(
             // Before the table is read: a change that is announced at once is not missed.
             let hangup = signal(SignalKind::hangup()).map_err(LbError::Signal)?;
             start_from_file(&mut control, &path).await?;
-            tokio::spawn(reread(path, hangup, sender, stop.clone()))
+            tokio::spawn(reread(path, shared, hangup, sender, stop.clone()))
         }
     };
     control.start();
@@ -257,6 +267,7 @@ async fn start_from_file(control: &mut Control, path: &Path) -> Result<(), LbErr
 
 async fn reread(
     path: PathBuf,
+    shared: Arc<Shared>,
     mut hangup: Signal,
     tables: mpsc::Sender<Table>,
     stop: CancellationToken,
@@ -270,11 +281,13 @@ async fn reread(
         match file::load(&path) {
             Ok(table) => {
                 revision += 1;
+                lock(&shared.trouble).refused = None;
                 if tables.send(stamp(table, revision)).await.is_err() {
                     return;
                 }
             }
             Err(error) => {
+                lock(&shared.trouble).refused = Some(told(&error));
                 warn!(
                     error = &error as &dyn std::error::Error,
                     "the table file is refused; the table stays"

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, watch};
 pub enum Phase {
     /// The predecessor serves: this one gets ready, accepts nothing and has no session.
     Waiting,
-    /// This one serves; the predecessor ends its requests, which hold every drain open.
+    /// This one serves; the predecessor ends its requests, which hold the drains of their targets open.
     Joined,
     /// There is no other.
     #[default]
@@ -35,8 +35,9 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Whether connections are accepted, and a session kept.
-    pub(crate) fn serves(self) -> bool {
+    /// Returns whether connections are accepted, and a session kept.
+    #[must_use]
+    pub fn serves(self) -> bool {
         match self {
             Self::Joined | Self::Alone | Self::HandingOver => true,
             Self::Waiting | Self::Leaving | Self::Ending => false,
@@ -145,9 +146,10 @@ impl Handle {
         self.held.send_replace(requests);
     }
 
-    /// Has the access log's file opened anew: it may have been moved away.
-    pub fn reopen_log(&self) {
-        self.reopen_log.notify_one();
+    /// Returns what has the access log's file opened anew, as long as the process runs: it may have been moved away.
+    pub fn log_opener(&self) -> impl Fn() + Send + 'static {
+        let reopen_log = Arc::clone(&self.reopen_log);
+        move || reopen_log.notify_one()
     }
 
     /// Waits until it is so far; returns `None` if it ends before.

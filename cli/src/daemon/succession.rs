@@ -5,7 +5,7 @@
 //!     starts it, with sockets and lock  ────►  opens what its table says, probes
 //!                                       ◄────  READY
 //!     GO                                ────►  accepts, and opens its session
-//!     names it to systemd,                     lets no drain end yet
+//!     names it to systemd, and says so         lets no drain end yet
 //!     accepts no more, ends its requests
 //!     says where it still has some      ────►  lets drains of all other targets end
 //!     ends: the link closes             ────►  is alone
@@ -26,6 +26,7 @@ use roadstead_lb::{Handle, Phase, Place, Progress};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -89,8 +90,7 @@ pub(super) struct Succession {
     predecessor: Option<UnixStream>,
     store: Store,
     limits: Limits,
-    /// The access log is to be opened anew.
-    log_moved: [Signal; 2],
+
     stop: CancellationToken,
 }
 
@@ -110,7 +110,7 @@ impl Succession {
         let listen = |kind| signal(kind).map_err(SuccessionError::Signal);
         let asked = listen(SignalKind::user_defined2())?;
         // As nginx does, and logrotate asks for.
-        let log_moved = [
+        let mut log_moved = [
             listen(SignalKind::hangup())?,
             listen(SignalKind::user_defined1())?,
         ];
@@ -122,6 +122,14 @@ impl Succession {
                 (Some(link), store, Place::after(sockets))
             }
         };
+        let open_log = handle.log_opener();
+        // To the end of the process, whatever it is in its row.
+        tokio::spawn(async move {
+            loop {
+                either(&mut log_moved).await;
+                open_log();
+            }
+        });
         let succession = Self {
             handle,
             asked,
@@ -129,7 +137,6 @@ impl Succession {
             predecessor,
             store,
             limits,
-            log_moved,
             stop,
         };
         Ok((succession, place))
@@ -144,7 +151,7 @@ impl Succession {
         match self.predecessor.take() {
             None => {
                 if let Some(progress) = self.handle.until(|progress| progress.ready).await {
-                    self.store.keep(&progress.sockets);
+                    self.keep_sockets(&progress);
                     systemd::ready();
                 }
             }
@@ -160,15 +167,9 @@ impl Succession {
                 biased;
                 () = self.stop.cancelled() => return Ok(self.claim),
                 _ = self.asked.recv() => {}
-                _ = either(&mut self.log_moved) => {
-                    self.handle.reopen_log();
-                    continue;
-                }
+
                 Some(progress) = self.handle.changed() => {
-                    // Before that systemd listens to the predecessor, and after it the sockets are closed.
-                    if progress.phase == Phase::Alone && progress.ready {
-                        self.store.keep(&progress.sockets);
-                    }
+                    self.keep_sockets(&progress);
                     continue;
                 }
             }
@@ -182,8 +183,10 @@ impl Succession {
                         successor,
                         handle: self.handle,
                         asked: self.asked,
-                        terminate: signal(SignalKind::terminate())
-                            .map_err(SuccessionError::Signal)?,
+                        ended: [
+                            signal(SignalKind::terminate()).map_err(SuccessionError::Signal)?,
+                            signal(SignalKind::interrupt()).map_err(SuccessionError::Signal)?,
+                        ],
                         limits: self.limits,
                     };
                     tokio::spawn(departure.take());
@@ -227,15 +230,34 @@ impl Succession {
         }
         self.handle.enter(Phase::Joined);
         info!("taken over; the predecessor ends its requests");
-        let handle = &self.handle;
-        tokio::select! {
-            () = self.stop.cancelled() => {}
-            () = hear(link, |word| handle.predecessor_has(word.map(|word| word.busy))) => {
-                info!("the predecessor has ended");
-                handle.enter(Phase::Alone);
+        let (sender, mut words) = mpsc::channel(1);
+        tokio::spawn(hear(link, sender));
+        // From its first word on systemd listens to this process.
+        let mut is_main = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ok(()),
+                word = words.recv() => match word {
+                    Some(word) => {
+                        is_main = true;
+                        self.handle.predecessor_has(word.busy);
+                    }
+                    None => break,
+                },
+                Some(progress) = self.handle.changed(), if is_main => self.keep_sockets(&progress),
             }
         }
+        info!("the predecessor has ended");
+        self.handle.enter(Phase::Alone);
         Ok(())
+    }
+
+    /// Lets systemd keep the listening sockets, as far as this process has them: not any more when it stops.
+    fn keep_sockets(&mut self, progress: &Progress) {
+        if progress.phase.serves() && progress.ready {
+            self.store.keep(&progress.sockets);
+        }
     }
 
     /// Starts a successor and lets it serve. After an error there is none.

@@ -138,7 +138,7 @@ impl Entry {
     /// There is no answer of a target, or not all of it, for this reason.
     pub(crate) fn fell_short(&mut self, reason: Reason) {
         if let Some(line) = &mut self.line {
-            line.error = Some(reason.name());
+            line.error.get_or_insert(reason.name());
         }
     }
 

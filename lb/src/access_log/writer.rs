@@ -38,11 +38,15 @@ pub(super) struct Output {
     path: PathBuf,
     format: AccessLogFormat,
     file: Option<File>,
+    /// The file is to be opened anew, and could not be.
+    stale: bool,
     tried: Instant,
     /// Whole lines, so that no other process that appends to the file, as a successor does, gets between.
     buffer: Vec<u8>,
     lines: u64,
     lost: Lost,
+    /// When losses were last told.
+    told: Option<Instant>,
     healthy: bool,
 }
 
@@ -58,11 +62,13 @@ impl Output {
             path: path.to_owned(),
             format,
             healthy: file.is_some(),
+            stale: file.is_none(),
             file,
             tried: Instant::now(),
             buffer: Vec::with_capacity(BUFFER),
             lines: 0,
             lost,
+            told: None,
         }
     }
 
@@ -84,6 +90,7 @@ impl Output {
                 }
                 Ok(Message::End) | Err(_) => {
                     self.flush();
+                    self.tell();
                     return;
                 }
             }
@@ -109,7 +116,7 @@ impl Output {
     }
 
     fn flush(&mut self) {
-        if self.file.is_none() && self.tried.elapsed() >= PAUSE {
+        if self.stale && self.tried.elapsed() >= PAUSE {
             self.open();
         }
         if self.lines > 0 {
@@ -124,8 +131,15 @@ impl Output {
             self.buffer.clear();
             self.lines = 0;
         }
+        if self.told.is_none_or(|told| told.elapsed() >= PAUSE) {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
         let lost = self.lost.since_the_last_time();
         if lost > 0 {
+            self.told = Some(Instant::now());
             warn!(
                 lost,
                 "lines of the access log are lost: it cannot keep up, or cannot be written"
@@ -140,8 +154,12 @@ impl Output {
             Ok(file) => {
                 info!(path = %self.path.display(), "the access log is open");
                 self.file = Some(file);
+                self.stale = false;
             }
             Err(error) => {
+                if std::mem::replace(&mut self.stale, true) {
+                    return;
+                }
                 let error = &error as &dyn std::error::Error;
                 warn!(path = %self.path.display(), error, "cannot open the access log; trying again");
             }

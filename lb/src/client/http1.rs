@@ -79,7 +79,8 @@ where
             } = connection;
             drop(output);
             let mut stream = Metered::new(stream, Arc::clone(client));
-            tunnel.run(client, &mut stream, input).await;
+            // Protocols that a client switches to, such as WebSocket, have a word of their own for the end.
+            let _is_whole = tunnel.run(client, &mut stream, input).await;
         }
         // Clients hang up and send nonsense all the time: nothing that an operator could act on.
         End::Over(Err(error)) => {

@@ -53,7 +53,7 @@ impl<'a, 'b> Watch<'a, 'b> {
 
     /// Returns what there is to look at; the task is woken when there is something.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Notice> {
-        if self.rings || self.heard != Some(self.alarm.times()) {
+        if self.heard != Some(self.alarm.times()) || (self.rings && self.has_rung(cx)) {
             self.listen(cx);
             return Poll::Ready(Notice::Alarm);
         }
@@ -67,6 +67,15 @@ impl<'a, 'b> Watch<'a, 'b> {
             return Poll::Pending;
         }
         Poll::Ready(Notice::Timer)
+    }
+
+    /// Returns whether the alarm that was taken down while it rang does so no longer; if it does, the task comes back to it.
+    fn has_rung(&self, cx: &Context<'_>) -> bool {
+        let (_, rings) = self.alarm.state();
+        if rings {
+            cx.waker().wake_by_ref();
+        }
+        !rings
     }
 
     fn listen(&mut self, cx: &mut Context<'_>) {
@@ -118,6 +127,12 @@ mod tests {
         let cx = &mut Context::from_waker(&waker);
         alarm.begin();
         assert_eq!(watch.poll(cx), Poll::Ready(Notice::Alarm));
+        assert_eq!(watch.poll(cx), Poll::Pending);
+        assert_eq!(
+            wakes.0.swap(0, SeqCst),
+            1,
+            "it comes back as long as that rings"
+        );
         // It wakes who has counted it already.
         alarm.tell();
         assert_eq!(wakes.0.load(SeqCst), 1);

@@ -129,6 +129,9 @@ fn look(
             }
             // The targets of an old table drain after the new one is in place: look there first.
             Some(_) | None if !enough && !Arc::ptr_eq(&table, &shared.table.load()) => {}
+            Some(_) | None if may_wait && enough && tried.again_at().is_some() => {
+                return Ok(Next::Wait(Arc::clone(group), calls));
+            }
             None if may_wait && !enough => return Ok(Next::Wait(Arc::clone(group), calls)),
             Some(_) | None => {
                 if tried.last.is_none()

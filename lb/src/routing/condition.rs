@@ -4,13 +4,14 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 use super::Asked;
+use super::path::{PathPattern, Reading};
 use super::pattern::Pattern;
 
 /// Holds when one of its values does.
 #[derive(Debug, Clone)]
 pub(crate) enum Condition {
     Host(Vec<Pattern>),
-    Path(Vec<Pattern>),
+    Path(Vec<PathPattern>),
     Header(HeaderName, Vec<Pattern>),
     Method(Vec<String>),
     Query(Vec<QueryParameter>),
@@ -29,12 +30,12 @@ impl Condition {
     pub(super) fn holds<'a>(
         &'a self,
         asked: &Asked<'_>,
-        path: &[u8],
+        path: Reading<'_>,
         absent: &mut Option<&'a HeaderName>,
     ) -> bool {
         match self {
             Self::Host(patterns) => any(patterns, asked.host.as_bytes()),
-            Self::Path(patterns) => any(patterns, path),
+            Self::Path(patterns) => patterns.iter().any(|pattern| pattern.matches(path)),
             Self::Header(name, _) if *absent == Some(name) => false,
             Self::Header(name, patterns) => {
                 let mut values = asked.headers.get_all(name).iter().peekable();

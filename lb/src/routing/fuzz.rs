@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::{
-    Action, Ambiguous, Asked, Condition, Forward, Pattern, QueryParameter, Readings, Redirect,
-    Rule, Weighted, route,
+    Action, Ambiguous, Asked, Condition, Forward, PathPattern, Pattern, QueryParameter, Readings,
+    Redirect, Rule, Weighted, route,
 };
 
 /// What a pattern means, without any shortcut.
@@ -55,7 +55,7 @@ impl Wanted {
         match self {
             Self::Host(hosts) => Condition::Host(folding(hosts)),
             Self::Path(paths) => {
-                let paths = paths.iter().map(|text| Pattern::of_path(text));
+                let paths = paths.iter().map(|text| PathPattern::new(text));
                 Condition::Path(paths.collect())
             }
             Self::Header(name, values) => {
@@ -268,8 +268,8 @@ fn text() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn a_pattern_matches_what_it_means(pattern in "[ab*?]{0,8}", text in "[abA]{0,8}") {
-        let of_path = Pattern::of_path(&pattern);
-        prop_assert_eq!(of_path.matches(text.as_bytes()), means(pattern.as_bytes(), text.as_bytes()));
+        let heeding = Pattern::heeding(pattern.as_bytes());
+        prop_assert_eq!(heeding.matches(text.as_bytes()), means(pattern.as_bytes(), text.as_bytes()));
         let folding = Pattern::folding(&pattern);
         let folded = text.to_ascii_lowercase();
         prop_assert_eq!(folding.matches(text.as_bytes()), means(pattern.as_bytes(), folded.as_bytes()));

@@ -1,7 +1,5 @@
 //! Texts with wildcards: `*` stands for any number of characters, `?` for exactly one.
 
-use super::path;
-
 /// Matches a text. Most patterns have no wildcard or one at an end, and cost one comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pattern {
@@ -24,9 +22,9 @@ impl Pattern {
         Self::new(text.to_ascii_lowercase().as_bytes(), true)
     }
 
-    /// Returns a pattern of paths as rules see them; it heeds case.
-    pub(crate) fn of_path(text: &str) -> Self {
-        Self::new(&path::pattern(text), false)
+    /// Returns a pattern that heeds case.
+    pub(crate) fn heeding(text: &[u8]) -> Self {
+        Self::new(text, false)
     }
 
     fn new(text: &[u8], folds: bool) -> Self {
@@ -114,7 +112,7 @@ mod tests {
             ("", "x", false),
             ("", "", true),
         ] {
-            let matched = Pattern::of_path(pattern).matches(text.as_bytes());
+            let matched = Pattern::heeding(pattern.as_bytes()).matches(text.as_bytes());
             assert_eq!(matched, expected, "{pattern} on {text}");
             // The short ways say the same as the long one.
             let long = glob(pattern.as_bytes(), text.as_bytes(), |byte| byte);
@@ -130,7 +128,7 @@ mod tests {
                 "{pattern}"
             );
             assert!(
-                !Pattern::of_path(pattern).matches(text.as_bytes()),
+                !Pattern::heeding(pattern.as_bytes()).matches(text.as_bytes()),
                 "{pattern}"
             );
         }

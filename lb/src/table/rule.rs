@@ -10,7 +10,8 @@ use roadstead_proto::lb;
 
 use super::TableError;
 use crate::routing::{
-    Action, Condition, FixedResponse, Forward, Pattern, QueryParameter, Redirect, Rule, Weighted,
+    Action, Condition, FixedResponse, Forward, PathPattern, Pattern, QueryParameter, Redirect,
+    Rule, Weighted,
 };
 use crate::upstream::Transport;
 
@@ -54,7 +55,7 @@ fn read_conditions(listener: &str, rule: &lb::Rule) -> Result<Vec<Condition>, Ta
     if !rule.path_patterns.is_empty() {
         let patterns = rule.path_patterns.iter();
         conditions.push(Condition::Path(
-            patterns.map(|text| Pattern::of_path(text)).collect(),
+            patterns.map(|text| PathPattern::new(text)).collect(),
         ));
     }
     if !rule.source_ips.is_empty() {

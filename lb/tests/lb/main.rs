@@ -44,6 +44,7 @@ mod routing;
 mod sight;
 #[cfg(test)]
 mod standing;
+#[cfg(test)]
 mod succession;
 #[cfg(test)]
 mod tables;

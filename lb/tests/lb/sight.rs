@@ -294,7 +294,7 @@ async fn a_client_that_hangs_up_is_a_460_or_a_reason_beside_the_status() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(LOG);
     let lb = Lb::start_with(&[target("slow", slow.address)], |config| {
-        config.access_log = Some(path)
+        config.access_log = Some(path);
     })
     .await;
     let mut connection = Connection::open(lb.address).await;

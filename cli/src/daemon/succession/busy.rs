@@ -1,5 +1,5 @@
-//! What a predecessor tells its successor while it ends its requests: where it still has some. So drains of all other targets end without
-//! waiting for it.
+//! What a predecessor tells its successor while it ends its requests: first that systemd listens to the successor now, and then where it still
+//! has some. So drains of all other targets end without waiting for it.
 
 use std::collections::BTreeSet;
 
@@ -7,6 +7,7 @@ use roadstead_lb::TargetName;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::net::UnixStream;
+use tokio::sync::mpsc;
 
 /// Longer than the names of all targets of a host.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
@@ -14,8 +15,9 @@ const MOST_BYTES: u64 = 16 * 1024 * 1024;
 /// One line of the link. Read by the version before, and the one after: fields are added with a default, and unknown ones left alone.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Word {
+    /// `None` as long as requests may still begin anywhere.
     #[serde(default)]
-    pub(super) busy: BTreeSet<TargetName>,
+    pub(super) busy: Option<BTreeSet<TargetName>>,
 }
 
 impl Word {
@@ -27,8 +29,8 @@ impl Word {
     }
 }
 
-/// Hears what is said, and gives it to `heard`, until the link closes. What is not understood is the last: then nothing is known any more.
-pub(super) async fn hear(link: impl AsyncRead + Unpin, mut heard: impl FnMut(Option<Word>)) {
+/// Hears what is said, and passes it on, until the link closes. Of what is not understood nothing is known.
+pub(super) async fn hear(link: impl AsyncRead + Unpin, heard: mpsc::Sender<Word>) {
     let mut link = BufReader::new(link);
     let mut line = Vec::new();
     loop {
@@ -37,10 +39,12 @@ pub(super) async fn hear(link: impl AsyncRead + Unpin, mut heard: impl FnMut(Opt
             .take(MOST_BYTES)
             .read_until(b'\n', &mut line)
             .await;
-        match (read, serde_json::from_slice(&line)) {
-            (Ok(0) | Err(_), _) => return,
-            (Ok(_), Ok(word)) => heard(Some(word)),
-            (Ok(_), Err(_)) => heard(None),
+        if matches!(read, Ok(0) | Err(_)) {
+            return;
+        }
+        let word = serde_json::from_slice(&line).unwrap_or_default();
+        if heard.send(word).await.is_err() {
+            return;
         }
     }
 }
@@ -65,26 +69,34 @@ pub(super) async fn say(link: &UnixStream, line: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    async fn heard(said: &[u8]) -> Vec<Word> {
+        let (sender, mut words) = mpsc::channel(16);
+        hear(said, sender).await;
+        let mut heard = Vec::new();
+        words.recv_many(&mut heard, 16).await;
+        heard
+    }
+
     #[tokio::test]
     async fn what_is_said_is_heard_until_the_end() {
         let busy = |ids: &[&str]| Word {
-            busy: ids
-                .iter()
-                .map(|id| ("web".to_owned(), (*id).to_owned()))
-                .collect(),
+            busy: Some(
+                ids.iter()
+                    .map(|id| ("web".to_owned(), (*id).to_owned()))
+                    .collect(),
+            ),
         };
-        let words = [busy(&["a", "b"]), busy(&[])];
+        let words = [Word::default(), busy(&["a", "b"]), busy(&[])];
         let said: Vec<u8> = words.iter().flat_map(|word| word.line().unwrap()).collect();
-        let mut heard = Vec::new();
-        hear(&said[..], |word| heard.push(word.unwrap())).await;
-        assert_eq!(heard, words);
+        assert_eq!(heard(&said).await, words);
     }
 
     #[tokio::test]
     async fn of_what_is_not_understood_nothing_is_known() {
-        let mut heard = Vec::new();
         let said = b"{\"busy\": [], \"weather\": 1}\n{\"busy\": 7}\n";
-        hear(&said[..], |word| heard.push(word)).await;
-        assert_eq!(heard, [Some(Word::default()), None]);
+        let nothing = Word {
+            busy: Some(BTreeSet::new()),
+        };
+        assert_eq!(heard(said).await, [nothing, Word::default()]);
     }
 }

@@ -1,21 +1,26 @@
 //! The last of a predecessor: while its requests end it minds the successor, which has taken its place but not its children's, and tells it
 //! where it still has requests.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::pin::pin;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use roadstead_lb::{Handle, Phase, Progress};
+use roadstead_lb::{Handle, Phase, TargetName};
 use tokio::signal::unix::Signal;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
 use super::busy::{Word, say};
+use super::either;
 use super::successor::Successor;
 
 /// What a process may take beyond its limit: its workers end, and the access log is written.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long the successor may take to hear a word.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a predecessor ends at once, with the requests that it has.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +51,7 @@ pub(super) struct Departure {
     /// Told to hand over once more.
     pub(super) asked: Signal,
     /// Told to stop.
-    pub(super) terminate: Signal,
+    pub(super) ended: [Signal; 2],
     pub(super) limits: Limits,
 }
 
@@ -65,23 +70,27 @@ impl Departure {
     async fn mind(&mut self) -> Result<(), DepartureError> {
         let mut limit = self.limits.handover + GRACE;
         let mut overdue = pin!(sleep(limit));
-        let (mut runs, mut stops) = (true, false);
+        let (mut runs, mut stops, mut told) = (true, false, None);
+        // systemd listens to the successor from now on. One that does not hear where requests are left holds every drain meanwhile.
+        self.tell(None, &mut told).await;
+        let mut must_hurry = !self.successor.hears();
         loop {
+            if must_hurry && !stops {
+                stops = true;
+                limit = self.limits.stop + GRACE;
+                overdue.as_mut().reset(Instant::now() + limit);
+                self.handle.enter(Phase::Ending);
+            }
             tokio::select! {
                 () = &mut overdue => return Err(DepartureError::Overdue(limit)),
-                Some(()) = self.terminate.recv(), if !stops => {
-                    stops = true;
-                    limit = self.limits.stop + GRACE;
-                    overdue.as_mut().reset(Instant::now() + limit);
-                    self.handle.enter(Phase::Ending);
-                }
+                () = either(&mut self.ended) => must_hurry = true,
                 Some(()) = self.asked.recv() => {
                     info!(successor = self.successor.pid(), "told to hand over again: passed on to the successor");
                     if let Err(error) = self.successor.ask() {
                         warn!(error = &error as &dyn std::error::Error, "cannot pass it on");
                     }
                 }
-                Some(progress) = self.handle.changed() => self.tell(progress).await,
+                Some(progress) = self.handle.changed() => self.tell(progress.busy, &mut told).await,
                 ended = self.successor.ended(), if runs => {
                     let status = ended.map_err(DepartureError::Wait)?;
                     if !status.success() {
@@ -89,27 +98,31 @@ impl Departure {
                     }
                     // It was told to stop, and so is this process.
                     runs = false;
+                    must_hurry = true;
                 }
             }
         }
     }
 
-    /// Tells the successor where there are requests, once no more begin.
-    async fn tell(&mut self, progress: Progress) {
-        let Some(busy) = progress.busy.filter(|_| self.successor.hears()) else {
+    /// Tells the successor where there are requests, if that is news; it is not waited for long.
+    async fn tell(&mut self, busy: Option<BTreeSet<TargetName>>, told: &mut Option<Word>) {
+        let word = Word { busy };
+        if !self.successor.hears() || told.as_ref() == Some(&word) {
             return;
-        };
-        match (Word { busy }).line() {
-            Ok(line) => {
-                if !say(self.successor.link(), &line).await {
-                    // It waits for the end of this process then, which it hears too.
-                    warn!("the successor does not hear where there are requests");
-                }
-            }
+        }
+        let said = match word.line() {
+            Ok(line) => timeout(PATIENCE, say(self.successor.link(), &line)).await == Ok(true),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 warn!(error, "cannot say where there are requests");
+                false
             }
+        };
+        if !said {
+            // It waits for the end of this process then, which it hears too.
+            warn!("the successor does not hear where there are requests");
+            self.successor.is_deaf();
         }
+        *told = Some(word);
     }
 }

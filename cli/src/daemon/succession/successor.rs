@@ -75,6 +75,11 @@ impl Successor {
         self.hears
     }
 
+    /// Nothing is said to it any more.
+    pub(super) fn is_deaf(&mut self) {
+        self.hears = false;
+    }
+
     pub(super) fn link(&self) -> &UnixStream {
         &self.link
     }

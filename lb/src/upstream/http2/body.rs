@@ -39,16 +39,18 @@ enum Part {
 }
 
 impl Part {
-    fn len(&self) -> usize {
-        match self {
-            Self::Data(data) => data.len(),
-            Self::Trailers(trailers) => {
-                let fields = trailers.iter();
-                fields
-                    .map(|(name, value)| name.as_str().len() + value.len())
-                    .sum()
+    /// Returns what it takes to keep it.
+    fn size(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Data(data) => data.len(),
+                Self::Trailers(trailers) => {
+                    let fields = trailers.iter();
+                    fields
+                        .map(|(name, value)| name.as_str().len() + value.len())
+                        .sum()
+                }
             }
-        }
     }
 
     fn into_frame(self) -> Frame<Bytes> {
@@ -117,7 +119,7 @@ impl Stock {
     }
 
     fn keep(&mut self, part: &Part) {
-        self.kept_bytes += part.len();
+        self.kept_bytes += part.size();
         if self.kept_bytes > MOST_KEPT {
             self.taken = None;
         }
