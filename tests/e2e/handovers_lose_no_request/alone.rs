@@ -5,7 +5,10 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::bail;
+use nix::unistd::Pid;
 use roadstead_tests::http::{self, Url};
+use roadstead_tests::leftovers::processes;
 use roadstead_tests::web::free_port;
 use roadstead_tests::{Process, binaries, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,6 +17,9 @@ use tokio::sync::watch;
 
 /// Longer than a successor may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(45);
+
+/// What a successor says that serves.
+pub(crate) const TAKEN_OVER: &str = "taken over; the predecessor ends its requests";
 
 /// A load balancer with a table file, and a target that answers `/slow` when it is let go.
 pub(crate) struct Alone {
@@ -26,10 +32,11 @@ pub(crate) struct Alone {
 
 impl Alone {
     pub(crate) async fn start(name: &str) -> anyhow::Result<Self> {
-        Self::start_with(name, "false").await
+        Self::start_with(name, "", "health_check = false").await
     }
 
-    pub(crate) async fn start_with(name: &str, health_check: &str) -> anyhow::Result<Self> {
+    /// Starts one with these settings; `more` goes on behind the target group of its table.
+    pub(crate) async fn start_with(name: &str, settings: &str, more: &str) -> anyhow::Result<Self> {
         let directory = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
         fs::create_dir(&directory)?;
         let (arrived, arrivals) = watch::channel(0);
@@ -44,10 +51,10 @@ impl Alone {
         let port = free_port()?;
         let table = format!(
             "[[listener]]\nport = {port}\n[[listener.rule]]\nforward = \"web\"\n\n\
-             [[target_group]]\nname = \"web\"\ntargets = [\"{target}\"]\nhealth_check = {health_check}\n"
+             [[target_group]]\nname = \"web\"\ntargets = [\"{target}\"]\n{more}\n"
         );
         fs::write(directory.join("table.toml"), table)?;
-        configure(&directory, "workers = 2")?;
+        configure(&directory, &format!("workers = 2\n{settings}"))?;
         let config = directory.join("lb.toml").display().to_string();
         let log = directory.join("lb.log");
         let program = directory.join("ctl");
@@ -76,6 +83,22 @@ impl Alone {
             Ok((said >= times).then_some(()))
         })
         .await
+    }
+
+    /// What is only in the command line of its processes.
+    pub(crate) fn line(&self) -> String {
+        self.directory.join("lb.toml").display().to_string()
+    }
+
+    /// Returns the process of its line that is not the one which was started first.
+    pub(crate) fn successor(&mut self) -> anyhow::Result<Pid> {
+        let old = i32::try_from(self.balancer.pid()?)?;
+        let found = processes(&self.line())?;
+        let others: Vec<_> = found.iter().filter(|one| one.pid != old).collect();
+        let [successor] = others.as_slice() else {
+            bail!("no successor of {old}, or several: {found:?}");
+        };
+        Ok(Pid::from_raw(successor.pid))
     }
 
     /// Puts another program under the name of the load balancer's, as an upgrade does.

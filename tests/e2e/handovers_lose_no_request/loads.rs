@@ -2,12 +2,23 @@
 
 use std::num::NonZeroUsize;
 
-use roadstead_tests::http::Url;
+use roadstead_tests::http::{Tls, Url};
 use roadstead_tests::load::{Load, Options};
 
 /// One client keeps its connections, the other opens one for each request.
 pub(crate) fn loads(url: &Url) -> anyhow::Result<[Load; 2]> {
-    let kept = Options::new(url.clone());
+    loads_with(Options::new(url.clone()))
+}
+
+/// As `loads`, of clients that shake hands.
+pub(crate) fn loads_in_tls(url: &Url, tls: Tls) -> anyhow::Result<[Load; 2]> {
+    loads_with(Options {
+        tls: Some(tls),
+        ..Options::new(url.clone())
+    })
+}
+
+fn loads_with(kept: Options) -> anyhow::Result<[Load; 2]> {
     let anew = Options {
         keep_alive: false,
         connections: NonZeroUsize::new(8).expect("8 is not zero"),

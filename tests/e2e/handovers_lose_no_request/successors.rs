@@ -3,14 +3,18 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use anyhow::bail;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use roadstead_tests::certificate::Authority;
+use roadstead_tests::http::{self, Tls, Url};
 use roadstead_tests::leftovers::{processes, runs};
-use roadstead_tests::{binaries, eventually, http};
+use roadstead_tests::web::free_port;
+use roadstead_tests::{binaries, eventually};
 
-use crate::alone::{Alone, DEADLINE, configure};
-use crate::loads::{answered, loads, without_loss};
+use crate::alone::{Alone, DEADLINE, TAKEN_OVER, configure};
+use crate::loads::{answered, loads, loads_in_tls, without_loss};
+
+/// Nobody answers such probes, so a successor is not ready for a while.
+const UNANSWERED: &str = "health_check = { path = \"/slow\" }";
 
 #[tokio::test]
 async fn a_request_that_began_before_is_answered_by_the_old_process() -> anyhow::Result<()> {
@@ -20,9 +24,7 @@ async fn a_request_that_began_before_is_answered_by_the_old_process() -> anyhow:
     alone.arrivals.wait_for(|arrived| *arrived == 1).await?;
     let old = alone.balancer.pid()?;
     alone.balancer.begin_handover()?;
-    alone
-        .has_said("taken over; the predecessor ends its requests", 1)
-        .await?;
+    alone.has_said(TAKEN_OVER, 1).await?;
     assert_eq!(http::get(&alone.url, DEADLINE).await?.text(), "hello");
     // As everything in a unit gets it, when that is stopped meanwhile.
     alone.balancer.signal(Signal::SIGTERM)?;
@@ -45,6 +47,54 @@ async fn the_number_of_workers_may_change() -> anyhow::Result<()> {
     }
     without_loss(loads).await?;
     alone.finish().await
+}
+
+/// Hands over several times under loads of clients that speak `protocol` in TLS.
+async fn hands_over_in_tls(name: &str, protocol: &str) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (authority, trusted) = (Authority::new(name)?, folder.path().join("authority.pem"));
+    authority.write(&trusted)?;
+    let (chain, key) = authority
+        .issue(&["localhost"])?
+        .write(folder.path(), "own")?;
+    let port = free_port()?;
+    let table = format!(
+        r#"health_check = false
+
+[[listener]]
+port = {port}
+certificates = ["own"]
+[[listener.rule]]
+forward = "web"
+
+[[certificate]]
+name = "own"
+chain = "{}"
+key = "{}"
+"#,
+        chain.display(),
+        key.display()
+    );
+    let mut alone = Alone::start_with(name, "", &table).await?;
+    let tls = Tls::trusting(&trusted, protocol)?;
+    let loads = loads_in_tls(&Url::local(port, "/"), tls)?;
+    for _ in 0..3 {
+        answered(&loads).await?;
+        alone.balancer.hand_over().await?;
+    }
+    answered(&loads).await?;
+    without_loss(loads).await?;
+    alone.finish().await
+}
+
+#[tokio::test]
+async fn https_loses_no_request() -> anyhow::Result<()> {
+    hands_over_in_tls("rs-handover-https", "http/1.1").await
+}
+
+#[tokio::test]
+async fn http2_loses_no_request() -> anyhow::Result<()> {
+    hands_over_in_tls("rs-handover-http2", "h2").await
 }
 
 #[tokio::test]
@@ -106,11 +156,9 @@ async fn the_program_that_is_there_now_is_started_and_given_up_when_it_is_not_re
 
 #[tokio::test]
 async fn stopping_in_the_middle_of_a_handover_stops_both() -> anyhow::Result<()> {
-    // Nobody answers its probes, so a successor is not ready for a while.
-    let check = "{ path = \"/slow\" }";
-    let mut alone = Alone::start_with("rs-handover-stopped", check).await?;
+    let mut alone = Alone::start_with("rs-handover-stopped", "", UNANSWERED).await?;
     alone.balancer.begin_handover()?;
-    let line = alone.directory.join("lb.toml").display().to_string();
+    let line = alone.line();
     eventually(DEADLINE, "a successor", async || {
         Ok((processes(&line)?.len() == 2).then_some(()))
     })
@@ -124,31 +172,15 @@ async fn stopping_in_the_middle_of_a_handover_stops_both() -> anyhow::Result<()>
     Ok(fs::remove_dir_all(&alone.directory)?)
 }
 
-/// The process of its line that is not the one which was started first.
-fn successor(alone: &mut Alone) -> anyhow::Result<Pid> {
-    let old = i32::try_from(alone.balancer.pid()?)?;
-    let line = alone.directory.join("lb.toml").display().to_string();
-    let found = processes(&line)?;
-    let others: Vec<_> = found.iter().filter(|one| one.pid != old).collect();
-    let [successor] = others.as_slice() else {
-        bail!("no successor of {old}, or several: {found:?}");
-    };
-    Ok(Pid::from_raw(successor.pid))
-}
-
 #[tokio::test]
 async fn an_order_that_comes_during_a_handover_is_for_the_successor() -> anyhow::Result<()> {
-    // Nobody answers its probes, so a successor is not ready for a while.
-    let check = "{ path = \"/slow\" }";
-    let mut alone = Alone::start_with("rs-handover-twice", check).await?;
+    let mut alone = Alone::start_with("rs-handover-twice", "", UNANSWERED).await?;
     alone.balancer.begin_handover()?;
     alone.has_said("handing over to a successor", 1).await?;
     alone.balancer.begin_handover()?;
     alone.release.send_replace(true);
     alone.has_said("passed on to the successor", 1).await?;
-    alone
-        .has_said("taken over; the predecessor ends its requests", 2)
-        .await?;
+    alone.has_said(TAKEN_OVER, 2).await?;
     alone.has_said("the predecessor has ended", 2).await?;
     alone.balancer.end_handover().await?;
     assert_eq!(http::get(&alone.url, DEADLINE).await?.text(), "hello");
@@ -162,10 +194,8 @@ async fn a_successor_that_dies_leaves_nobody_who_seems_to_serve() -> anyhow::Res
     let slow = tokio::spawn(async move { http::get(&slow, DEADLINE).await });
     alone.arrivals.wait_for(|arrived| *arrived == 1).await?;
     alone.balancer.begin_handover()?;
-    alone
-        .has_said("taken over; the predecessor ends its requests", 1)
-        .await?;
-    let successor = successor(&mut alone)?;
+    alone.has_said(TAKEN_OVER, 1).await?;
+    let successor = alone.successor()?;
     kill(successor, Signal::SIGKILL)?;
     // Though its request has not ended: whatever starts it again waits for its end.
     let status = alone.balancer.ended(DEADLINE).await?;
