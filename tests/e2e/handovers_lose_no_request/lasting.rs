@@ -88,3 +88,8 @@ async fn stops(name: &str, both: bool) -> anyhow::Result<()> {
 async fn who_stops_both_waits_for_neither_longer_than_stop_timeout() -> anyhow::Result<()> {
     stops("rs-handover-both", true).await
 }
+
+#[tokio::test]
+async fn a_predecessor_does_not_outlast_a_successor_that_is_stopped() -> anyhow::Result<()> {
+    stops("rs-handover-alone", false).await
+}

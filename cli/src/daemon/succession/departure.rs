@@ -67,29 +67,35 @@ impl Departure {
         let mut overdue = pin!(sleep(limit));
         let (mut runs, mut stops) = (true, false);
         loop {
-            tokio::select! {
+            let told_to_stop = tokio::select! {
                 () = &mut overdue => return Err(DepartureError::Overdue(limit)),
-                Some(()) = self.terminate.recv(), if !stops => {
-                    stops = true;
-                    limit = self.limits.stop + GRACE;
-                    overdue.as_mut().reset(Instant::now() + limit);
-                    self.handle.enter(Phase::Ending);
-                }
+                Some(()) = self.terminate.recv() => true,
                 Some(()) = self.asked.recv() => {
                     info!(successor = self.successor.pid(), "told to hand over again: passed on to the successor");
                     if let Err(error) = self.successor.ask() {
                         warn!(error = &error as &dyn std::error::Error, "cannot pass it on");
                     }
+                    false
                 }
-                Some(progress) = self.handle.changed() => self.tell(progress).await,
+                Some(progress) = self.handle.changed() => {
+                    self.tell(progress).await;
+                    false
+                }
                 ended = self.successor.ended(), if runs => {
                     let status = ended.map_err(DepartureError::Wait)?;
                     if !status.success() {
                         return Err(DepartureError::Alone(status));
                     }
-                    // It was told to stop, and so is this process.
+                    // It was told to stop, and so is this process, or whoever starts the load balancer again waits for it.
                     runs = false;
+                    true
                 }
+            };
+            if told_to_stop && !stops {
+                stops = true;
+                limit = self.limits.stop + GRACE;
+                overdue.as_mut().reset(Instant::now() + limit);
+                self.handle.enter(Phase::Ending);
             }
         }
     }
