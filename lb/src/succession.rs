@@ -145,9 +145,10 @@ impl Handle {
         self.held.send_replace(requests);
     }
 
-    /// Has the access log's file opened anew: it may have been moved away.
-    pub fn reopen_log(&self) {
-        self.reopen_log.notify_one();
+    /// Returns what has the access log's file opened anew, which may have been moved away, whatever else is waited for meanwhile.
+    pub fn log_opener(&self) -> impl Fn() + Send + use<> {
+        let reopen_log = Arc::clone(&self.reopen_log);
+        move || reopen_log.notify_one()
     }
 
     /// Waits until it is so far; returns `None` if it ends before.

@@ -89,8 +89,6 @@ pub(super) struct Succession {
     predecessor: Option<UnixStream>,
     store: Store,
     limits: Limits,
-    /// The access log is to be opened anew.
-    log_moved: [Signal; 2],
     stop: CancellationToken,
 }
 
@@ -121,6 +119,8 @@ impl Succession {
                 (Some(link), Place::after(sockets))
             }
         };
+        // Apart from the rest, which waits for minutes while there are two.
+        tokio::spawn(keep_opening(log_moved, handle.log_opener()));
         let succession = Self {
             handle,
             asked,
@@ -128,7 +128,6 @@ impl Succession {
             predecessor,
             store,
             limits,
-            log_moved,
             stop,
         };
         Ok((succession, place))
@@ -159,10 +158,6 @@ impl Succession {
                 biased;
                 () = self.stop.cancelled() => return Ok(self.claim),
                 _ = self.asked.recv() => {}
-                _ = either(&mut self.log_moved) => {
-                    self.handle.reopen_log();
-                    continue;
-                }
                 Some(progress) = self.handle.changed() => {
                     // Before that systemd listens to the predecessor, and after it the sockets are closed.
                     if progress.phase == Phase::Alone && progress.ready {
@@ -284,11 +279,15 @@ impl Succession {
     }
 }
 
-async fn either(signals: &mut [Signal; 2]) {
-    let [one, other] = signals;
-    tokio::select! {
-        _ = one.recv() => {}
-        _ = other.recv() => {}
+/// Opens the access log anew at each of these signals, to the end of the process.
+async fn keep_opening(signals: [Signal; 2], open: impl Fn()) {
+    let [mut one, mut other] = signals;
+    loop {
+        tokio::select! {
+            _ = one.recv() => {}
+            _ = other.recv() => {}
+        }
+        open();
     }
 }
 

@@ -1,6 +1,7 @@
 //! What has begun goes on in the predecessor, for as long as it may.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -92,4 +93,35 @@ async fn who_stops_both_waits_for_neither_longer_than_stop_timeout() -> anyhow::
 #[tokio::test]
 async fn a_predecessor_does_not_outlast_a_successor_that_is_stopped() -> anyhow::Result<()> {
     stops("rs-handover-alone", false).await
+}
+
+#[tokio::test]
+async fn a_log_that_is_moved_away_is_opened_anew_by_both() -> anyhow::Result<()> {
+    let settings = |log: &Path| format!("access_log = \"{}\"", log.display());
+    let folder = tempfile::tempdir()?;
+    let [log, away] = ["access.log", "access.log.1"].map(|name| folder.path().join(name));
+    let web = "health_check = false";
+    let mut alone = Alone::start_with("rs-handover-log", &settings(&log), web).await?;
+    let slow = alone.url.path("/slow");
+    let slow = tokio::spawn(async move { http::get(&slow, DEADLINE).await });
+    alone.arrivals.wait_for(|arrived| *arrived == 1).await?;
+    alone.balancer.begin_handover()?;
+    alone.has_said(TAKEN_OVER, 1).await?;
+    fs::rename(&log, &away)?;
+    // As systemd tells all processes of a unit.
+    kill(alone.successor()?, Signal::SIGHUP)?;
+    alone.balancer.signal(Signal::SIGHUP)?;
+    alone.has_said("the access log is open", 2).await?;
+    alone.release.send_replace(true);
+    assert_eq!(slow.await??.text(), "hello");
+    alone.balancer.end_handover().await?;
+    http::get(&alone.url.path("/next"), DEADLINE).await?;
+    for path in ["/slow", "/next"] {
+        eventually(DEADLINE, path, async || {
+            Ok(fs::read_to_string(&log)?.contains(path).then_some(()))
+        })
+        .await?;
+        assert!(!fs::read_to_string(&away)?.contains(path), "{path}");
+    }
+    alone.finish().await
 }
