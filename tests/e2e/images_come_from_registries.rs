@@ -18,7 +18,7 @@ async fn nginx_is_pulled_with_credentials_and_serves() -> anyhow::Result<()> {
     let image = registry.push(&nginx(cluster.directory())?).await?;
     let auth_file = registry.auth_file.display().to_string();
     cluster.add_agent(&["--registry-auth", &auth_file]).await?;
-    cluster.add_load_balancer().await?;
+    cluster.add_load_balancer(&[]).await?;
 
     let mut container = web::container(&image, &[]);
     container.memory = Some(64);

@@ -47,9 +47,17 @@ impl Cluster {
     /// # Errors
     /// Fails when a role does not come up.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// Does the same, with more flags for the load balancer.
+    ///
+    /// # Errors
+    /// Fails when a role does not come up.
+    pub async fn start_with(flags: &[&str]) -> anyhow::Result<Self> {
         let mut cluster = Self::control_plane_alone().await?;
         cluster.add_agent(&[]).await?;
-        cluster.add_load_balancer().await?;
+        cluster.add_load_balancer(flags).await?;
         let binary = fs::read(binaries::sample_service())?;
         for version in ["v1", "v2"] {
             cluster.import(&sample::image(version, &binary)?)?;
@@ -102,13 +110,14 @@ impl Cluster {
         .await
     }
 
-    /// Starts the load balancer and waits until the control plane knows it.
+    /// Starts the load balancer, with `more` flags, and waits until the control plane knows it.
     ///
     /// # Errors
     /// Fails when it does not come up.
-    pub async fn add_load_balancer(&mut self) -> anyhow::Result<()> {
+    pub async fn add_load_balancer(&mut self, more: &[&str]) -> anyhow::Result<()> {
         let endpoint = self.place.endpoint();
-        self.add(Role::LoadBalancer, "lb", &["--endpoint", &endpoint])?;
+        let arguments = [&["--endpoint", &endpoint], more].concat();
+        self.add(Role::LoadBalancer, "lb", &arguments)?;
         let client = &self.client;
         eventually(START_DEADLINE, "the load balancer", async || {
             let connected = client.load_balancer_nodes().await? > 0;

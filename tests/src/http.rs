@@ -1,4 +1,7 @@
-//! One HTTP/1.1 connection of a client that hides nothing: no retry, no pool, every failure by its kind.
+//! One connection of a client that hides nothing: no retry, no pool, every failure by its kind. It is HTTP/1.1, or what both sides agree on
+//! in TLS.
+
+mod tls;
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -7,11 +10,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{HeaderMap, Request, StatusCode, Uri, header};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper::{HeaderMap, Request, Response, StatusCode, Uri, header};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+pub use self::tls::Tls;
 
 /// Where to ask, split as a request needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +49,12 @@ impl Url {
             authority: self.authority.clone(),
             path: path.to_owned(),
         }
+    }
+
+    /// Returns the host and the port.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
     }
 
     /// Returns the same on another host.
@@ -85,6 +98,9 @@ pub enum Failure {
     },
     #[error("the connection broke before the answer was complete")]
     Reset(#[source] hyper::Error),
+    /// The server has ended the connection, with notice (RFC 9113 6.8), and can know nothing of the request.
+    #[error("the connection had ended before the request was sent")]
+    Unsent(#[source] hyper::Error),
     #[error("no complete answer within {0:?}")]
     Timeout(Duration),
     #[error("answered with status {}", .0.as_u16())]
@@ -106,6 +122,7 @@ impl Failure {
         match self {
             Self::Connect { .. } => "connect".to_owned(),
             Self::Reset(_) => "reset".to_owned(),
+            Self::Unsent(_) => "unsent".to_owned(),
             Self::Timeout(_) => "timeout".to_owned(),
             Self::Status(status) => format!("status {}", status.as_u16()),
             Self::Body(_) => "body".to_owned(),
@@ -132,8 +149,12 @@ impl Answer {
 
 /// An open connection, good for one request after the other.
 #[derive(Debug)]
-pub struct Connection {
-    sender: SendRequest<Empty<Bytes>>,
+pub struct Connection(Sender);
+
+#[derive(Debug)]
+enum Sender {
+    Http1(http1::SendRequest<Empty<Bytes>>),
+    Http2(http2::SendRequest<Empty<Bytes>>),
 }
 
 impl Connection {
@@ -142,45 +163,55 @@ impl Connection {
     /// # Errors
     /// Fails with `Connect` when the server cannot be reached.
     pub async fn open(url: &Url) -> Result<Self, Failure> {
-        let unreachable = |cause| Failure::Connect {
-            authority: url.authority.clone(),
-            cause,
-        };
-        let stream = TcpStream::connect(&url.authority)
-            .await
-            .map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
-        let (sender, connection) = handshake(TokioIo::new(stream))
-            .await
-            .map_err(Failure::Reset)?;
+        Self::over(connect(url).await?, false).await
+    }
+
+    /// Connects to the server of `url`, and shakes hands.
+    ///
+    /// # Errors
+    /// Fails with `Connect` when the server cannot be reached, or is not trusted.
+    pub async fn open_in_tls(url: &Url, tls: &Tls) -> Result<Self, Failure> {
+        let stream = tls.shake(connect(url).await?).await;
+        let stream = stream.map_err(|cause| unreachable(url, cause))?;
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        Self::over(stream, is_http2).await
+    }
+
+    async fn over<S>(stream: S, is_http2: bool) -> Result<Self, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let stream = TokioIo::new(stream);
         // The driver ends with the sender; what goes wrong on the way reaches the request that it breaks.
-        tokio::spawn(connection);
-        Ok(Self { sender })
+        Ok(Self(if is_http2 {
+            let shaken = http2::handshake(TokioExecutor::new(), stream).await;
+            let (sender, connection) = shaken.map_err(Failure::Reset)?;
+            tokio::spawn(connection);
+            Sender::Http2(sender)
+        } else {
+            let shaken = http1::handshake(stream).await;
+            let (sender, connection) = shaken.map_err(Failure::Reset)?;
+            tokio::spawn(connection);
+            Sender::Http1(sender)
+        }))
     }
 
     /// Waits until the connection can carry a request; false when the server has closed it meanwhile.
     pub async fn is_usable(&mut self) -> bool {
-        self.sender.ready().await.is_ok()
+        match &mut self.0 {
+            Sender::Http1(sender) => sender.ready().await.is_ok(),
+            Sender::Http2(sender) => sender.ready().await.is_ok(),
+        }
     }
 
     /// Asks for `url` and reads the whole answer.
     ///
     /// # Errors
     /// Fails with `Reset` when the connection ends before the answer does, also when the server closed it while
-    /// it was idle: that request is lost to the caller, and a hidden second attempt would hide it.
+    /// it was idle: that request is lost to the caller, and a hidden second attempt would hide it. Only with HTTP/2 a server can say
+    /// that there shall be no more requests: `Unsent` is one that has not begun.
     pub async fn get(&mut self, url: &Url) -> Result<Answer, Failure> {
-        let request = Request::get(&url.path)
-            .header(header::HOST, &url.authority)
-            .body(Empty::new())
-            .map_err(|cause| Failure::Request {
-                path: url.path.clone(),
-                cause,
-            })?;
-        let response = self
-            .sender
-            .send_request(request)
-            .await
-            .map_err(Failure::Reset)?;
+        let response = self.send(url).await?;
         let (head, body) = response.into_parts();
         let body = body.collect().await.map_err(Failure::Reset)?.to_bytes();
         Ok(Answer {
@@ -188,6 +219,42 @@ impl Connection {
             headers: head.headers,
             body,
         })
+    }
+
+    async fn send(&mut self, url: &Url) -> Result<Response<Incoming>, Failure> {
+        let wrong = |cause| Failure::Request {
+            path: url.path.clone(),
+            cause,
+        };
+        match &mut self.0 {
+            Sender::Http1(sender) => {
+                let request = Request::get(&url.path).header(header::HOST, &url.authority);
+                let request = request.body(Empty::new()).map_err(wrong)?;
+                sender.send_request(request).await.map_err(Failure::Reset)
+            }
+            Sender::Http2(sender) => {
+                let request = Request::get(format!("https://{}{}", url.authority, url.path));
+                let request = request.body(Empty::new()).map_err(wrong)?;
+                let sent = sender.try_send_request(request).await;
+                sent.map_err(|mut error| match error.take_message() {
+                    Some(_request) => Failure::Unsent(error.into_error()),
+                    None => Failure::Reset(error.into_error()),
+                })
+            }
+        }
+    }
+}
+
+async fn connect(url: &Url) -> Result<TcpStream, Failure> {
+    let stream = TcpStream::connect(&url.authority).await;
+    let stream = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+    stream.map_err(|cause| unreachable(url, cause))
+}
+
+fn unreachable(url: &Url, cause: io::Error) -> Failure {
+    Failure::Connect {
+        authority: url.authority.clone(),
+        cause,
     }
 }
 

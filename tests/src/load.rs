@@ -27,7 +27,7 @@ use self::report::Counts;
 pub use self::report::{FailureAt, Latency, Report};
 use self::timer::Timer;
 use crate::eventually;
-use crate::http::{Answer, Connection, Failure, Url};
+use crate::http::{Answer, Connection, Failure, Tls, Url};
 
 const ANSWERS_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -35,6 +35,8 @@ const ANSWERS_DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct Options {
     pub url: Url,
+    /// How to shake hands; without it nobody does.
+    pub tls: Option<Tls>,
     /// Requests a second.
     pub rate: NonZeroU32,
     /// At most so many connections, each with one request at a time.
@@ -53,6 +55,7 @@ impl Options {
     pub fn new(url: Url) -> Self {
         Self {
             url,
+            tls: None,
             rate: NonZeroU32::new(300).expect("300 is not zero"),
             connections: NonZeroUsize::new(32).expect("32 is not zero"),
             keep_alive: true,
@@ -201,11 +204,18 @@ async fn ask(shared: &Shared, connection: &mut Option<Connection>) -> Result<Ans
             shared.counts().reconnected();
             idle = None;
         }
-        let mut open = match idle {
-            Some(kept) => kept,
-            None => Connection::open(&options.url).await?,
+        let (open, answer) = loop {
+            let mut open = match (idle.take(), &options.tls) {
+                (Some(kept), _) => kept,
+                (None, Some(tls)) => Connection::open_in_tls(&options.url, tls).await?,
+                (None, None) => Connection::open(&options.url).await?,
+            };
+            match open.get(&options.url).await {
+                // The server has just said that it takes no more, and the client knows it.
+                Err(Failure::Unsent(_)) => shared.counts().reconnected(),
+                answered => break (open, answered?),
+            }
         };
-        let answer = open.get(&options.url).await?;
         *connection = options.keep_alive.then_some(open);
         Ok(answer)
     };
