@@ -44,8 +44,12 @@ impl Store {
     /// # Errors
     /// Fails when the environment names descriptors that are not open, or is malformed.
     pub(crate) fn take() -> Result<(Self, Vec<TcpListener>), StoreError> {
-        let named = sd_notify::listen_fds_with_names().map_err(StoreError)?;
         let mut store = Self::default();
+        // A predecessor leaves what was said to it, and that is for another process.
+        if sd_notify::listen_fds().map_err(StoreError)?.len() == 0 {
+            return Ok((store, Vec::new()));
+        }
+        let named = sd_notify::listen_fds_with_names().map_err(StoreError)?;
         let mut seen = BTreeSet::new();
         let mut sockets = Vec::new();
         for (number, name) in named {
