@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::tunnel::Tunnel;
+use super::tunnel::{Side, Tunnel};
 use super::{Client, HANDSHAKE_DEADLINE};
 use crate::io::Metered;
 use crate::proxy;
@@ -70,11 +70,9 @@ pub(super) async fn serve(client: Arc<Client>, mut stream: Socket, by_name: bool
         ticket,
         entry: None,
     };
-    let mut stream = Metered::new(stream, Arc::clone(&client));
-    if !tunnel.run(&client, &mut stream, read).await {
-        // What has broken on one side breaks on the other: an end in order would make a whole of it.
-        stream.get_ref().reset_at_end();
-    }
+    let near = Metered::new(stream, Arc::clone(&client));
+    let mut near = Side::new(near, |near| near.get_ref().reset_at_end());
+    near.is_whole = tunnel.run(&client, &mut near.stream, read).await;
 }
 
 /// Returns the name that a client of TLS asks for, and what has been read; a client that speaks something else has none.

@@ -20,7 +20,7 @@ use super::watch::{Notice, Watch};
 use crate::access_log::Entry;
 use crate::io::Metered;
 use crate::target::Ticket;
-use crate::upstream::Wire;
+use crate::upstream::{Stream, Wire};
 use pump::Pump;
 
 /// What a tunnel has of its request.
@@ -29,6 +29,32 @@ pub(crate) struct Tunnel {
     pub(crate) wire: Box<Wire>,
     pub(crate) ticket: Ticket,
     pub(crate) entry: Option<Box<Entry>>,
+}
+
+/// A side of a connection that is passed on. Whatever ends it before both sides have ended, which may be the end of the process, breaks it off:
+/// an end in order would make a whole of what was sent.
+pub(super) struct Side<S> {
+    pub(super) stream: S,
+    break_off: fn(&S),
+    pub(super) is_whole: bool,
+}
+
+impl<S> Side<S> {
+    pub(super) fn new(stream: S, break_off: fn(&S)) -> Self {
+        Self {
+            stream,
+            break_off,
+            is_whole: false,
+        }
+    }
+}
+
+impl<S> Drop for Side<S> {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            (self.break_off)(&self.stream);
+        }
+    }
 }
 
 impl Tunnel {
@@ -43,7 +69,8 @@ impl Tunnel {
             mut ticket,
             mut entry,
         } = self;
-        let (mut far, behind) = wire.into_tunnel();
+        let (far, behind) = wire.into_tunnel();
+        let mut far = Side::new(far, Stream::break_off);
         let (mut up, mut down) = (Pump::new(read), Pump::new(behind));
         let begun = client.link.begin();
         let alarm = &client.shared.alarm;
@@ -53,8 +80,8 @@ impl Tunnel {
         let is_whole = std::future::poll_fn(|cx| {
             loop {
                 match (
-                    up.poll(near, &mut far, cx),
-                    down.poll(&mut far, near, cx),
+                    up.poll(near, &mut far.stream, cx),
+                    down.poll(&mut far.stream, near, cx),
                 ) {
                     (Poll::Ready(Err(error)), _) | (_, Poll::Ready(Err(error))) => {
                         debug!(client = %client.address, error = &error as &dyn std::error::Error, "tunnel broke");
@@ -75,9 +102,7 @@ impl Tunnel {
             }
         })
         .await;
-        if !is_whole {
-            far.break_off();
-        }
+        far.is_whole = is_whole;
         if !ticket.target().is_cut() {
             ticket.served();
         }

@@ -150,7 +150,7 @@ forward = "connections"
         timeout(DEADLINE, ended).await?
     }
 
-    /// Waits until each is cut off, which none that has an end of its own may take for that.
+    /// Waits until each is cut off, which none may take for its end.
     pub(crate) async fn are_cut(mut self) -> anyhow::Result<()> {
         let cut = async {
             for body in [&mut self.answer, &mut self.call] {
@@ -160,7 +160,7 @@ forward = "connections"
             let next = self.chat.next().await;
             ensure!(matches!(next, Some(Err(_))), "{next:?}");
             let next = self.connection.read(&mut [0]).await;
-            ensure!(matches!(next, Ok(0) | Err(_)), "{next:?}");
+            ensure!(next.is_err(), "{next:?}");
             Ok(())
         };
         timeout(DEADLINE, cut).await?
