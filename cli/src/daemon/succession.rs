@@ -90,7 +90,6 @@ pub(super) struct Succession {
     predecessor: Option<UnixStream>,
     store: Store,
     limits: Limits,
-
     stop: CancellationToken,
 }
 
