@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::bail;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use roadstead_tests::http::{self, Url};
 use roadstead_tests::leftovers::processes;
@@ -112,6 +113,21 @@ impl Alone {
     pub(crate) async fn finish(mut self) -> anyhow::Result<()> {
         assert!(self.balancer.terminate().await?.success());
         Ok(fs::remove_dir_all(&self.directory)?)
+    }
+}
+
+/// Its directory is there when a test has failed, and then a successor may be too, which is no child of the test.
+impl Drop for Alone {
+    fn drop(&mut self) {
+        if !self.directory.exists() {
+            return;
+        }
+        eprint!("{}", self.balancer.log_tail());
+        for process in processes(&self.line()).unwrap_or_default() {
+            // It may be ending just now.
+            kill(Pid::from_raw(process.pid), Signal::SIGKILL).ok();
+        }
+        fs::remove_dir_all(&self.directory).ok();
     }
 }
 
