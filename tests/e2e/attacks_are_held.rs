@@ -128,6 +128,8 @@ async fn tls_has_no_weakness_above_low() -> anyhow::Result<()> {
         ])
         .arg(&findings)
         .arg(format!("127.0.0.1:{port}"))
+        // Or it warns that openssl lacks an engine for the ciphers of GOST, where it does.
+        .env("NO_ENGINE", "true")
         .current_dir(folder.path())
         .kill_on_drop(true)
         .output();
